@@ -1,0 +1,38 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help setup train test lint test-slow bench notebooks clean
+
+help:          ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
+
+setup: $(VENV)/.installed  ## a virtual environment with everything pinned in constraints.txt
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+train: setup   ## train the default, print its scores and where the pictures are
+	$(BIN)/python -m vae_hydra.train
+
+lint: setup    ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint     ## lint, types and tests
+	$(BIN)/python -m pytest
+
+test-slow: setup  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+bench: setup   ## an MNIST epoch: ours, a bare torch loop, its matrix products alone
+	$(BIN)/python benchmarks/epoch.py
+
+notebooks: setup  ## run every notebook on a freshly trained run
+	$(BIN)/python -m pytest tests/test_notebooks.py
+
+clean:         ## remove the virtual environment and caches, never runs or data
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

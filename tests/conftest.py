@@ -1,0 +1,48 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from vae_hydra import cli
+
+# Small enough for a test, large enough to exercise everything.
+QUICK = ("trainer.max_epochs=2", "trainer.accelerator=cpu", "callbacks.figures.enabled=false")
+CONF = cli.prepare()
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _threads():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def configure(tmp_path):
+    """Compose a command's configuration as the command line would: configure("sampler=lognormal", …)."""
+
+    def make(*overrides: str, name: str = "train") -> dict:
+        own = [*QUICK, f"output_dir={tmp_path / 'outputs'}"] if name == "train" else []
+        with initialize_config_dir(CONF, version_base="1.3"):
+            return cli.plain(compose(name, [*own, *overrides]))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def mnist_root() -> str:
+    """Where the real MNIST is, or a skip that says so."""
+    root = Path(os.environ.get("VAE_HYDRA_DATA", REPOSITORY / "data"))
+    if not (root / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
+        pytest.skip(f"the real MNIST is not under {root} (VAE_HYDRA_DATA says where to look)")
+    return str(root)

@@ -1,0 +1,197 @@
+"""The Inverse Gaussian against scipy, quadrature, closed-form moments and the gradient of its CDF."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import scipy.stats
+import torch
+from scipy.integrate import quad
+from torch.distributions import kl_divergence
+
+from vae_hydra.distributions import InverseGaussian
+
+EXTREMES = [(m, c) for m in (1e-3, 1.0, 1e3) for c in (1e-3, 1.0, 1e3)]
+MODERATE = [(1.0, 1.0), (2.0, 0.5), (0.3, 4.0), (5.0, 20.0)]
+DTYPES = [torch.float32, torch.float64]
+
+
+def make(loc, concentration, dtype=torch.float64, **options):
+    parameters = (torch.tensor(float(value), dtype=dtype, requires_grad=True) for value in (loc, concentration))
+    return InverseGaussian(*parameters, **options)
+
+
+def reference(loc, concentration):
+    return scipy.stats.invgauss(loc / concentration, scale=concentration)
+
+
+@pytest.mark.parametrize(("loc", "concentration"), EXTREMES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_draws_and_gradients_are_finite_and_positive(loc, concentration, dtype):
+    distribution = make(loc, concentration, dtype)
+    draws = distribution.rsample((100_000,))
+    assert bool((draws > 0).all())
+    gradients = torch.autograd.grad(draws.sum(), (distribution.loc, distribution.concentration))
+    values = [draws, *gradients, distribution.log_prob(draws), distribution.cdf(draws), distribution.entropy()]
+    assert all(bool(torch.isfinite(value).all()) for value in values)
+
+
+@pytest.mark.parametrize(("loc", "concentration"), EXTREMES)
+def test_draws_follow_the_distribution(loc, concentration):
+    torch.manual_seed(1)
+    draws = make(loc, concentration).sample((20_000,)).numpy()
+    assert scipy.stats.kstest(draws, reference(loc, concentration).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(("loc", "concentration"), EXTREMES)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-4), (torch.float64, 1e-9)])
+def test_density_and_cdf_match_scipy(loc, concentration, dtype, tolerance):
+    exact = reference(loc, concentration)
+    points = exact.ppf([0.001, 0.1, 0.5, 0.9, 0.999])
+    x = torch.tensor(points, dtype=dtype)
+    distribution = make(loc, concentration, dtype)
+    # Float32 rounds x itself: the density is compared at the rounded points.
+    log_density = torch.from_numpy(exact.logpdf(x.double().numpy()))
+    torch.testing.assert_close(distribution.log_prob(x).double(), log_density, rtol=tolerance, atol=10 * tolerance)
+    expected = torch.from_numpy(exact.cdf(x.double().numpy()))
+    torch.testing.assert_close(distribution.cdf(x).double(), expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("loc", "concentration"), EXTREMES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_moments_match_scipy(loc, concentration, dtype):
+    distribution, exact = make(loc, concentration, dtype), reference(loc, concentration)
+    assert distribution.mean.item() == pytest.approx(exact.mean(), rel=1e-6)
+    assert distribution.variance.item() == pytest.approx(exact.var(), rel=1e-6)
+    assert distribution.stddev.item() == pytest.approx(exact.std(), rel=1e-6)
+
+
+@pytest.mark.parametrize(("loc", "concentration"), MODERATE)
+def test_mode_is_where_the_density_is_greatest(loc, concentration):
+    distribution = make(loc, concentration)
+    around = distribution.mode.detach() * torch.linspace(0.9, 1.1, 2001, dtype=torch.float64)
+    assert around[distribution.log_prob(around).argmax()].item() == pytest.approx(distribution.mode.item(), rel=1e-3)
+
+
+@pytest.mark.parametrize(("loc", "concentration"), [*MODERATE, (1e3, 1e-3), (1e-3, 1e3), (1.0, 0.5)])
+def test_entropy_matches_quadrature(loc, concentration):
+    exact = reference(loc, concentration)
+
+    def integrand(t: float) -> float:
+        # In log x, where the density is smooth over many orders of magnitude.
+        log_density = exact.logpdf(math.exp(t))
+        return -math.exp(log_density + t) * log_density if log_density > -700 else 0.0
+
+    low, high = (math.log(q) for q in exact.ppf([1e-12, 1 - 1e-12]))
+    points = [math.log(q) for q in exact.ppf([0.01, 0.5, 0.99])]
+    numeric, _ = quad(integrand, low - 1, high + 1, points=points, limit=500)
+    assert make(loc, concentration).entropy().item() == pytest.approx(numeric, rel=1e-6, abs=1e-6)
+
+
+def test_entropy_has_a_gradient():
+    distribution = make(2.0, 1.5)
+    torch.autograd.gradcheck(
+        lambda m, c: InverseGaussian(m, c).entropy(), (distribution.loc, distribution.concentration)
+    )
+
+
+@pytest.mark.parametrize(("loc", "concentration"), EXTREMES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_implicit_gradient_is_minus_the_cdf_gradient_over_the_density(loc, concentration, dtype):
+    distribution = make(loc, concentration, dtype)
+    draws = distribution.rsample((200,))
+    expected = make(loc, concentration)
+    at = draws.detach().double()
+    for name in ("loc", "concentration"):
+        parameter, exact_parameter = getattr(distribution, name), getattr(expected, name)
+        # Each draw has the same two scalar parameters, so each gradient is asked for by itself.
+        ours = torch.stack([torch.autograd.grad(x, parameter, retain_graph=True)[0] for x in draws])
+        cdf = expected.cdf(at)
+        slope = torch.stack([torch.autograd.grad(f, exact_parameter, retain_graph=True)[0] for f in cdf])
+        exact = -slope / expected.log_prob(at).exp()
+        tolerance = 1e-6 if dtype == torch.float64 else 1e-3
+        # Where the CDF is within rounding of 0 or 1 its numerical slope says nothing.
+        tells = (cdf > 1e-6) & (cdf < 1 - 1e-6) & (at > 0)
+        assert tells.sum() > 100
+        scale = exact[tells].abs().max().item()
+        torch.testing.assert_close(ours[tells].double(), exact[tells], rtol=tolerance, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize(("loc", "concentration"), MODERATE)
+def test_gradients_of_moments_match_closed_forms(loc, concentration):
+    torch.manual_seed(2)
+    distribution = make(loc, concentration)
+    moments = {
+        "x": (lambda x: x, 1.0, 0.0),
+        "x²": (lambda x: x**2, 2 * loc + 3 * loc**2 / concentration, -(loc**3) / concentration**2),
+        "1/x": (lambda x: 1 / x, -1 / loc**2, -1 / concentration**2),
+    }
+    batches = [distribution.rsample((100_000,)) for _ in range(10)]
+    for name, (function, *expected) in moments.items():
+        parameters = (distribution.loc, distribution.concentration)
+        estimates = torch.stack(
+            [torch.stack(torch.autograd.grad(function(b).mean(), parameters, retain_graph=True)) for b in batches]
+        )
+        error = estimates.std(0) / len(batches) ** 0.5
+        difference = (estimates.mean(0) - torch.tensor(expected)).abs()
+        assert bool((difference < 4.5 * error + 1e-9).all()), (name, estimates.mean(0), expected)
+
+
+@pytest.mark.parametrize(
+    ("loc", "concentration", "by_loc", "by_concentration"), [(1.0, 1.0, 1.158, None), (2.0, 0.5, 1.345, -1.38)]
+)
+def test_pathwise_gradient_has_the_published_bias(loc, concentration, by_loc, by_concentration):
+    distribution = make(loc, concentration, gradient="pathwise")
+    mean = distribution.rsample((4_000_000,)).mean()
+    d_loc, d_concentration = torch.autograd.grad(mean, (distribution.loc, distribution.concentration))
+    assert d_loc.item() == pytest.approx(by_loc, abs=0.01)
+    if by_concentration is not None:
+        assert d_concentration.item() == pytest.approx(by_concentration, abs=0.03)
+
+
+@pytest.mark.parametrize("p", MODERATE)
+@pytest.mark.parametrize("q", MODERATE)
+def test_kl_matches_quadrature(p, q):
+    one, other = reference(*p), reference(*q)
+    points = one.ppf([0.001, 0.5, 0.999])
+    low, high = one.ppf([1e-14, 1 - 1e-14])
+    numeric, _ = quad(lambda x: one.pdf(x) * (one.logpdf(x) - other.logpdf(x)), low, high, points=points, limit=500)
+    assert kl_divergence(make(*p), make(*q)).item() == pytest.approx(numeric, rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("p", EXTREMES)
+def test_kl_is_finite_never_negative_and_zero_to_itself(p, dtype):
+    for q in EXTREMES:
+        value = kl_divergence(make(*p, dtype), make(*q, dtype))
+        assert torch.isfinite(value)
+        assert value >= 0
+    assert kl_divergence(make(*p, dtype), make(*p, dtype)).item() == 0
+
+
+def test_shapes_broadcast_and_expand():
+    distribution = InverseGaussian(torch.ones(3, 1), torch.ones(4), gradient="pathwise")
+    assert distribution.batch_shape == (3, 4)
+    assert distribution.rsample((5,)).shape == (5, 3, 4)
+    wider = distribution.expand(torch.Size((2, 3, 4)))
+    assert wider.rsample().shape == wider.entropy().shape == wider.mode.shape == (2, 3, 4)
+    assert wider.gradient == "pathwise"
+
+
+def test_leading_dimensions_draw_the_same_numbers():
+    loc, concentration = torch.rand(2, 3, 4) + 0.5, torch.rand(2, 3, 4) + 0.5
+    torch.manual_seed(3)
+    nested = InverseGaussian(loc, concentration).rsample()
+    torch.manual_seed(3)
+    flat = InverseGaussian(loc.flatten(0, 1), concentration.flatten(0, 1)).rsample()
+    torch.testing.assert_close(nested.flatten(0, 1), flat)
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(ValueError, match="loc"):
+        InverseGaussian(-1.0, 1.0, validate_args=True)
+    with pytest.raises(ValueError, match="support"):
+        InverseGaussian(1.0, 1.0, validate_args=True).log_prob(torch.tensor(-1.0))
+    with pytest.raises(ValueError, match="gradient must be one of implicit, pathwise, but got 'straight'"):
+        InverseGaussian(1.0, 1.0, gradient="straight")

@@ -1,0 +1,89 @@
+"""Every option of every group composes, builds, trains a step and is tested, on images and on vectors."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from vae_hydra.cli import config_folder
+from vae_hydra.train import train
+
+STEP = ("trainer.max_epochs=1", "+trainer.limit_train_batches=2", "+trainer.limit_test_batches=1")
+ON_DISK = ("mnist", "mnist_exp", "fashion_mnist")
+LOGGING = ("logger", "callbacks", "trainer")
+
+
+def options(group: str) -> list[str]:
+    root = config_folder() / group
+    return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml"))
+
+
+def cases(*groups: str) -> list[str]:
+    return [f"{group}={option}" for group in groups for option in options(group)]
+
+
+def needs_files(case: str) -> bool:
+    return any(case.endswith((f"={name}", f"/{name}")) for name in ON_DISK)
+
+
+@pytest.mark.parametrize(
+    "case",
+    cases(
+        "model", "sampler", "dataset", "noise", "beta", "likelihood", "optimizer", "scheduler", "experiment", *LOGGING
+    ),
+)
+def test_option_trains_on_images(case, configure, request):
+    root = [f"dataset.root={request.getfixturevalue('mnist_root')}"] if needs_files(case) else []
+    metrics = train(configure(case, *root, *STEP))
+    assert metrics["reconstruct/clean/half_sse"] > 0
+
+
+@pytest.mark.parametrize("case", [c for c in cases("sampler", "noise", "likelihood") if "bernoulli" not in c])
+def test_option_trains_on_vectors(case, configure):
+    metrics = train(configure("dataset=lognormal_2d", case, *STEP))
+    assert metrics["reconstruct/clean/half_sse"] > 0
+
+
+@pytest.mark.parametrize("case", [c for c in cases("likelihood") if "bernoulli" in c])
+def test_bernoulli_trains_on_rescaled_vectors(case, configure):
+    assert train(configure("dataset=lognormal_2d", "dataset.variant=rescaled", case, *STEP))
+
+
+@pytest.mark.parametrize("sampler", options("sampler"))
+@pytest.mark.parametrize("model", options("model"))
+def test_stacked_noise_with_every_sampler_and_model(sampler, model, configure):
+    metrics = train(configure(f"sampler={sampler}", f"model={model}", "noise=normal", "noise.mode=stacked", *STEP))
+    assert metrics["denoise/normal/half_sse"] > 0
+
+
+def test_noise_from_any_torch_distribution(configure):
+    gamma = "noise.distribution={_target_:torch.distributions.Gamma,concentration:2.0,rate:4.0}"
+    assert "denoise/gamma/mse_per_pixel" in train(configure("noise=none", gamma, "noise.name=gamma", *STEP))
+
+
+def test_prior_of_another_family_and_several_loggers(configure):
+    prior = "sampler.prior={_target_:torch.distributions.Laplace,loc:0.0,scale:1.0}"
+    assert train(configure(prior, "sampler.kl=monte_carlo", "logger=[csv,tensorboard]", *STEP))
+
+
+@pytest.mark.parametrize("path", sorted(config_folder().rglob("*.yaml")), ids=lambda p: p.stem)
+def test_every_file_is_short_and_every_option_says_what_it_is(path):
+    text = path.read_text(encoding="utf-8")
+    yaml.safe_load(text)
+    assert len(text.splitlines()) <= 60
+    if path.parent != config_folder():
+        assert next(line for line in text.splitlines() if not line.startswith("# @package")).startswith("# ")
+
+
+def test_presets_are_the_published_recipe(configure):
+    config = configure("experiment=heavy_tailed/mnist", "sampler=inverse_gaussian", "trainer.max_epochs=100")
+    assert config["objective"] == {"kl_reduction": "mean", "normalise": True}
+    assert config["model"]["encoder"]["widths"] == [300, 300]
+    assert config["model"]["decoder"]["widths"] == [300, 300, 300]
+    assert config["sampler"]["positive"] == "elu_plus_one"
+    assert (config["optimizer"]["lr"], config["dataset"]["batch_size"], config["beta"]["value"]) == (3e-4, 512, 0.01)
+    assert configure("experiment=heavy_tailed/mnist")["objective"]["kl_reduction"] == "sum"
+    plane = configure("experiment=heavy_tailed/lognormal_2d")
+    assert (plane["model"]["encoder"]["init"], plane["model"]["decoder"]["init"]) == ("normal", "glorot_uniform")
+    assert plane["model"]["encoder"]["init_std"] == 0.01
+    assert (plane["dataset"]["name"], plane["model"]["latent_dim"]) == ("lognormal_2d", 2)

@@ -1,0 +1,34 @@
+"""vae_hydra: what does the choice of latent distribution do to a variational autoencoder?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vae_hydra.vae import VAE
+
+__version__ = version("vae_hydra")
+
+
+def load(run: str | Path, checkpoint: str | None = None, trust: Sequence[str] = ()) -> VAE:
+    """The trained model of a run, in evaluation mode: ``encode``, ``decode``, ``sample``.
+
+    Args:
+        run: a run's folder, or a checkpoint file by itself.
+        checkpoint: ``best`` or ``last``; by default the best if validation chose one.
+        trust: packages besides vae_hydra's and torch's own that its configuration may name.
+
+    Raises:
+        ValueError: if ``run`` is no run, or its checkpoint is damaged, of another architecture, or names
+            code that is not trusted.
+    """
+    # Imported here so that the commands' help and errors do not wait for torch.
+    from vae_hydra.build import rebuild
+    from vae_hydra.run import Run, read_checkpoint
+
+    path = Path(run).expanduser()
+    path = path if path.is_file() else Run.open(path).checkpoint_path(checkpoint)
+    return rebuild(read_checkpoint(path), trust).vae

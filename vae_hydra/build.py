@@ -1,0 +1,283 @@
+"""Configuration → model, data and trainer: the one place that derives sizes and wires parts."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning as L
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from vae_hydra import checks
+from vae_hydra.callbacks import AtomicCheckpointIO, MetricsCSV
+from vae_hydra.data import DataModule
+from vae_hydra.module import CHECKPOINT_KEY, VAEModule
+from vae_hydra.noise import Noise
+from vae_hydra.objective import Objective
+from vae_hydra.vae import VAE
+
+Config = Mapping[str, Any]
+
+# What a stranger's configuration may name; see check_targets.
+# Not all of vae_hydra: parts of it write files.
+ALLOWED_PACKAGES = (
+    "vae_hydra.beta",
+    "vae_hydra.data",
+    "vae_hydra.distributions",
+    "vae_hydra.likelihoods",
+    "vae_hydra.networks",
+    "vae_hydra.noise",
+    "vae_hydra.samplers",
+    "torch.distributions",
+    "torch.nn",
+    "torch.optim",
+)
+# Short names for what conf/dataset interpolates into the node that loads the data.
+SOURCE_OPTIONS = ("root", "download", "variant")
+# How a model was run rather than what it is: not stored in its checkpoints.
+NOT_IN_CHECKPOINT = ("callbacks", "logger", "trainer", "output_dir")
+
+
+class Experiment(NamedTuple):
+    """A module and its data, ready for a trainer."""
+
+    module: VAEModule
+    data: DataModule
+
+
+def build_experiment(config: Config) -> Experiment:
+    """Build and check everything that ``config`` describes short of the trainer.
+
+    Raises:
+        ValueError: for anything in ``config`` that cannot work, before a file is written.
+    """
+    seed = checks.non_negative_integer("seed", config["seed"])
+    data = build_data(config)
+    # The weights' initial values: a function of the seed alone.
+    torch.manual_seed(seed)
+    description = describe(config, data.x_shape)
+    vae, noise = build_vae(config, data.x_shape), build_noise(config)
+    test_noises = {} if noise.is_none else {noise.name: noise}
+    module = _module(config, vae, noise, description, test_noises)
+    _check_likelihood_fits(module, data)
+    _check_kl_exists(vae)
+    with naming("optimizer and scheduler"):
+        module.configure_optimizers()
+    return Experiment(module, data)
+
+
+def build_data(config: Config, root: str | None = None) -> DataModule:
+    """The DataModule of ``config.dataset``, its files under ``root`` if that is given."""
+    options = {key: value for key, value in config["dataset"].items() if key not in SOURCE_OPTIONS}
+    if root is not None and "root" in options["source"]:
+        options["source"] = {**options["source"], "root": root}
+    return _make("dataset", options, order_seed=config["seed"])
+
+
+def build_noise(config: Config) -> Noise:
+    """The noise of ``config.noise``, which keeps its name."""
+    return _make("noise", config["noise"])
+
+
+def build_vae(config: Config, x_shape: Sequence[int]) -> VAE:
+    """The VAE of ``config`` for examples of ``x_shape``, with freshly drawn weights.
+
+    The encoder's width out is sampler.parameters_per_latent · latent_dim; its input has the extra
+    channels of stacked noise.
+    """
+    model = config["model"]
+    latent_dim = checks.positive_integer("model.latent_dim", model["latent_dim"])
+    sampler = _make("sampler", config["sampler"])
+    likelihood = _make("likelihood", config["likelihood"])
+    in_shape = build_noise(config).input_shape(x_shape)
+    features = sampler.parameters_per_latent * latent_dim
+    encoder = _make("model.encoder", model["encoder"], in_shape=list(in_shape), out_features=features)
+    decoder = _make("model.decoder", model["decoder"], in_features=latent_dim, out_shape=list(x_shape))
+    return VAE(encoder, sampler, decoder, likelihood, latent_dim, x_shape)
+
+
+def build_trainer(
+    config: Config, data: DataModule, folder: Path, name: str, extra_callbacks: Iterable[Callback] = ()
+) -> L.Trainer:
+    """The trainer of ``config`` for ``data``, writing into ``folder``, which need not exist yet.
+
+    Raises:
+        ValueError: for options that Lightning refuses, or that watch a validation loss there is not.
+    """
+    checks.positive_integer("trainer.max_epochs", config["trainer"]["max_epochs"])
+    callbacks = [_make(f"callbacks.{key}", node) for key, node in config["callbacks"].items() if node]
+    loggers = [_make(f"logger.{key}", node, folder=folder, name=name) for key, node in config["logger"].items() if node]
+    options = dict(config["trainer"])
+    if not data.has_validation:
+        options["limit_val_batches"] = 0
+        _check_early_stopping(callbacks)
+    with naming("trainer"):
+        return L.Trainer(
+            **options,
+            default_root_dir=folder,
+            # MetricsCSV first: Lightning keeps the order of those that run last.
+            callbacks=[MetricsCSV(), *callbacks, *extra_callbacks],
+            logger=loggers,
+            plugins=[AtomicCheckpointIO()],
+        )
+
+
+def build_evaluation_trainer(accelerator: str) -> L.Trainer:
+    """A trainer for scoring on one device, which writes nothing."""
+    with naming("accelerator"):
+        return L.Trainer(
+            accelerator=accelerator,
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+
+
+def describe(config: Config, x_shape: Sequence[int]) -> dict[str, Any]:
+    """What a checkpoint holds besides tensors: enough to rebuild the model without its dataset."""
+    kept = {key: value for key, value in config.items() if key not in NOT_IN_CHECKPOINT}
+    return {"config": kept, "x_shape": list(x_shape)}
+
+
+def rebuild(checkpoint: Mapping[str, Any], trust: Sequence[str] = (), test_noises: Sequence[Noise] = ()) -> VAEModule:
+    """The module that ``checkpoint`` was saved from, with its weights, ready to evaluate.
+
+    Args:
+        checkpoint: as loaded by ``run.read_checkpoint``.
+        trust: packages beyond ``ALLOWED_PACKAGES`` that its configuration may name.
+        test_noises: noises to test with instead of the run's own.
+
+    Raises:
+        ValueError: for a target that is not allowed, or weights of another architecture.
+    """
+    description = checkpoint[CHECKPOINT_KEY]
+    config = description["config"]
+    check_targets(config, trust)
+    vae, noise = build_vae(config, description["x_shape"]), build_noise(config)
+    chosen = list(test_noises) or ([] if noise.is_none else [noise])
+    module = _module(config, vae, noise, description, {one.name: one for one in chosen})
+    load_weights(vae, checkpoint)
+    return module.eval()
+
+
+def load_weights(vae: VAE, checkpoint: Mapping[str, Any]) -> None:
+    """Put the model weights of ``checkpoint`` into ``vae``; ValueError if they are of another architecture."""
+    state = checkpoint["state_dict"]
+    weights = {name.removeprefix("vae."): value for name, value in state.items() if name.startswith("vae.")}
+    try:
+        vae.load_state_dict(weights)
+    except RuntimeError as error:
+        details = "\n".join(str(error).splitlines()[1:6])
+        raise ValueError(f"the checkpoint's weights are of another architecture:\n{details}") from error
+
+
+def check_targets(config: Any, trust: Sequence[str] = ()) -> None:
+    """Refuse a configuration that could run code we did not choose.
+
+    Every ``_target_`` must resolve to a class or function defined in an allowed package: the place it
+    is defined counts, not the path that leads there, because modules hold other modules.
+
+    Raises:
+        ValueError: naming the target.
+    """
+    if isinstance(config, Mapping):
+        if "_target_" in config:
+            _check_target(config["_target_"], (*ALLOWED_PACKAGES, *trust))
+        for value in config.values():
+            check_targets(value, trust)
+    elif isinstance(config, (list, tuple)):
+        for value in config:
+            check_targets(value, trust)
+
+
+def _check_target(target: Any, allowed: Sequence[str]) -> None:
+    def inside(name: str) -> bool:
+        return any(name == package or name.startswith(f"{package}.") for package in allowed)
+
+    refusal = ValueError(
+        f"the configuration names the target {target!r}, which is not defined in {', '.join(allowed)}. "
+        "If you trust it, name its package in trust=[PACKAGE]"
+    )
+    if not isinstance(target, str) or not inside(target):
+        raise refusal
+    module_name, _, attribute = target.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise refusal from error
+    if not inside(getattr(found, "__module__", None) or ""):
+        raise refusal
+
+
+def _module(
+    config: Config, vae: VAE, noise: Noise, description: Mapping[str, Any], test_noises: Mapping[str, Noise]
+) -> VAEModule:
+    return VAEModule(
+        vae,
+        noise,
+        beta=_make("beta", config["beta"]),
+        objective=Objective(**config["objective"]),
+        optimizer=_make("optimizer", config["optimizer"]),
+        scheduler=_make("scheduler", config["scheduler"]) if config["scheduler"] else None,
+        seed=config["seed"],
+        description=description,
+        test_noises=test_noises,
+    )
+
+
+def _check_likelihood_fits(module: VAEModule, data: DataModule) -> None:
+    if not module.vae.likelihood.unit_interval:
+        return
+    low, high = data.value_range()
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"{type(module.vae.likelihood).__name__} needs data in [0, 1], but this dataset spans "
+            f"[{low:.3g}, {high:.3g}]; use likelihood=gaussian or likelihood=laplace"
+        )
+
+
+def _check_early_stopping(callbacks: Iterable[Callback]) -> None:
+    for callback in callbacks:
+        if isinstance(callback, EarlyStopping) and str(callback.monitor).startswith("val/"):
+            raise ValueError(
+                f"early stopping watches {callback.monitor}, but dataset.validation=0 leaves no examples to validate "
+                "on; set dataset.validation=0.1, or callbacks.early_stopping.monitor=train/loss"
+            )
+
+
+def _check_kl_exists(vae: VAE) -> None:
+    """Fail now rather than in the first step if posterior and prior have no closed KL."""
+    q = vae.sampler(torch.zeros(1, vae.sampler.parameters_per_latent * vae.latent_dim))
+    vae.sampler.kl_divergence(q, q.mean)
+
+
+def _make(key: str, node: Config, **arguments: Any) -> Any:
+    """Instantiate one node of the configuration; its ``name`` is for people unless it is the noise's."""
+    options = dict(node) if key == "noise" else {name: value for name, value in node.items() if name != "name"}
+    with naming(key):
+        return instantiate(options, _convert_="all", **arguments)
+
+
+@contextmanager
+def naming(key: str) -> Iterator[None]:
+    """Turn errors about values of the configuration into a ValueError that says which part of it."""
+    try:
+        yield
+    except InstantiationException as error:
+        raise ValueError(_reason(key, error.__cause__ or error)) from error
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise ValueError(_reason(key, error)) from error
+
+
+def _reason(key: str, error: BaseException) -> str:
+    message = str(error).strip()
+    return message if key.split(".")[0] in message else f"{key}: {message}"

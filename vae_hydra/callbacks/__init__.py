@@ -1,0 +1,21 @@
+"""Lightning callbacks: what happens around training and is not the model's business."""
+
+from vae_hydra.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints, EarlyStop, MetricsCSV
+from vae_hydra.callbacks.figures import Figures
+from vae_hydra.callbacks.guards import CollapseWarning, FiniteLoss, Interrupted, InterruptGuard, NonFiniteLossError
+from vae_hydra.callbacks.progress import EpochTimer, Progress
+
+__all__ = [
+    "AtomicCheckpointIO",
+    "Checkpoints",
+    "CollapseWarning",
+    "EarlyStop",
+    "EpochTimer",
+    "Figures",
+    "FiniteLoss",
+    "InterruptGuard",
+    "Interrupted",
+    "MetricsCSV",
+    "NonFiniteLossError",
+    "Progress",
+]

@@ -1,0 +1,110 @@
+"""What an epoch leaves behind: its row of metrics.csv, last.ckpt to go on from, best.ckpt to use."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from vae_hydra import checks
+from vae_hydra.callbacks.guards import Interrupted
+from vae_hydra.files import replace_atomically
+from vae_hydra.history import History
+
+LAST, BEST, METRICS = "last.ckpt", "best.ckpt", "metrics.csv"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Write a checkpoint under a temporary name in the same folder and rename it."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        replace_atomically(Path(path), lambda temporary: torch.save(checkpoint, temporary))
+
+
+class MetricsCSV(Checkpoint):
+    """Write each epoch's metrics to metrics.csv, before the checkpoint of that epoch.
+
+    A run that is killed in between repeats the epoch and replaces the row; the other way round the row
+    would be lost. A Checkpoint, because those run last, when every metric of the epoch is known.
+    """
+
+    def __init__(self) -> None:
+        self._history: History | None = None
+        self._validated = False
+
+    def on_validation_end(self, *args: Any) -> None:
+        self._validated = True
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        if self._history is None:
+            self._history = History(Path(trainer.default_root_dir) / METRICS)
+        # Without a validation in this epoch, callback_metrics still holds the one before.
+        parts = ("train/", "val/") if self._validated else ("train/",)
+        values = {name: float(v) for name, v in trainer.callback_metrics.items() if name.startswith(parts)}
+        self._history.record(trainer.current_epoch, values)
+        self._validated = False
+
+
+class Checkpoints(Checkpoint):
+    """Write last.ckpt every few epochs and when a signal ends training, and best.ckpt when ``monitor`` improves.
+
+    Nothing is written after a loss that is not finite: the epoch before stays. Lightning's
+    ModelCheckpoint keeps absolute paths in its state, so that a moved folder forgets its best score,
+    and saves on every exception.
+
+    Args:
+        every_n_epochs: how often to write.
+        monitor: metric to minimise; without validation examples there is none, and no best.ckpt.
+    """
+
+    def __init__(self, every_n_epochs: int = 1, monitor: str = "val/loss") -> None:
+        self.every_n_epochs = checks.positive_integer("callbacks.checkpoints.every_n_epochs", every_n_epochs)
+        self.monitor = monitor
+        self.best_score = math.inf
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        last_epoch = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop
+        if not last_epoch and (trainer.current_epoch + 1) % self.every_n_epochs:
+            return
+        score = float(trainer.callback_metrics.get(self.monitor, math.inf))
+        improved = score < self.best_score
+        self.best_score = min(score, self.best_score)
+        self._save_last(trainer)
+        if improved and trainer.is_global_zero:
+            folder = Path(trainer.default_root_dir)
+            replace_atomically(folder / BEST, lambda temporary: shutil.copyfile(folder / LAST, temporary))
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, (Interrupted, SIGTERMException)) and trainer.state.fn == "fit":
+            self._save_last(trainer)
+
+    def _save_last(self, trainer: L.Trainer) -> None:
+        trainer.save_checkpoint(Path(trainer.default_root_dir) / LAST)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best_score": self.best_score}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best_score = state_dict["best_score"]
+
+
+class EarlyStop(EarlyStopping):
+    """Lightning's early stopping, which here also stays stopped when a run is started again."""
+
+    def __init__(self, monitor: str = "val/loss", patience: int = 10, min_delta: float = 0.0) -> None:
+        checks.positive_integer("callbacks.early_stopping.patience", patience)
+        checks.non_negative("callbacks.early_stopping.min_delta", min_delta)
+        super().__init__(monitor, min_delta, patience, check_on_train_epoch_end=True)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True

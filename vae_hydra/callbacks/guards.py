@@ -1,0 +1,137 @@
+"""Guards: a clear stop for a loss that is not finite, for a signal, and a warning when the posterior collapses."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from vae_hydra import checks
+from vae_hydra.module import VAEModule
+
+log = logging.getLogger(__name__)
+
+
+class NonFiniteLossError(RuntimeError):
+    """Training cannot go on: its loss is NaN or infinite."""
+
+
+class FiniteLoss(Callback):
+    """Stop at the end of an epoch whose mean loss is not finite, before a checkpoint of it is written.
+
+    Once an epoch, because looking at the loss makes the device wait. Callbacks run before the module logs
+    its means and starts them over, so this one reads the accumulator.
+    """
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, VAEModule)
+        loss = pl_module.train_means.compute()["loss"]
+        if not torch.isfinite(loss):
+            raise NonFiniteLossError(
+                f"the training loss of epoch {trainer.current_epoch} is {loss.item()}; last.ckpt holds the epoch "
+                "before. Try a smaller optimizer.lr, trainer.gradient_clip_val=1, or another sampler.positive"
+            )
+
+
+class CollapseWarning(Callback):
+    """Warn, once, when nearly all latents have stopped carrying information: posterior collapse.
+
+    Args:
+        threshold: a latent with a mean KL below this many nats counts as inactive.
+        share: share of inactive latents, in [0, 1], from which on to warn.
+        patience: number of epochs in a row it must hold.
+    """
+
+    def __init__(self, threshold: float = 0.01, share: float = 0.9, patience: int = 3) -> None:
+        self.threshold = checks.positive("callbacks.collapse.threshold", threshold)
+        self.share = checks.positive("callbacks.collapse.share", share)
+        self.patience = checks.positive_integer("callbacks.collapse.patience", patience)
+        self.epochs, self.warned = 0, False
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, VAEModule)
+        if self.warned or not pl_module.vae.sampler.has_elbo:
+            return
+        kl = pl_module.train_means.compute()["kl_per_latent"]
+        inactive = int((kl < self.threshold).sum())
+        self.epochs = self.epochs + 1 if inactive >= self.share * len(kl) else 0
+        if self.epochs >= self.patience:
+            self.warned = True
+            log.warning(
+                "posterior collapse: %d of %d latents carry less than %g nats for %d epochs; try a smaller β, "
+                "beta=linear, or a smaller likelihood.scale",
+                inactive,
+                len(kl),
+                self.threshold,
+                self.epochs,
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": self.epochs, "warned": self.warned}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.epochs, self.warned = state_dict["epochs"], state_dict["warned"]
+
+
+class Interrupted(BaseException):
+    """SIGINT or SIGTERM came; a resumable checkpoint is written.
+
+    Not a KeyboardInterrupt, which Lightning would turn into exit code 1.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.exit_code = 128 + signum
+
+
+class InterruptGuard(Checkpoint):
+    """Turn SIGINT and SIGTERM into ``Interrupted`` at the next batch boundary, where the state is whole.
+
+    A second SIGINT ends the process at once. A Checkpoint, because those run last: at the end of an epoch
+    its metrics are written by then.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> InterruptGuard:
+        if threading.current_thread() is threading.main_thread():
+            for signum in (signal.SIGINT, signal.SIGTERM):
+                self._previous[signum] = signal.signal(signum, self._handle)
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+        if isinstance(error, SIGTERMException):
+            # Lightning has a handler of its own, which ends training after an epoch, with exit code 0.
+            raise Interrupted(signal.SIGTERM) from error
+
+    def _handle(self, signum: int, frame: object) -> None:
+        if self.received is not None and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received = signum
+        log.warning("%s received: finishing this batch, then saving last.ckpt", signal.Signals(signum).name)
+
+    def stop_if_interrupted(self) -> None:
+        """Raise ``Interrupted`` if a signal has come."""
+        if self.received is not None:
+            raise Interrupted(self.received)
+
+    def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+        # After the last batch the epoch is finished first, validation and all.
+        if not trainer.is_last_batch:
+            self.stop_if_interrupted()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.stop_if_interrupted()
+
+    def on_test_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+        self.stop_if_interrupted()

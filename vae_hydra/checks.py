@@ -1,0 +1,73 @@
+"""Checks of values a user gave: each returns the value or says what was required and what came."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from numbers import Real
+from typing import Any
+
+
+def positive_integer(name: str, value: Any) -> int:
+    """Return ``value`` if it is an integer ≥ 1; raise ValueError otherwise."""
+    return _integer(name, value, minimum=1)
+
+
+def non_negative_integer(name: str, value: Any) -> int:
+    """Return ``value`` if it is an integer ≥ 0; raise ValueError otherwise."""
+    return _integer(name, value, minimum=0)
+
+
+def number(name: str, value: Any) -> float:
+    """Return ``value`` if it is a finite real number; raise ValueError otherwise."""
+    return _real(name, value, "a finite number", lambda v: True)
+
+
+def positive(name: str, value: Any) -> float:
+    """Return ``value`` if it is a finite number > 0; raise ValueError otherwise."""
+    return _real(name, value, "a number > 0", lambda v: v > 0)
+
+
+def non_negative(name: str, value: Any) -> float:
+    """Return ``value`` if it is a finite number ≥ 0; raise ValueError otherwise."""
+    return _real(name, value, "a number ≥ 0", lambda v: v >= 0)
+
+
+def share(name: str, value: Any) -> float:
+    """Return ``value`` if it is a share in [0, 1); raise ValueError otherwise."""
+    return _real(name, value, "a number in [0, 1)", lambda v: 0 <= v < 1)
+
+
+def boolean(name: str, value: Any) -> bool:
+    """Return ``value`` if it is true or false; raise ValueError otherwise."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false, but got {value!r}")
+    return value
+
+
+def one_of(name: str, value: Any, allowed: Iterable[str]) -> Any:
+    """Return ``value`` if it is among ``allowed``; raise ValueError otherwise."""
+    options = list(allowed)
+    if value not in options:
+        raise ValueError(f"{name} must be one of {', '.join(options)}, but got {value!r}")
+    return value
+
+
+def positive_integers(name: str, values: Any) -> list[int]:
+    """Return ``values`` as a list if every entry is an integer ≥ 1; raise ValueError otherwise."""
+    if not isinstance(values, (list, tuple)):
+        raise ValueError(f"{name} must be a list of integers ≥ 1, but got {values!r}")
+    return [positive_integer(f"{name}[{i}]", value) for i, value in enumerate(values)]
+
+
+def _integer(name: str, value: Any, minimum: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise ValueError(f"{name} must be an integer ≥ {minimum}, but got {value!r}")
+    return value
+
+
+def _real(name: str, value: Any, requirement: str, accepts: Any) -> float:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or not accepts(value):
+        raise ValueError(f"{name} must be {requirement}, but got {value!r}")
+    return float(value)

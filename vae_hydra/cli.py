@@ -1,0 +1,104 @@
+"""What every command shares: where the configuration is, its help, and how errors reach the user."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+UNHELPFUL_WARNINGS = (
+    # The data are in memory: worker processes would only slow their loading.
+    ".*does not have many workers",
+    # Metrics are logged once an epoch, whatever its number of batches.
+    ".*smaller than the logging interval",
+    # Lightning's own use of torch, which its users cannot change.
+    ".*isinstance\\(treespec, LeafSpec\\)",
+)
+
+
+def prepare() -> str:
+    """Make the process ready for a command, before torch is imported; return the configuration's folder."""
+    # With the default, active policy a second busy process makes torch's threads spin against it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    OmegaConf.register_new_resolver("vae_hydra.options", options_help, replace=True)
+    OmegaConf.register_new_resolver("vae_hydra.sweep", sweep_name, replace=True)
+    return str(config_folder())
+
+
+def config_folder() -> Path:
+    """``conf``: inside the package when installed, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    return next(path for path in (package / "conf", package.parent / "conf") if path.is_dir())
+
+
+def options_help() -> str:
+    """Every group and its options, with the first comment line of each option's file."""
+    root = config_folder()
+    blocks = []
+    for group in sorted(path for path in root.iterdir() if path.is_dir() and path.name not in ("hydra", "__pycache__")):
+        options = {file.relative_to(group).with_suffix("").as_posix(): _title(file) for file in group.rglob("*.yaml")}
+        lines = [f"  {option:<26} {title}" for option, title in sorted(options.items())]
+        blocks.append("\n".join([f"{group.name}=", *lines]))
+    return "\n\n".join(blocks)
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The configuration with every interpolation resolved, as dicts, lists and plain values."""
+    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+
+
+def is_sweep() -> bool:
+    """Whether this job is one of a --multirun."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def sweep_name() -> str | None:
+    """What the runs of a --multirun are grouped under: the name of its folder; None outside one."""
+    return Path(HydraConfig.get().sweep.dir).name if is_sweep() else None
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Print an error about what the user gave in one line and exit with 2; in a sweep, let the others go on.
+
+    HYDRA_FULL_ERROR=1 shows where it was raised.
+    """
+    try:
+        yield
+    except (ValueError, OmegaConfBaseException) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        message = str(error).split("\n    full_key:")[0]
+        print(f"error: {message}", file=sys.stderr)
+        if is_sweep():
+            raise
+        raise SystemExit(2) from None
+
+
+def prepare_torch(threads: int | None) -> None:
+    """Import torch and Lightning with ``threads`` CPU threads (None: torch's default) and without their chatter."""
+    import torch
+
+    from vae_hydra import checks
+
+    if threads is not None:
+        torch.set_num_threads(checks.positive_integer("threads", threads))
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in UNHELPFUL_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+
+
+def _title(file: Path) -> str:
+    comments = (line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("# "))
+    return next((line[2:] for line in comments if not line.startswith("# @package")), "")

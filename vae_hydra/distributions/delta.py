@@ -1,0 +1,55 @@
+"""The point distribution: all mass at one value."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+from torch.types import _size
+
+
+class Delta(Distribution):
+    """All mass at ``loc``: what the encoder of a plain autoencoder returns.
+
+    Args:
+        loc: where the mass is, of shape batch_shape.
+
+    ``log_prob`` is that of a discrete point mass: 0 at ``loc``, −inf elsewhere. No KL to a continuous
+    distribution is registered, because it is infinite.
+    """
+
+    arg_constraints = {"loc": constraints.real}
+    support = constraints.real
+    has_rsample = True
+
+    def __init__(self, loc: Tensor | float, validate_args: bool | None = None) -> None:
+        self.loc = torch.as_tensor(loc)
+        super().__init__(self.loc.shape, validate_args=validate_args)
+
+    def expand(self, batch_shape: _size, _instance: Delta | None = None) -> Delta:
+        new = self._get_checked_instance(Delta, _instance)
+        new.loc = self.loc.expand(batch_shape)
+        super(Delta, new).__init__(new.loc.shape, validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    @property
+    def mode(self) -> Tensor:
+        return self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        return torch.zeros_like(self.loc)
+
+    def rsample(self, sample_shape: _size = ()) -> Tensor:
+        return self.loc.expand(self._extended_shape(sample_shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        if self._validate_args:
+            self._validate_sample(value)
+        here = value == self.loc
+        return torch.where(here, 0.0, -torch.inf).to(self.loc.dtype)

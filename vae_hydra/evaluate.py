@@ -1,0 +1,55 @@
+"""Score a saved run again: ``python -m vae_hydra.evaluate run=outputs/<run>``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from vae_hydra import cli
+
+log = logging.getLogger(__name__)
+
+
+@hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="evaluate")
+def main(config: DictConfig) -> None:
+    """Score the run that the command line names."""
+    with cli.user_errors():
+        evaluate(cli.plain(config))
+
+
+def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
+    """Score a run on a split, print the table, and keep it under evaluations/ of the run's folder.
+
+    Args:
+        config: resolved configuration, as ``conf/evaluate.yaml`` composes it.
+
+    Raises:
+        ValueError: if ``run`` is no run, or its checkpoint cannot be rebuilt.
+    """
+    from vae_hydra.build import build_data, build_evaluation_trainer, build_noise, rebuild
+    from vae_hydra.files import write_json
+    from vae_hydra.run import Run, read_checkpoint
+    from vae_hydra.scores import score, table
+
+    cli.prepare_torch(config["threads"])
+    run = Run.open(config["run"])
+    path = run.checkpoint_path(config["checkpoint"])
+    checkpoint = read_checkpoint(path)
+    noises = [build_noise(config)] if config.get("noise") else []
+    module = rebuild(checkpoint, config["trust"], noises)
+    data = build_data(module.description["config"], config["dataset_root"])
+    metrics = score(build_evaluation_trainer(config["accelerator"]), module, data, config["split"])
+    names = [path.stem, config["split"], *(noise.name for noise in noises)]
+    target = run.folder / "evaluations" / f"{'-'.join(names)}.json"
+    target.parent.mkdir(exist_ok=True)
+    write_json(target, metrics)
+    log.info("%s, %s split\n%s\nwritten to %s", path, config["split"], table(metrics), target)
+    return metrics
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""metrics.csv: what was logged, one row an epoch, training and validation side by side."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+from vae_hydra.files import write_text
+
+Row = dict[str, float]
+
+
+def read_epochs(path: Path) -> list[Row]:
+    """Rows of a metrics.csv in the order of their epochs; empty if there is none yet.
+
+    A value that was not logged in an epoch is absent from its row.
+    """
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+class History:
+    """The file, kept in memory as well so that an epoch costs one write."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows = read_epochs(path)
+
+    def record(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Write the row of ``epoch``; rows from it on, which a run that was cut off left, are replaced."""
+        kept = [row for row in self._rows if row["epoch"] < epoch]
+        self._rows = [*kept, {"epoch": epoch, **values}]
+        columns = sorted({name for row in self._rows for name in row} - {"epoch"})
+        text = io.StringIO()
+        writer = csv.DictWriter(text, ["epoch", *columns], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        write_text(self.path, text.getvalue())

@@ -1,0 +1,61 @@
+"""Test-set measures: pure functions of one batch, and their mean over many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+def half_sse(reconstruction: Tensor, x: Tensor, event_dims: int) -> Tensor:
+    """½·Σ(x̂ − x)² per example, summed over the last ``event_dims`` dimensions."""
+    return 0.5 * (reconstruction - x).square().flatten(-event_dims).sum(-1)
+
+
+def mse_per_pixel(reconstruction: Tensor, x: Tensor, event_dims: int) -> Tensor:
+    """Mean of (x̂ − x)² over the values of an example, per example."""
+    return (reconstruction - x).square().flatten(-event_dims).mean(-1)
+
+
+def l1_per_pixel(reconstruction: Tensor, x: Tensor, event_dims: int) -> Tensor:
+    """Mean of |x̂ − x| over the values of an example, per example."""
+    return (reconstruction - x).abs().flatten(-event_dims).mean(-1)
+
+
+def reconstruction_measures(reconstruction: Tensor, x: Tensor, event_dims: int) -> dict[str, Tensor]:
+    """All reconstruction measures by name, each of shape [B]."""
+    measures = {"half_sse": half_sse, "mse_per_pixel": mse_per_pixel, "l1_per_pixel": l1_per_pixel}
+    return {name: measure(reconstruction, x, event_dims) for name, measure in measures.items()}
+
+
+class MeanOverExamples(Metric):
+    """Mean over all examples of several per-example terms, accumulated on the device as one vector.
+
+    Its state is part of a checkpoint, so that an epoch that was cut off goes on with its sums.
+
+    Args:
+        sizes: for each term its number of values per example: 1 for shape [B], n for [B, n].
+    """
+
+    full_state_update = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        super().__init__()
+        self.sizes = dict(sizes)
+        self.add_state("total", torch.zeros(sum(sizes.values())), dist_reduce_fx="sum", persistent=True)
+        self.add_state("count", torch.zeros(()), dist_reduce_fx="sum", persistent=True)
+
+    def update(self, terms: Mapping[str, Tensor]) -> None:
+        """Add a batch: a tensor of shape [B] or [B, n] for every term."""
+        columns = [terms[name].detach().reshape(-1, size) for name, size in self.sizes.items()]
+        self.total += torch.cat([column.sum(0) for column in columns])
+        self.count += len(columns[0])
+
+    def compute(self) -> dict[str, Tensor]:
+        """Mean of each term: a scalar, or a vector of n."""
+        means = (self.total / self.count).split(list(self.sizes.values()))
+        return {name: mean.squeeze(0) for name, mean in zip(self.sizes, means, strict=True)}

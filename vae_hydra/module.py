@@ -1,0 +1,191 @@
+"""The LightningModule: one shared step, β, logging, optimizer."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from vae_hydra.beta import BetaSchedule
+from vae_hydra.metrics import MeanOverExamples, reconstruction_measures
+from vae_hydra.noise import Noise
+from vae_hydra.objective import Objective
+from vae_hydra.vae import VAE, VAEOutput
+
+CHECKPOINT_KEY = "vae_hydra"
+TRAIN, VALIDATION, TEST = range(3)
+CLEAN, DENOISE = "reconstruct/clean", "denoise/"
+RECONSTRUCTION_MEASURES = ("half_sse", "mse_per_pixel", "l1_per_pixel")
+
+
+class VAEModule(L.LightningModule):
+    """Train and test a VAE: noise on the input, clean target, mean over the batch of the objective.
+
+    Randomness of every batch is seeded by (seed, stage, epoch, batch): a run that was cut off continues
+    exactly, and validation sees the same noise each epoch.
+
+    Args:
+        vae: the model.
+        noise: corrupts the training and validation input.
+        beta: schedule of the KL weight.
+        objective: per-example loss.
+        optimizer: parameters → Optimizer.
+        scheduler: Optimizer → learning rate schedule, stepped each epoch; None for a constant rate.
+        seed: of the randomness above.
+        description: plain values stored in every checkpoint, enough to rebuild the model.
+        test_noises: noises to denoise in the test, by name, besides reconstructing clean input.
+    """
+
+    def __init__(
+        self,
+        vae: VAE,
+        noise: Noise,
+        beta: BetaSchedule,
+        objective: Objective,
+        optimizer: Callable[..., Optimizer] | None = None,
+        scheduler: Callable[..., LRScheduler] | None = None,
+        seed: int = 0,
+        description: Mapping[str, Any] | None = None,
+        test_noises: Mapping[str, Noise] | None = None,
+    ) -> None:
+        super().__init__()
+        self.vae, self.noise = vae, noise
+        self.beta_schedule, self.objective = beta, objective
+        self.make_optimizer, self.make_scheduler = optimizer, scheduler
+        self.seed = seed
+        self.description = dict(description or {})
+        self.test_noises = nn.ModuleDict(test_noises or {})
+        nats = {"loss": 1, "log_likelihood": 1, "kl_per_latent": vae.latent_dim}
+        measures = dict.fromkeys(RECONSTRUCTION_MEASURES, 1)
+        self.train_means = MeanOverExamples(nats)
+        self.validation_means = MeanOverExamples({**nats, **measures})
+        self.test_means = nn.ModuleDict({name: MeanOverExamples({**nats, **measures}) for name in self.protocols})
+
+    @property
+    def protocols(self) -> list[str]:
+        """Names of the test protocols: what is fed, clean or noisy; the target is always clean."""
+        return [CLEAN, *(DENOISE + name for name in self.test_noises)]
+
+    @property
+    def beta(self) -> float:
+        """β at this point of training."""
+        return self.beta_schedule(self.global_step if self.beta_schedule.unit == "step" else self.current_epoch)
+
+    def on_train_start(self) -> None:
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        within_epoch = progress.ready % max(1, int(self.trainer.num_training_batches))
+        data = getattr(self.trainer, "datamodule", None)
+        if data is not None:
+            data.resume_within_epoch(within_epoch)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        x, _ = batch
+        self._seed_batch(TRAIN, self.current_epoch, batch_idx)
+        terms, _ = self._step(self.noise(x), x, self.beta)
+        self.train_means.update(terms)
+        return terms["loss"].mean()
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        x, _ = batch
+        self._seed_batch(VALIDATION, 0, batch_idx)
+        # Judged with the final β: comparable between epochs while β still moves.
+        terms, output = self._step(self.noise(x), x, self.beta_schedule.final)
+        self.validation_means.update({**terms, **self._measures(output, x)})
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        x, _ = batch
+        for protocol, means in self.test_means.items():
+            assert isinstance(means, MeanOverExamples)
+            self._seed_batch(TEST, zlib.crc32(protocol.encode()), batch_idx)
+            terms, output = self._step(self._test_input(protocol, x), x, self.beta_schedule.final)
+            means.update({**terms, **self._measures(output, x)})
+
+    def _test_input(self, protocol: str, x: Tensor) -> Tensor:
+        if protocol == CLEAN:
+            return self.noise.clean(x)
+        noise = self.test_noises[protocol.removeprefix(DENOISE)]
+        assert isinstance(noise, Noise)
+        return noise(x)
+
+    def _step(self, inputs: Tensor, x: Tensor, beta: float) -> tuple[dict[str, Tensor], VAEOutput]:
+        """Per-example terms [nats] of one pass, and its distributions."""
+        output = self.vae(inputs)
+        log_likelihood = self.vae.log_likelihood(output, x)
+        kl = self.vae.kl_divergence(output)
+        loss = self.objective(log_likelihood, kl, beta)
+        return {"loss": loss, "log_likelihood": log_likelihood, "kl_per_latent": kl}, output
+
+    def _measures(self, output: VAEOutput, x: Tensor) -> dict[str, Tensor]:
+        return reconstruction_measures(output.p.mean, x, len(self.vae.x_shape))
+
+    def _seed_batch(self, stage: int, epoch: int, batch_idx: int) -> None:
+        entropy = (self.seed, stage, epoch, batch_idx, self.global_rank)
+        _seed_generator(self.device, int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+
+    def on_train_epoch_end(self) -> None:
+        optimizer = self.optimizers()
+        assert not isinstance(optimizer, list)
+        schedule = {"beta": self.beta, "learning_rate": optimizer.param_groups[0]["lr"]}
+        self._log_means("train", self.train_means, schedule)
+        scheduler = self.lr_schedulers()
+        if isinstance(scheduler, ReduceLROnPlateau):
+            # Lightning would step it after the checkpoint of this epoch is written.
+            monitor = "val/loss" if "val/loss" in self.trainer.callback_metrics else "train/loss"
+            scheduler.step(self.trainer.callback_metrics[monitor])
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_means("val", self.validation_means)
+
+    def on_test_epoch_end(self) -> None:
+        for protocol, means in self.test_means.items():
+            assert isinstance(means, MeanOverExamples)
+            self._log_means(protocol, means)
+
+    def _log_means(self, prefix: str, means: MeanOverExamples, extra: Mapping[str, float] | None = None) -> None:
+        """Log epoch means, nats per example unless the name says per pixel, and start over."""
+        values = means.compute()
+        means.reset()
+        values["kl"] = values.pop("kl_per_latent").sum()
+        if self.vae.sampler.has_elbo:
+            values["elbo"] = values["log_likelihood"] - values["kl"]
+        named = {f"{prefix}/{name}": value for name, value in (values | dict(extra or {})).items()}
+        on_bar = {name: value for name, value in named.items() if name.endswith("/loss")}
+        self.log_dict(on_bar, prog_bar=True)
+        self.log_dict({name: value for name, value in named.items() if name not in on_bar})
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        if self.make_optimizer is None:
+            raise ValueError("this module was built without an optimizer and cannot be trained")
+        optimizer = self.make_optimizer(self.vae.parameters())
+        if self.make_scheduler is None:
+            return {"optimizer": optimizer}
+        # The monitor is Lightning's condition for a plateau schedule, which on_train_epoch_end steps itself.
+        schedule = LRSchedulerConfigType(
+            scheduler=self.make_scheduler(optimizer), monitor="train/loss", strict=False, interval="epoch"
+        )
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[CHECKPOINT_KEY] = self.description
+
+
+def _seed_generator(device: torch.device, seed: int) -> None:
+    """Seed the default generator of one device; torch.manual_seed formats a stack trace each call without CUDA."""
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)

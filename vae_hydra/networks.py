@@ -1,0 +1,215 @@
+"""Encoders and decoders: multilayer perceptrons and convolutions, their sizes solved from shapes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vae_hydra import checks
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": lambda: nn.LeakyReLU(0.01),
+    "prelu": nn.PReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+}
+INITIALISATIONS = ("default", "glorot_uniform", "kaiming_normal", "normal")
+KERNEL, STRIDE, PADDING = 4, 2, 1
+
+
+class MLPEncoder(nn.Module):
+    """x → features through fully connected layers.
+
+    Shapes: [..., *in_shape] → [..., out_features], with any leading dimensions.
+
+    Args:
+        in_shape: shape of one input, e.g. (1, 28, 28).
+        out_features: number of features returned.
+        widths: units of each hidden layer; an empty list makes a linear map.
+        activation: a key of ``ACTIVATIONS``, between layers.
+        init: one of ``INITIALISATIONS``; biases are zero except with ``default``.
+        init_std: standard deviation of the weights with ``init=normal``.
+    """
+
+    def __init__(
+        self,
+        in_shape: Sequence[int],
+        out_features: int,
+        widths: Sequence[int],
+        activation: str = "relu",
+        init: str = "default",
+        init_std: float = 0.01,
+    ) -> None:
+        super().__init__()
+        self.in_dims = len(in_shape)
+        self.layers = _mlp(math.prod(in_shape), widths, out_features, activation)
+        initialise(self, init, init_std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x.flatten(-self.in_dims))
+
+
+class MLPDecoder(nn.Module):
+    """z → features through fully connected layers.
+
+    Shapes: [..., in_features] → [..., *out_shape]. Arguments as for ``MLPEncoder``.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_shape: Sequence[int],
+        widths: Sequence[int],
+        activation: str = "relu",
+        init: str = "default",
+        init_std: float = 0.01,
+    ) -> None:
+        super().__init__()
+        self.out_shape = tuple(out_shape)
+        self.layers = _mlp(in_features, widths, math.prod(out_shape), activation)
+        initialise(self, init, init_std)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.layers(z).unflatten(-1, self.out_shape)
+
+
+class ConvEncoder(nn.Module):
+    """Image → features through convolutions that each halve height and width, then one linear layer.
+
+    Shapes: [..., C, H, W] → [..., out_features].
+
+    Args:
+        in_shape: (C, H, W), with H and W of at least 2^len(channels).
+        out_features: number of features returned.
+        channels: output channels of each convolution.
+        activation, init, init_std: as for ``MLPEncoder``.
+
+    Raises:
+        ValueError: if the data are no images, or too small for that many layers.
+    """
+
+    def __init__(
+        self,
+        in_shape: Sequence[int],
+        out_features: int,
+        channels: Sequence[int],
+        activation: str = "relu",
+        init: str = "default",
+        init_std: float = 0.01,
+    ) -> None:
+        super().__init__()
+        sizes = halved_sizes(in_shape, channels)
+        make_activation = activation_factory(activation)
+        layers: list[nn.Module] = []
+        for before, after in zip([in_shape[0], *channels], channels, strict=False):
+            layers += [nn.Conv2d(before, after, KERNEL, STRIDE, PADDING), make_activation()]
+        self.layers = nn.Sequential(*layers)
+        self.head = nn.Linear(channels[-1] * math.prod(sizes[-1]), out_features)
+        initialise(self, init, init_std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Convolutions take one batch dimension only.
+        lead = x.shape[:-3]
+        features = self.head(self.layers(x.reshape(-1, *x.shape[-3:])).flatten(1))
+        return features.reshape(*lead, -1)
+
+
+class ConvDecoder(nn.Module):
+    """z → image features: the mirror of ``ConvEncoder``, with ``channels`` in the encoder's order.
+
+    Shapes: [..., in_features] → [..., *out_shape]. Each layer's output padding is solved so that odd
+    sizes come back exactly.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_shape: Sequence[int],
+        channels: Sequence[int],
+        activation: str = "relu",
+        init: str = "default",
+        init_std: float = 0.01,
+    ) -> None:
+        super().__init__()
+        sizes = halved_sizes(out_shape, channels)
+        make_activation = activation_factory(activation)
+        self.start_shape = (channels[-1], *sizes[-1])
+        self.stem = nn.Sequential(nn.Linear(in_features, math.prod(self.start_shape)), make_activation())
+        layers: list[nn.Module] = []
+        for i in reversed(range(len(channels))):
+            after = channels[i - 1] if i else out_shape[0]
+            odd = (sizes[i][0] % 2, sizes[i][1] % 2)
+            layers.append(nn.ConvTranspose2d(channels[i], after, KERNEL, STRIDE, PADDING, odd))
+            layers += [make_activation()] if i else []
+        self.layers = nn.Sequential(*layers)
+        initialise(self, init, init_std)
+
+    def forward(self, z: Tensor) -> Tensor:
+        lead = z.shape[:-1]
+        start = self.stem(z.reshape(-1, z.shape[-1])).unflatten(-1, self.start_shape)
+        features = self.layers(start)
+        return features.reshape(*lead, *features.shape[1:])
+
+
+def halved_sizes(shape: Sequence[int], channels: Sequence[int]) -> list[tuple[int, int]]:
+    """(H, W) before the first and after each of ``len(channels)`` halvings, rounded down.
+
+    Raises:
+        ValueError: if ``shape`` is not (C, H, W), ``channels`` is empty or a side would fall below 1.
+    """
+    checks.positive_integers("model.channels", channels)
+    if len(shape) != 3:
+        raise ValueError(
+            f"model=conv needs images of shape (channels, height, width), but the data have shape {tuple(shape)}; "
+            "use model=mlp"
+        )
+    most = int(math.log2(min(shape[1:])))
+    if not 1 <= len(channels) <= most:
+        raise ValueError(
+            f"model.channels must have 1 to {most} entries for {shape[1]}×{shape[2]} images "
+            f"(each layer halves them), but got {list(channels)}"
+        )
+    return [(shape[1] >> i, shape[2] >> i) for i in range(len(channels) + 1)]
+
+
+def activation_factory(name: str) -> Callable[[], nn.Module]:
+    """The constructor of an activation by its name; ValueError for a name that is not in ``ACTIVATIONS``."""
+    return ACTIVATIONS[checks.one_of("model.activation", name, ACTIVATIONS)]
+
+
+@torch.no_grad()
+def initialise(network: nn.Module, init: str, std: float) -> None:
+    """Draw the weights of every linear and convolutional layer of ``network`` anew, biases zero.
+
+    ``default`` keeps torch's own, ``glorot_uniform`` and ``kaiming_normal`` are torch.nn.init's,
+    ``normal`` is N(0, std²).
+    """
+    checks.one_of("model.init", init, INITIALISATIONS)
+    checks.positive("model.init_std", std)
+    if init == "default":
+        return
+    draw: dict[str, Callable[[Tensor], Tensor]] = {
+        "glorot_uniform": nn.init.xavier_uniform_,
+        "kaiming_normal": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
+        "normal": lambda weight: nn.init.normal_(weight, std=std),
+    }
+    for layer in network.modules():
+        if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+            draw[init](layer.weight)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+
+def _mlp(in_features: int, widths: Sequence[int], out_features: int, activation: str) -> nn.Sequential:
+    checks.positive_integers("model widths", widths)
+    make_activation = activation_factory(activation)
+    layers: list[nn.Module] = []
+    for before, after in zip([in_features, *widths], widths, strict=False):
+        layers += [nn.Linear(before, after), make_activation()]
+    return nn.Sequential(*layers, nn.Linear([in_features, *widths][-1], out_features))

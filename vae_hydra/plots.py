@@ -1,0 +1,102 @@
+"""Tensors → matplotlib figures. Nothing here opens a window or keeps a global figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+
+def loss_curves(history: Sequence[Mapping[str, float]]) -> Figure:
+    """Loss, log-likelihood and KL over the epochs, training and validation in one panel each.
+
+    Args:
+        history: a mapping per epoch with ``epoch`` and any of ``train/…`` and ``val/…``.
+    """
+    panels = {
+        "loss": "loss [nats per example]",
+        "log_likelihood": "log p(x|z) [nats per example]",
+        "kl": "KL(q‖p) [nats per example]",
+    }
+    figure = Figure(figsize=(12, 3.4), layout="constrained")
+    for axes, (name, label) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        for part, title in (("train", "training"), ("val", "validation")):
+            points = [(row["epoch"], row[f"{part}/{name}"]) for row in history if f"{part}/{name}" in row]
+            if points:
+                axes.plot(*zip(*points, strict=True), label=title)
+        axes.set(xlabel="epoch", ylabel=label)
+        axes.legend(frameon=False)
+    return figure
+
+
+def image_rows(rows: Mapping[str, Tensor]) -> Figure:
+    """Rows of images under one another, e.g. originals over their reconstructions.
+
+    Args:
+        rows: title → images [N, C, H, W], the same N in each row.
+    """
+    count = len(next(iter(rows.values())))
+    figure = Figure(figsize=(0.9 * count + 1.3, 0.95 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), count, squeeze=False)
+    for line, (title, images) in zip(grid, rows.items(), strict=True):
+        for axes, image in zip(line, images, strict=True):
+            _show(axes, image)
+        line[0].set_ylabel(title, rotation=0, ha="right", va="center")
+    return figure
+
+
+def image_grid(images: Tensor) -> Figure:
+    """Images [N, C, H, W] in a grid as square as N allows."""
+    columns = math.ceil(math.sqrt(len(images)))
+    rows = math.ceil(len(images) / columns)
+    figure = Figure(figsize=(0.8 * columns, 0.8 * rows), layout="constrained")
+    for number, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        if number < len(images):
+            _show(axes, images[number])
+        else:
+            axes.axis("off")
+    return figure
+
+
+def scatter_panels(panels: Mapping[str, Tensor]) -> Figure:
+    """Point clouds [N, D] side by side on shared axes, their first two coordinates.
+
+    The axes hold the first panel and 99 % of the points of the others.
+    """
+    figure = Figure(figsize=(4 * len(panels), 4), layout="constrained")
+    grid = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
+    for axes, (title, points) in zip(grid, panels.items(), strict=True):
+        plane = _plane(points)
+        axes.scatter(*plane.T.numpy(), s=4, alpha=0.4, linewidths=0)
+        axes.set(title=title, xlabel="x₁", ylabel="x₂")
+    low, high = _limits(list(panels.values()))
+    grid[0].set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    return figure
+
+
+def _limits(clouds: Sequence[Tensor]) -> tuple[list[float], list[float]]:
+    ends = torch.tensor([0.005, 0.995])
+    kept = torch.cat([_plane(clouds[0]), *(torch.quantile(_plane(cloud), ends, dim=0) for cloud in clouds[1:])])
+    low, high = kept.amin(0), kept.amax(0)
+    margin = 0.05 * (high - low) + 1e-6
+    return (low - margin).tolist(), (high + margin).tolist()
+
+
+def _plane(points: Tensor) -> Tensor:
+    points = points.detach().cpu().float()
+    return points[:, :2] if points.shape[1] > 1 else torch.cat([points, torch.zeros_like(points)], dim=1)
+
+
+def _show(axes, image: Tensor) -> None:  # type: ignore[no-untyped-def]
+    """Grey images by their own range, colour clipped to [0, 1]."""
+    image = image.detach().cpu().float()
+    if image.shape[0] == 3:
+        axes.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy())
+    else:
+        axes.imshow(image[0].numpy(), cmap="gray")
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set_visible(False)

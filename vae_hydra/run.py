@@ -1,0 +1,229 @@
+"""A run's folder: its name, what is in it, who is writing to it, and whether it is done."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import logging
+import platform
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from filelock import FileLock, Timeout
+
+from vae_hydra import checks
+from vae_hydra.files import write_json, write_text
+from vae_hydra.module import CHECKPOINT_KEY
+
+# Where and how a run is done; everything else is what it is, and part of its name.
+NOT_IDENTITY = (
+    "output_dir",
+    "logger",
+    "threads",
+    "dataset.root",
+    "dataset.download",
+    "dataset.source.root",
+    "dataset.source.download",
+    "callbacks.progress",
+)
+PACKAGES = ("torch", "lightning", "hydra-core", "numpy", "vae_hydra")
+CHECKPOINTS = ("best", "last")
+
+
+def identity(config: Mapping[str, Any]) -> str:
+    """Eight hexadecimal digits of what ``config`` describes, the same on any machine."""
+    kept = copy.deepcopy(dict(config))
+    for path in NOT_IDENTITY:
+        *parents, leaf = path.split(".")
+        node = kept
+        for parent in parents:
+            node = node.get(parent, {})
+        node.pop(leaf, None)
+    return hashlib.sha256(json.dumps(_canonical(kept), sort_keys=True).encode()).hexdigest()[:8]
+
+
+def run_name(config: Mapping[str, Any]) -> str:
+    """A name that says what the run is: dataset-noise-sampler-seed-identity."""
+    parts = [_plain(f"{group}.name", config[group]["name"]) for group in ("dataset", "noise", "sampler")]
+    seed = checks.non_negative_integer("seed", config["seed"])
+    return "-".join([*parts, f"s{seed}", identity(config)])
+
+
+class Run:
+    """A folder that holds one training run.
+
+    Args:
+        folder: where it is; ``Run.of(config)`` and ``Run.open(folder)`` are the usual ways to get one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = folder.name
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Run:
+        """The run that ``config`` describes, whether it exists yet or not."""
+        return cls(Path(config["output_dir"]).expanduser() / run_name(config))
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """An existing run; ValueError for a folder that is none."""
+        run = cls(Path(folder).expanduser())
+        if not run.record_path.is_file():
+            raise ValueError(f"run={folder} is not a run: there is no {run.record_path}{_runs_beside(run.folder)}")
+        return run
+
+    @property
+    def record_path(self) -> Path:
+        return self.folder / "run.json"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Status, error, times and versions; empty before the run was ever started."""
+        return json.loads(self.record_path.read_text()) if self.record_path.is_file() else {}
+
+    @property
+    def is_done(self) -> bool:
+        return self.record.get("status") == "done"
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The test scores that training ended with."""
+        return json.loads((self.folder / "metrics.json").read_text())
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration."""
+        return yaml.safe_load((self.folder / "config.yaml").read_text())
+
+    def checkpoint_path(self, which: str | None = None) -> Path:
+        """best.ckpt or last.ckpt; by default the best if validation chose one.
+
+        Raises:
+            ValueError: for another word, or a checkpoint that was never written.
+        """
+        if which is None:
+            which = "best" if (self.folder / "best.ckpt").is_file() else "last"
+        path = self.folder / f"{checks.one_of('checkpoint', which, CHECKPOINTS)}.ckpt"
+        if not path.is_file():
+            raise ValueError(f"the run {self.folder} has no {path.name} (status: {self.record.get('status')})")
+        return path
+
+    def resume_path(self) -> Path | None:
+        """last.ckpt if training got as far as writing one."""
+        path = self.folder / "last.ckpt"
+        return path if path.is_file() else None
+
+    @contextmanager
+    def writing(self, config: Mapping[str, Any]) -> Iterator[None]:
+        """Own the folder while training: lock it, keep its record, and write a log beside it.
+
+        Raises:
+            ValueError: if the folder cannot be written, or another process is training this run.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / ".lock")
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise ValueError(f"another process is training {self.folder}; wait for it, or stop it first") from error
+        except OSError as error:
+            raise ValueError(f"output_dir cannot be written: {error}") from error
+        handler = logging.FileHandler(self.folder / "train.log", encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logging.getLogger("vae_hydra").addHandler(handler)
+        try:
+            write_text(self.folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+            with self._recorded():
+                yield
+        finally:
+            logging.getLogger("vae_hydra").removeHandler(handler)
+            handler.close()
+            lock.release()
+
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        started = {"started": self.record.get("started", _now()), **_environment()}
+        write_json(self.record_path, {"status": "running", **started})
+        try:
+            yield
+        except Exception as error:
+            write_json(self.record_path, {"status": "failed", "error": f"{type(error).__name__}: {error}", **started})
+            raise
+        except BaseException as error:
+            write_json(self.record_path, {"status": "interrupted", "error": repr(error), **started})
+            raise
+
+    def finish(self, metrics: Mapping[str, float], checkpoint: str, seconds_per_epoch: float | None) -> None:
+        """Write the test scores, then the record that says done."""
+        write_json(self.folder / "metrics.json", dict(metrics))
+        done = {"status": "done", "finished": _now(), "checkpoint": checkpoint, "seconds_per_epoch": seconds_per_epoch}
+        write_json(self.record_path, {**self.record, **done})
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, loaded without running any code from it.
+
+    Raises:
+        ValueError: for a file that is missing, cut short, holds more than tensors and plain values, or
+            was not written by vae_hydra.
+    """
+    if not path.is_file():
+        raise ValueError(f"there is no checkpoint {path}")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f"{path} cannot be read as a checkpoint; it is damaged or not one ({reason})") from error
+    description = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
+    if not isinstance(description, dict) or not {"config", "x_shape"} <= description.keys():
+        raise ValueError(f"{path} was not written by vae_hydra: it holds no configuration")
+    return checkpoint
+
+
+def _plain(key: str, name: Any) -> str:
+    """A name that is fit for a folder."""
+    if not isinstance(name, str) or not name or not all(c.isalnum() or c in "_." for c in name):
+        raise ValueError(f"{key} must be made of letters, digits, '_' and '.', but got {name!r}")
+    return name
+
+
+def _canonical(value: Any) -> Any:
+    """Numbers that are equal become the same text: 1 and 1.0."""
+    if isinstance(value, Mapping):
+        return {str(key): _canonical(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_canonical(entry) for entry in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _runs_beside(folder: Path) -> str:
+    beside = sorted(path.parent for path in folder.parent.glob("*/run.json"))
+    return "" if not beside else "; runs there: " + ", ".join(str(path) for path in beside[:5])
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _environment() -> dict[str, Any]:
+    versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    return {"versions": versions, "git_commit": _git_commit()}
+
+
+def _git_commit() -> str | None:
+    """The commit of the source checkout; None for an installed package."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "rev-parse", "--verify", "--quiet", "HEAD"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return result.stdout.strip() or None

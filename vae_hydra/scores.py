@@ -1,0 +1,49 @@
+"""Test scores of a trained model, and the table they are printed as."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import lightning as L
+
+from vae_hydra.data import DataModule
+from vae_hydra.module import VAEModule
+
+# Column → heading, in the order they are printed.
+COLUMNS = {
+    "half_sse": "half-SSE",
+    "mse_per_pixel": "MSE/pixel",
+    "l1_per_pixel": "L1/pixel",
+    "log_likelihood": "log p(x|z)",
+    "kl": "KL",
+    "elbo": "ELBO",
+}
+NOTE = "half-SSE per example; MSE and L1 per pixel; log p(x|z), KL and ELBO in nats per example (ELBO at β = 1)"
+
+
+def score(trainer: L.Trainer, module: VAEModule, data: DataModule, split: str = "test") -> dict[str, float]:
+    """Mean scores of ``module`` on a split under every protocol of the module, each from one draw of z per example.
+
+    Returns:
+        ``reconstruct/clean/half_sse`` and so on: fed the clean input; ``denoise/<noise>/half_sse``: fed a
+        noisy one. Both are compared with the clean example.
+    """
+    data.test_split = split
+    (results,) = trainer.test(module, datamodule=data, verbose=False)
+    return dict(sorted(results.items()))
+
+
+def table(metrics: Mapping[str, float]) -> str:
+    """The scores as text: a row a protocol."""
+    protocols = sorted({name.rpartition("/")[0] for name in metrics}, reverse=True)
+    columns = [column for column in COLUMNS if any(f"{p}/{column}" in metrics for p in protocols)]
+    rows = [["", *(COLUMNS[column] for column in columns)]]
+    for protocol in protocols:
+        cells = [metrics.get(f"{protocol}/{column}") for column in columns]
+        rows.append([protocol, *("—" if cell is None else f"{cell:.4f}" for cell in cells)])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join([f"{row[0]:<{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], NOTE])

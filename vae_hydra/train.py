@@ -1,0 +1,108 @@
+"""Train a VAE: ``python -m vae_hydra.train sampler=lognormal noise=uniform``."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from omegaconf import DictConfig
+
+from vae_hydra import cli
+
+if TYPE_CHECKING:
+    import lightning as L
+
+    from vae_hydra.build import Experiment
+    from vae_hydra.callbacks import InterruptGuard
+    from vae_hydra.run import Run
+
+log = logging.getLogger(__name__)
+
+
+@hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="train")
+def main(config: DictConfig) -> None:
+    """Train the run that the command line describes, or say that it is done."""
+    with cli.user_errors():
+        plain = cli.plain(config)
+        from vae_hydra.callbacks import Interrupted
+
+        try:
+            train(plain)
+        except Interrupted as interrupt:
+            log.warning("stopped by %s; start the same command again to go on", interrupt)
+            sys.exit(interrupt.exit_code)
+
+
+def train(config: Mapping[str, Any]) -> dict[str, float]:
+    """Train one run in its folder, test it, and return its test scores.
+
+    A run that is done returns its scores at once; one that was cut off goes on from last.ckpt.
+
+    Args:
+        config: resolved configuration, as ``conf/train.yaml`` composes it.
+
+    Raises:
+        ValueError: for a configuration that cannot work; nothing is written then.
+        Interrupted: on SIGINT or SIGTERM, once last.ckpt is written.
+    """
+    from vae_hydra.build import build_experiment, build_trainer
+    from vae_hydra.callbacks import InterruptGuard
+    from vae_hydra.run import Run
+    from vae_hydra.scores import table
+
+    run = Run.of(config)
+    if run.is_done:
+        log.info("%s is done already; its test scores\n%s", run.folder, table(run.metrics))
+        return run.metrics
+    cli.prepare_torch(config["threads"])
+    experiment = build_experiment(config)
+    with InterruptGuard() as guard:
+        trainer = build_trainer(config, experiment.data, run.folder, run.name, [guard])
+        with run.writing(config):
+            _greet(run, experiment)
+            metrics = _fit_and_score(run, trainer, experiment, guard)
+    log.info("test scores\n%s\nrun      %s\nfigures  %s", table(metrics), run.folder, run.folder / "figures")
+    return metrics
+
+
+def _fit_and_score(run: Run, trainer: L.Trainer, experiment: Experiment, guard: InterruptGuard) -> dict[str, float]:
+    from vae_hydra.build import load_weights
+    from vae_hydra.history import read_epochs
+    from vae_hydra.loggers import finishing
+    from vae_hydra.run import read_checkpoint
+    from vae_hydra.scores import score
+
+    module, data = experiment
+    with finishing(trainer.loggers, module.description["config"]):
+        trainer.fit(module, datamodule=data, ckpt_path=run.resume_path(), weights_only=True)
+        guard.stop_if_interrupted()
+        chosen = run.checkpoint_path()
+        load_weights(module.vae, read_checkpoint(chosen))
+        metrics = score(trainer, module, data)
+    key = "train/seconds_per_epoch"
+    seconds = [row[key] for row in read_epochs(run.folder / "metrics.csv") if key in row]
+    run.finish(metrics, chosen.stem, statistics.median(seconds) if seconds else None)
+    return metrics
+
+
+def _greet(run: Run, experiment: Experiment) -> None:
+    module, data = experiment
+    vae = module.vae
+    sizes = " / ".join(f"{len(part):,}" for part in data.splits.values())
+    log.info("run      %s%s", run.folder, " (going on)" if run.resume_path() else "")
+    log.info("data     %s train / validation / test examples of shape %s", sizes, "×".join(map(str, data.x_shape)))
+    log.info(
+        "model    %s parameters, %d latents, %s, %s",
+        f"{sum(p.numel() for p in vae.parameters()):,}",
+        vae.latent_dim,
+        type(vae.sampler).__name__,
+        type(vae.likelihood).__name__,
+    )
+
+
+if __name__ == "__main__":
+    main()
