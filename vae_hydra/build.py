@@ -148,23 +148,28 @@ def describe(config: Config, x_shape: Sequence[int]) -> dict[str, Any]:
     return {"config": kept, "x_shape": list(x_shape)}
 
 
-def rebuild(checkpoint: Mapping[str, Any], trust: Sequence[str] = (), test_noises: Sequence[Noise] = ()) -> VAEModule:
+def rebuild(
+    checkpoint: Mapping[str, Any], trust: Sequence[str] = (), test_noises: Sequence[Noise] | None = None
+) -> VAEModule:
     """The module that ``checkpoint`` was saved from, with its weights, ready to evaluate.
 
     Args:
         checkpoint: as loaded by ``run.read_checkpoint``.
         trust: packages beyond ``ALLOWED_PACKAGES`` that its configuration may name.
-        test_noises: noises to test with instead of the run's own.
+        test_noises: noises to test with; None for the one it was trained under.
 
     Raises:
-        ValueError: for a target that is not allowed, or weights of another architecture.
+        ValueError: for a target that is not allowed, weights of another architecture, or a noise of
+            another mode.
     """
     description = checkpoint[CHECKPOINT_KEY]
     config = description["config"]
     check_targets(config, trust)
     vae, noise = build_vae(config, description["x_shape"]), build_noise(config)
-    chosen = list(test_noises) or ([] if noise.is_none else [noise])
-    module = _module(config, vae, noise, description, {one.name: one for one in chosen})
+    chosen = [noise] if test_noises is None else test_noises
+    for one in chosen:
+        _check_same_mode(one, noise)
+    module = _module(config, vae, noise, description, {one.name: one for one in chosen if not one.is_none})
     load_weights(vae, checkpoint)
     return module.eval()
 
@@ -242,6 +247,14 @@ def _check_likelihood_fits(module: VAEModule, data: DataModule) -> None:
         raise ValueError(
             f"{type(module.vae.likelihood).__name__} needs data in [0, 1], but this dataset spans "
             f"[{low:.3g}, {high:.3g}]; use likelihood=gaussian or likelihood=laplace"
+        )
+
+
+def _check_same_mode(test: Noise, trained: Noise) -> None:
+    if test.mode != trained.mode:
+        raise ValueError(
+            f"the run was trained with noise.mode={trained.mode}, so that its encoder cannot take "
+            f"noise.mode={test.mode}; add noise.mode={trained.mode}"
         )
 
 

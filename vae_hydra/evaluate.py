@@ -39,11 +39,11 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
     run = Run.open(config["run"])
     path = run.checkpoint_path(config["checkpoint"])
     checkpoint = read_checkpoint(path)
-    noises = [build_noise(config)] if config.get("noise") else []
+    noises = [build_noise(config)] if "noise" in config else None
     module = rebuild(checkpoint, config["trust"], noises)
     data = build_data(module.description["config"], config["dataset_root"])
     metrics = score(build_evaluation_trainer(config["accelerator"]), module, data, config["split"])
-    names = [path.stem, config["split"], *(noise.name for noise in noises)]
+    names = [path.stem, config["split"], *(noise.name for noise in noises or [])]
     target = run.folder / "evaluations" / f"{'-'.join(names)}.json"
     target.parent.mkdir(exist_ok=True)
     write_json(target, metrics)

@@ -28,7 +28,8 @@ def loss_curves(history: Sequence[Mapping[str, float]]) -> Figure:
             if points:
                 axes.plot(*zip(*points, strict=True), label=title)
         axes.set(xlabel="epoch", ylabel=label)
-        axes.legend(frameon=False)
+        if axes.lines:
+            axes.legend(frameon=False)
     return figure
 
 

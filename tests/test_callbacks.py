@@ -1,0 +1,150 @@
+"""Guards and pictures."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import pytest
+import torch
+
+from vae_hydra import plots
+from vae_hydra.callbacks import CollapseWarning, EpochTimer, Figures, Progress
+from vae_hydra.files import replace_atomically
+from vae_hydra.history import History, read_epochs
+from vae_hydra.run import Run
+from vae_hydra.train import train
+
+
+def test_collapse_is_warned_of_once(configure, caplog):
+    with caplog.at_level(logging.WARNING):
+        train(configure("beta.value=1000", "trainer.max_epochs=8"))
+    warnings = [record.getMessage() for record in caplog.records if "posterior collapse" in record.getMessage()]
+    assert len(warnings) == 1
+    assert "10 of 10 latents carry less than 0.01 nats for 3 epochs" in warnings[0]
+
+
+@pytest.mark.parametrize("options", [("beta.value=0.1",), ("sampler=deterministic",)])
+def test_a_healthy_model_is_not_warned_of(options, configure, caplog):
+    with caplog.at_level(logging.WARNING):
+        train(configure(*options, "trainer.max_epochs=8"))
+    assert "collapse" not in caplog.text
+
+
+def test_looking_does_not_change_what_is_trained(configure):
+    plain = train(configure("noise=normal", "trainer.max_epochs=3"))
+    watched = train(
+        configure(
+            "noise=normal",
+            "trainer.max_epochs=3",
+            "callbacks.figures.enabled=true",
+            "callbacks.figures.every_n_epochs=1",
+        )
+    )
+    assert plain == watched
+
+
+def test_vector_data_are_shown_as_clouds(configure):
+    config = configure(
+        "dataset=lognormal_2d", "noise=normal", "callbacks.figures.enabled=true", "+trainer.limit_train_batches=5"
+    )
+    train(config)
+    names = {path.name for path in (Run.of(config).folder / "figures").iterdir()}
+    assert names == {"loss_curves.png", "reconstructions.png", "denoised.png"}
+
+
+def test_stacked_noise_is_shown_beside_the_image(configure):
+    config = configure("noise=normal", "noise.mode=stacked", "callbacks.figures.enabled=true")
+    train(config)
+    assert (Run.of(config).folder / "figures" / "denoised.png").is_file()
+
+
+def test_checkpoints_every_few_epochs_and_at_the_end(configure):
+    config = configure("callbacks.checkpoints.every_n_epochs=4", "trainer.max_epochs=6")
+    train(config)
+    folder = Run.of(config).folder
+    assert torch.load(folder / "last.ckpt", weights_only=True)["epoch"] == 5
+    assert len(read_epochs(folder / "metrics.csv")) == 6
+
+
+def test_best_is_the_epoch_with_the_least_validation_loss(configure):
+    config = configure("trainer.max_epochs=15", "optimizer.lr=0.02")
+    train(config)
+    folder = Run.of(config).folder
+    rows = read_epochs(folder / "metrics.csv")
+    best = min(rows, key=lambda row: row["val/loss"])
+    assert torch.load(folder / "best.ckpt", weights_only=True)["epoch"] == best["epoch"]
+
+
+def test_history_replaces_what_comes_again(tmp_path):
+    history = History(tmp_path / "metrics.csv")
+    for epoch in range(4):
+        history.record(epoch, {"train/loss": 1.0 + epoch})
+    resumed = History(tmp_path / "metrics.csv")
+    resumed.record(2, {"train/loss": 9.0, "val/loss": 8.0})
+    rows = read_epochs(tmp_path / "metrics.csv")
+    assert [row["train/loss"] for row in rows] == [1, 2, 9]
+    assert "val/loss" not in rows[0]
+    assert rows[2]["val/loss"] == 8
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def fails(temporary):
+        temporary.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        replace_atomically(path, fails)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert path.read_text() == "old"
+
+
+def test_epoch_timer_counts_the_batches_and_not_the_validation(configure, monkeypatch):
+    from vae_hydra.module import VAEModule
+
+    original = VAEModule.validation_step
+
+    def slow(self, batch, batch_idx):
+        time.sleep(0.5)
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(VAEModule, "validation_step", slow)
+    config = configure()
+    train(config)
+    assert 0 < Run.of(config).record["seconds_per_epoch"] < 0.4
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [
+        lambda: plots.loss_curves([{"epoch": 0, "train/loss": 2.0}, {"epoch": 1, "train/loss": 1.0, "val/loss": 1.0}]),
+        lambda: plots.image_rows({"grey": torch.rand(3, 1, 8, 8), "again": torch.rand(3, 1, 8, 8)}),
+        lambda: plots.image_grid(torch.rand(5, 3, 8, 8)),
+        lambda: plots.scatter_panels({"a": torch.rand(50, 2), "b": torch.rand(50, 2)}),
+        lambda: plots.scatter_panels({"one coordinate": torch.rand(50, 1)}),
+    ],
+)
+def test_every_plot_draws(figure, tmp_path):
+    figure().savefig(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: CollapseWarning(threshold=0), "callbacks.collapse.threshold must be a number > 0"),
+        (lambda: Figures(every_n_epochs=-1), "callbacks.figures.every_n_epochs must be an integer ≥ 0"),
+        (lambda: Figures(samples=0), "callbacks.figures.samples"),
+        (lambda: Progress(refresh_rate="fast"), "callbacks.progress.refresh_rate"),
+    ],
+)
+def test_bad_options_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_timer_without_an_epoch_logs_nothing():
+    EpochTimer().on_train_epoch_end(None, None)

@@ -1,0 +1,188 @@
+"""The command line as a user meets it: help, errors on one screen, exit codes, nothing half-made left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vae_hydra import cli, evaluate, train
+from vae_hydra.run import Run
+
+
+@pytest.fixture
+def run_command(monkeypatch, capfd, tmp_path):
+    """Call a command's main as the shell would: run_command(module, *arguments) → (exit code, printed text)."""
+
+    def call(module, *arguments: str) -> tuple[int, str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [f"{module.__name__}.py", *arguments])
+        try:
+            module.main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capfd.readouterr()
+        return code, captured.out + captured.err
+
+    return call
+
+
+BAD = {
+    "unknown option": (["sampler=cauchy"], ["sampler/cauchy", "deterministic", "inverse_gaussian", "lognormal"]),
+    "unknown key": (["model.latents=3"], ["model.latents", "not in struct"]),
+    "wrong type": (["model.latent_dim=many"], ["model.latent_dim must be an integer ≥ 1, but got 'many'"]),
+    "wrong type of the optimizer": (["optimizer.lr=fast"], ["optimizer"]),
+    "wrong type of the trainer": (["trainer.max_epochs=1.5"], ["trainer.max_epochs must be an integer ≥ 1"]),
+    "negative latent_dim": (["model.latent_dim=-2"], ["model.latent_dim must be an integer ≥ 1, but got -2"]),
+    "negative beta": (["beta.value=-1"], ["beta.value must be a number ≥ 0, but got -1"]),
+    "negative learning rate": (["optimizer.lr=-1"], ["optimizer", "-1"]),
+    "negative seed": (["seed=-1"], ["seed must be an integer ≥ 0, but got -1"]),
+    "bernoulli outside [0, 1]": (
+        ["likelihood=bernoulli", "dataset=lognormal_2d"],
+        ["BernoulliLikelihood needs data in [0, 1]", "likelihood=gaussian"],
+    ),
+    "stacked noise on vectors": (
+        ["noise=normal", "noise.mode=stacked", "dataset=lognormal_2d"],
+        ["noise.mode=stacked needs images", "noise.mode=additive"],
+    ),
+    "conv on vectors": (["model=conv", "dataset=lognormal_2d"], ["model=conv needs images", "use model=mlp"]),
+    "conv too deep": (["model=conv", "model.channels=[4,4,4,4]"], ["1 to 3 entries for 8×8 images"]),
+    "missing dataset": (
+        ["dataset=mnist", "dataset.root=nowhere"],
+        ["MNIST was not found under dataset.root=nowhere", "dataset.download=true", "nowhere/MNIST/raw"],
+    ),
+    "prior out of range": (["sampler.prior.scale=-1"], ["sampler", "scale: -1.0"]),
+    "no closed KL": (
+        ["sampler.prior._target_=torch.distributions.LogNormal"],
+        ["KL(Normal ‖ LogNormal)", "sampler.kl=monte_carlo"],
+    ),
+    "early stopping on nothing": (
+        ["callbacks=early_stopping", "dataset.validation=0"],
+        ["early stopping watches val/loss", "dataset.validation=0.1"],
+    ),
+    "no such accelerator": (["trainer.accelerator=quantum"], ["trainer", "quantum"]),
+    "a name that is no folder": (["noise.name=../up"], ["noise.name must be made of letters"]),
+    "no threads": (["threads=0"], ["threads must be an integer ≥ 1, but got 0"]),
+    "target that does not exist": (["likelihood._target_=vae_hydra.likelihoods.None_"], ["likelihood", "None_"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_screen_and_leaves_nothing(case, run_command, tmp_path):
+    overrides, expected = BAD[case]
+    code, text = run_command(train, "trainer.max_epochs=1", *overrides)
+    assert code != 0
+    assert len(text.splitlines()) <= 25, text
+    assert "Traceback" not in text
+    for part in expected:
+        assert part in text
+    assert not list(tmp_path.iterdir())
+
+
+def test_output_folder_that_cannot_be_written(run_command, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    code, text = run_command(train, "output_dir=file/inside")
+    assert code != 0
+    assert "output_dir cannot be written" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run=nowhere"], "run=nowhere is not a run"),
+        ([], "Missing mandatory value: run"),
+    ],
+)
+def test_evaluate_wants_a_run(arguments, expected, run_command, tmp_path):
+    code, text = run_command(evaluate, *arguments)
+    assert code == 2
+    assert expected in text
+    assert "Traceback" not in text
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sweep_goes_on_past_a_cell_that_fails_and_says_so(run_command, tmp_path):
+    code, text = run_command(
+        train, "-m", "trainer.max_epochs=1", "callbacks.figures.enabled=false", "model.latent_dim=2,-2,3"
+    )
+    assert code != 0
+    assert "model.latent_dim must be an integer ≥ 1, but got -2" in text
+    runs = list((tmp_path / "outputs").glob("digits-*"))
+    assert len(runs) == 2
+    assert all(Run.open(folder).is_done for folder in runs)
+    # Started again, it trains nothing that is done.
+    code, text = run_command(
+        train, "-m", "trainer.max_epochs=1", "callbacks.figures.enabled=false", "model.latent_dim=2,3"
+    )
+    assert code == 0
+    assert text.count("is done already") == 2
+
+
+def test_help_lists_every_option_with_a_line(run_command):
+    code, text = run_command(train, "--help")
+    assert code == 0
+    for file in cli.config_folder().glob("[!h]*/*.yaml"):
+        assert any(line.strip().startswith(f"{file.stem} ") for line in text.splitlines()), file
+    assert "BUG" not in text
+
+
+def test_full_errors_on_request(run_command, monkeypatch):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(ValueError, match="latent_dim"):
+        run_command(train, "model.latent_dim=0")
+
+
+def elapsed(*arguments: str) -> float:
+    start = time.perf_counter()
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    subprocess.run([sys.executable, "-m", *arguments], check=True, capture_output=True, env=environment)
+    return time.perf_counter() - start
+
+
+def test_help_is_quick():
+    assert min(elapsed("vae_hydra.train", "--help") for _ in range(2)) < 3
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys, vae_hydra.train, vae_hydra.evaluate; "
+        "print([m for m in ('torch', 'lightning', 'wandb', 'matplotlib', 'scipy') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_training_imports_loggers_and_plots_only_where_used(tmp_path):
+    code = (
+        "import sys; sys.argv = ['train', 'trainer.max_epochs=1', 'callbacks.figures.enabled=false', "
+        f"'output_dir={tmp_path}']; from vae_hydra.train import main; main(); "
+        "print([m for m in ('wandb', 'tensorboard', 'vae_hydra.plots') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert result.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_conf_travels_with_the_wheel(tmp_path):
+    """The configuration of an unpacked wheel is complete and found by a command far from the checkout."""
+    import zipfile
+
+    root = Path(cli.__file__).resolve().parents[1]
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
+    subprocess.run([*build, str(root)], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    inside = {path.relative_to(tmp_path / "site/vae_hydra/conf") for path in (tmp_path / "site").rglob("*.yaml")}
+    assert inside == {path.relative_to(root / "conf") for path in (root / "conf").rglob("*.yaml")}
+    assert (tmp_path / "site/vae_hydra/py.typed").is_file()
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    command = [sys.executable, "-m", "vae_hydra.train", "trainer.max_epochs=1", "callbacks.figures.enabled=false"]
+    away = tmp_path / "away"
+    away.mkdir()
+    subprocess.run(command, check=True, capture_output=True, cwd=away, env=environment)
+    assert list(away.glob("outputs/digits-*/metrics.json"))

@@ -1,0 +1,61 @@
+"""Scoring a saved run again."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from vae_hydra.evaluate import evaluate
+from vae_hydra.run import Run
+from vae_hydra.train import train
+
+
+@pytest.fixture
+def trained(configure):
+    config = configure("noise=uniform")
+    return Run.of(config), train(config)
+
+
+def again(configure, run, *overrides):
+    return evaluate(configure(f"run={run.folder}", "accelerator=cpu", *overrides, name="evaluate"))
+
+
+def test_scores_are_those_of_training_to_the_bit(configure, trained):
+    run, metrics = trained
+    assert again(configure, run) == metrics
+    assert json.loads((run.folder / "evaluations" / "best-test.json").read_text()) == metrics
+    assert run.metrics == metrics
+
+
+def test_other_checkpoints_splits_and_noises(configure, trained):
+    run, metrics = trained
+    assert again(configure, run, "checkpoint=last", "split=validation") != metrics
+    other = again(configure, run, "noise=normal")
+    # Clean input is the same whatever the noise; only the other protocol changes.
+    assert other["reconstruct/clean/elbo"] == metrics["reconstruct/clean/elbo"]
+    assert "denoise/normal/half_sse" in other
+    assert "denoise/uniform/half_sse" not in other
+    written = {path.name for path in (run.folder / "evaluations").iterdir()}
+    assert written == {"last-validation.json", "best-test-normal.json"}
+
+
+def test_none_as_noise_scores_clean_input_alone(configure, trained):
+    run, _ = trained
+    assert not any(name.startswith("denoise") for name in again(configure, run, "noise=none"))
+
+
+def test_a_stacked_run_refuses_an_additive_noise(configure):
+    config = configure("noise=normal", "noise.mode=stacked")
+    train(config)
+    with pytest.raises(ValueError, match="trained with noise.mode=stacked.*add noise.mode=stacked"):
+        again(configure, Run.of(config), "noise=uniform")
+    assert "denoise/uniform/kl" in again(configure, Run.of(config), "noise=uniform", "noise.mode=stacked")
+
+
+def test_bad_requests_are_refused(configure, trained):
+    run, _ = trained
+    with pytest.raises(ValueError, match="split must be one of train, validation, test, but got 'dev'"):
+        again(configure, run, "split=dev")
+    with pytest.raises(ValueError, match="accelerator"):
+        again(configure, run, "accelerator=quantum")
