@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
+from itertools import pairwise
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -41,7 +41,7 @@ EPOCHS_OF_OURS = 3
 
 def network(widths: tuple[int, ...]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.LeakyReLU(0.01)]
     return nn.Sequential(*layers[:-1])
 
@@ -69,7 +69,7 @@ def bare_epoch(pixels: Tensor) -> Callable[[], None]:
 
 def products_epoch() -> None:
     """The matrix products of an epoch: output, weight gradient, and input gradient but for the first layer."""
-    layers = [*zip(ENCODER, ENCODER[1:], strict=False), *zip(DECODER, DECODER[1:], strict=False)]
+    layers = [*pairwise(ENCODER), *pairwise(DECODER)]
     matrices = [(torch.randn(BATCH, a), torch.randn(a, b), torch.randn(BATCH, b)) for a, b in layers]
     for _ in range(0, EXAMPLES, BATCH):
         for number, (x, weight, gradient) in enumerate(matrices):
