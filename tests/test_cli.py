@@ -84,9 +84,10 @@ def test_bad_input_is_one_screen_and_leaves_nothing(case, run_command, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_output_folder_that_cannot_be_written(run_command, tmp_path):
+@pytest.mark.parametrize("arguments", [["seed=0"], ["-m", "seed=0,1"]])
+def test_output_folder_that_cannot_be_written(arguments, run_command, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    code, text = run_command(train, "output_dir=file/inside")
+    code, text = run_command(train, *arguments, "output_dir=file/inside")
     assert code != 0
     assert "output_dir cannot be written" in text
     assert "Traceback" not in text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -147,6 +149,19 @@ def test_missing_files_say_how_to_get_them(tmp_path):
     with pytest.raises(ValueError, match=r"dataset.download=true.*idx files into .*/MNIST/raw.*dataset.root=FOLDER"):
         load_torchvision("MNIST", str(tmp_path / "nowhere"), download=False)
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_download_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    from torchvision.datasets import MNIST
+
+    def no_network(self):
+        Path(self.raw_folder).mkdir(parents=True)
+        raise RuntimeError("Name or service not known")
+
+    monkeypatch.setattr(MNIST, "download", no_network)
+    with pytest.raises(ValueError, match=r"MNIST could not be downloaded\. Without a network, put .*/MNIST/raw"):
+        load_torchvision("MNIST", str(tmp_path / "new"), download=True)
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(

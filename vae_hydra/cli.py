@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -67,21 +68,32 @@ def sweep_name() -> str | None:
     return Path(HydraConfig.get().sweep.dir).name if is_sweep() else None
 
 
+class SweepFolder(Callback):
+    """Hydra callback: refuse a --multirun whose folder cannot be written, before Hydra tries with a traceback."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        try:
+            Path(config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            print(f"error: output_dir cannot be written: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
+
+
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Print an error about what the user gave in one line and exit with 2; in a sweep, let the others go on.
+    """Print an error that the user can mend in one line and exit with 2; in a sweep, let the others go on.
 
     HYDRA_FULL_ERROR=1 shows where it was raised.
     """
     try:
         yield
-    except (ValueError, OmegaConfBaseException) as error:
+    except (ValueError, FloatingPointError, OmegaConfBaseException) as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         message = str(error).split("\n    full_key:")[0]
         print(f"error: {message}", file=sys.stderr)
         if is_sweep():
-            raise
+            raise ValueError(message) from None
         raise SystemExit(2) from None
 
 

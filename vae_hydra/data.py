@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -72,13 +73,23 @@ def load_torchvision(dataset: str, root: str, download: bool) -> Source:
     try:
         train, test = (family(root, train=is_train, download=download) for is_train in (True, False))
     except (RuntimeError, OSError) as error:
-        raise ValueError(
-            f"{dataset} was not found under dataset.root={root} ({error}). With a network, add dataset.download=true. "
-            f"Without, put the four idx files into {root}/{dataset}/raw, or say where they are: dataset.root=FOLDER "
-            f"(or the environment variable VAE_HYDRA_DATA)"
-        ) from error
+        raise ValueError(_how_to_get(dataset, root, download)) from error
     parts = [Examples(part.data.unsqueeze(1), part.targets) for part in (train, test)]
     return Source(parts[0], parts[1], scale=1 / 255)
+
+
+def _how_to_get(dataset: str, root: str, download: bool) -> str:
+    folder = Path(root) / dataset / "raw"
+    for empty in (folder, folder.parent, folder.parent.parent):
+        # What a download that failed has made.
+        if empty.is_dir() and not any(empty.iterdir()):
+            empty.rmdir()
+    problem = "could not be downloaded" if download else f"was not found under dataset.root={root}"
+    remedy = "" if download else "With a network, add dataset.download=true. "
+    return (
+        f"{dataset} {problem}. {remedy}Without a network, put its four idx files into {folder}, "
+        "or say where they are: dataset.root=FOLDER (or the environment variable VAE_HYDRA_DATA)"
+    )
 
 
 LOGNORMAL_2D_VARIANTS = ("raw", "rescaled", "overlapping")

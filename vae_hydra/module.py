@@ -65,6 +65,8 @@ class VAEModule(L.LightningModule):
         self.test_noises = nn.ModuleDict(test_noises or {})
         nats = {"loss": 1, "log_likelihood": 1, "kl_per_latent": vae.latent_dim}
         measures = dict.fromkeys(RECONSTRUCTION_MEASURES, 1)
+        # β and learning rate of the latest batch: at the end of an epoch the schedules have moved on.
+        self._last_used: dict[str, float] = {}
         self.train_means = MeanOverExamples(nats)
         self.validation_means = MeanOverExamples({**nats, **measures})
         self.test_means = nn.ModuleDict({name: MeanOverExamples({**nats, **measures}) for name in self.protocols})
@@ -89,8 +91,10 @@ class VAEModule(L.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         x, _ = batch
         self._seed_batch(TRAIN, self.current_epoch, batch_idx)
-        terms, _ = self._step(self.noise(x), x, self.beta)
+        beta = self.beta
+        terms, _ = self._step(self.noise(x), x, beta)
         self.train_means.update(terms)
+        self._last_used = {"beta": beta, "learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"]}
         return terms["loss"].mean()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
@@ -131,10 +135,7 @@ class VAEModule(L.LightningModule):
         _seed_generator(self.device, int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
     def on_train_epoch_end(self) -> None:
-        optimizer = self.optimizers()
-        assert not isinstance(optimizer, list)
-        schedule = {"beta": self.beta, "learning_rate": optimizer.param_groups[0]["lr"]}
-        self._log_means("train", self.train_means, schedule)
+        self._log_means("train", self.train_means, self._last_used)
         scheduler = self.lr_schedulers()
         if isinstance(scheduler, ReduceLROnPlateau):
             # Lightning would step it after the checkpoint of this epoch is written.

@@ -64,12 +64,16 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
         trainer = build_trainer(config, experiment.data, run.folder, run.name, [guard])
         with run.writing(config):
             _greet(run, experiment)
-            metrics = _fit_and_score(run, trainer, experiment, guard)
-    log.info("test scores\n%s\nrun      %s\nfigures  %s", table(metrics), run.folder, run.folder / "figures")
+            metrics = _fit_and_score(run, config, trainer, experiment, guard)
+    log.info("test scores\n%s\nrun      %s", table(metrics), run.folder)
+    for picture in sorted((run.folder / "figures").glob("*.png")):
+        log.info("figure   %s", picture)
     return metrics
 
 
-def _fit_and_score(run: Run, trainer: L.Trainer, experiment: Experiment, guard: InterruptGuard) -> dict[str, float]:
+def _fit_and_score(
+    run: Run, config: Mapping[str, Any], trainer: L.Trainer, experiment: Experiment, guard: InterruptGuard
+) -> dict[str, float]:
     from vae_hydra.build import load_weights
     from vae_hydra.history import read_epochs
     from vae_hydra.loggers import finishing
@@ -77,7 +81,7 @@ def _fit_and_score(run: Run, trainer: L.Trainer, experiment: Experiment, guard: 
     from vae_hydra.scores import score
 
     module, data = experiment
-    with finishing(trainer.loggers, module.description["config"]):
+    with finishing(trainer.loggers, config):
         trainer.fit(module, datamodule=data, ckpt_path=run.resume_path(), weights_only=True)
         guard.stop_if_interrupted()
         chosen = run.checkpoint_path()

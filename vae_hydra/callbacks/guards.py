@@ -18,7 +18,7 @@ from vae_hydra.module import VAEModule
 log = logging.getLogger(__name__)
 
 
-class NonFiniteLossError(RuntimeError):
+class NonFiniteLossError(FloatingPointError):
     """Training cannot go on: its loss is NaN or infinite."""
 
 
