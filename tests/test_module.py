@@ -12,7 +12,6 @@ from vae_hydra.history import read_epochs
 from vae_hydra.run import Run
 from vae_hydra.train import train
 
-
 # Only a loss that is ten times smaller would count as an improvement.
 PLATEAU = ("scheduler=plateau", "+scheduler.threshold=0.9", "optimizer.lr=1e-6")
 

@@ -22,6 +22,8 @@ UNHELPFUL_WARNINGS = (
     ".*does not have many workers",
     # Metrics are logged once an epoch, whatever its number of batches.
     ".*smaller than the logging interval",
+    # Means over examples are added up across devices before they are logged.
+    ".*recommended to use `self.log",
     # Lightning's own use of torch, which its users cannot change.
     ".*isinstance\\(treespec, LeafSpec\\)",
 )
@@ -100,6 +102,7 @@ def user_errors() -> Iterator[None]:
 def prepare_torch(threads: int | None) -> None:
     """Import torch and Lightning with ``threads`` CPU threads (None: torch's default) and without their chatter."""
     import torch
+    from lightning.pytorch.utilities import rank_zero_only
 
     from vae_hydra import checks
 
@@ -107,6 +110,8 @@ def prepare_torch(threads: int | None) -> None:
         torch.set_num_threads(checks.positive_integer("threads", threads))
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    if rank_zero_only.rank != 0:
+        logging.getLogger("vae_hydra").setLevel(logging.WARNING)
     for message in UNHELPFUL_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
 

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 import yaml
 from filelock import FileLock, Timeout
+from lightning.pytorch.utilities import rank_zero_only
 
 from vae_hydra import checks
 from vae_hydra.files import write_json, write_text
@@ -126,9 +127,14 @@ class Run:
     def writing(self, config: Mapping[str, Any]) -> Iterator[None]:
         """Own the folder while training: lock it, keep its record, and write a log beside it.
 
+        Of several processes that train one run together, the first does so.
+
         Raises:
             ValueError: if the folder cannot be written, or another process is training this run.
         """
+        if not is_first_process():
+            yield
+            return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.folder / ".lock")
@@ -187,6 +193,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(description, dict) or not {"config", "x_shape"} <= description.keys():
         raise ValueError(f"{path} was not written by vae_hydra: it holds no configuration")
     return checkpoint
+
+
+def is_first_process() -> bool:
+    """False in the processes that Lightning starts for further devices."""
+    return rank_zero_only.rank == 0
 
 
 def _plain(key: str, name: Any) -> str:

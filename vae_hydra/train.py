@@ -87,9 +87,10 @@ def _fit_and_score(
         chosen = run.checkpoint_path()
         load_weights(module.vae, read_checkpoint(chosen))
         metrics = score(trainer, module, data)
-    key = "train/seconds_per_epoch"
-    seconds = [row[key] for row in read_epochs(run.folder / "metrics.csv") if key in row]
-    run.finish(metrics, chosen.stem, statistics.median(seconds) if seconds else None)
+    if trainer.is_global_zero:
+        key = "train/seconds_per_epoch"
+        seconds = [row[key] for row in read_epochs(run.folder / "metrics.csv") if key in row]
+        run.finish(metrics, chosen.stem, statistics.median(seconds) if seconds else None)
     return metrics
 
 
