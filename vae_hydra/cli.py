@@ -110,7 +110,7 @@ def prepare_torch(threads: int | None) -> None:
         torch.set_num_threads(checks.positive_integer("threads", threads))
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    if rank_zero_only.rank != 0:
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         logging.getLogger("vae_hydra").setLevel(logging.WARNING)
     for message in UNHELPFUL_WARNINGS:
         warnings.filterwarnings("ignore", message=message)

@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 
 from vae_hydra import cli
 
-log = logging.getLogger(__name__)
+# By name, because run as a command this module is called __main__.
+log = logging.getLogger("vae_hydra.evaluate")
 
 
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="evaluate")

@@ -197,7 +197,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def is_first_process() -> bool:
     """False in the processes that Lightning starts for further devices."""
-    return rank_zero_only.rank == 0
+    return rank_zero_only.rank == 0  # type: ignore[attr-defined]
 
 
 def _plain(key: str, name: Any) -> str:

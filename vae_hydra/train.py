@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from vae_hydra.callbacks import InterruptGuard
     from vae_hydra.run import Run
 
-log = logging.getLogger(__name__)
+# By name, because run as a command this module is called __main__.
+log = logging.getLogger("vae_hydra.train")
 
 
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="train")
