@@ -121,8 +121,8 @@ def test_epoch_timer_counts_the_batches_and_not_the_validation(configure, monkey
     "figure",
     [
         lambda: plots.loss_curves([{"epoch": 0, "train/loss": 2.0}, {"epoch": 1, "train/loss": 1.0, "val/loss": 1.0}]),
-        lambda: plots.image_rows({"grey": torch.rand(3, 1, 8, 8), "again": torch.rand(3, 1, 8, 8)}),
-        lambda: plots.image_grid(torch.rand(5, 3, 8, 8)),
+        lambda: plots.image_rows({"grey": torch.rand(3, 1, 8, 8), "noisy": torch.rand(3, 1, 8, 8)}, (0, 1), ["noisy"]),
+        lambda: plots.image_grid(torch.rand(5, 3, 8, 8), (0, 1)),
         lambda: plots.scatter_panels({"a": torch.rand(50, 2), "b": torch.rand(50, 2)}),
         lambda: plots.scatter_panels({"one coordinate": torch.rand(50, 1)}),
     ],

@@ -74,7 +74,7 @@ def test_a_run_folder_holds_what_it_should(configure):
     rows = read_epochs(run.folder / "metrics.csv")
     assert [row["epoch"] for row in rows] == [0, 1]
     assert {"train/loss", "train/beta", "train/learning_rate", "val/loss", "val/elbo", "val/half_sse"} <= rows[0].keys()
-    assert "test scores" not in (run.folder / "train.log").read_text()
+    assert "test scores" in (run.folder / "train.log").read_text()
 
 
 def test_scores_have_both_protocols_and_their_units_agree(configure):

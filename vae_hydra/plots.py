@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+
+Limits = tuple[float, float]
 
 
 def loss_curves(history: Sequence[Mapping[str, float]]) -> Figure:
@@ -33,30 +36,33 @@ def loss_curves(history: Sequence[Mapping[str, float]]) -> Figure:
     return figure
 
 
-def image_rows(rows: Mapping[str, Tensor]) -> Figure:
+def image_rows(rows: Mapping[str, Tensor], limits: Limits, own_limits: Collection[str] = ()) -> Figure:
     """Rows of images under one another, e.g. originals over their reconstructions.
 
     Args:
         rows: title → images [N, C, H, W], the same N in each row.
+        limits: values shown as black and white; what lies outside is clipped.
+        own_limits: titles of rows that are shown by their own least and greatest value instead.
     """
     count = len(next(iter(rows.values())))
     figure = Figure(figsize=(0.9 * count + 1.3, 0.95 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), count, squeeze=False)
     for line, (title, images) in zip(grid, rows.items(), strict=True):
+        own = (images.min().item(), images.max().item())
         for axes, image in zip(line, images, strict=True):
-            _show(axes, image)
+            _show(axes, image, own if title in own_limits else limits)
         line[0].set_ylabel(title, rotation=0, ha="right", va="center")
     return figure
 
 
-def image_grid(images: Tensor) -> Figure:
-    """Images [N, C, H, W] in a grid as square as N allows."""
+def image_grid(images: Tensor, limits: Limits) -> Figure:
+    """Images [N, C, H, W] in a grid as square as N allows, ``limits`` as for ``image_rows``."""
     columns = math.ceil(math.sqrt(len(images)))
     rows = math.ceil(len(images) / columns)
     figure = Figure(figsize=(0.8 * columns, 0.8 * rows), layout="constrained")
     for number, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         if number < len(images):
-            _show(axes, images[number])
+            _show(axes, images[number], limits)
         else:
             axes.axis("off")
     return figure
@@ -73,12 +79,12 @@ def scatter_panels(panels: Mapping[str, Tensor]) -> Figure:
         plane = _plane(points)
         axes.scatter(*plane.T.numpy(), s=4, alpha=0.4, linewidths=0)
         axes.set(title=title, xlabel="x₁", ylabel="x₂")
-    low, high = _limits(list(panels.values()))
+    low, high = _plane_limits(list(panels.values()))
     grid[0].set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     return figure
 
 
-def _limits(clouds: Sequence[Tensor]) -> tuple[list[float], list[float]]:
+def _plane_limits(clouds: Sequence[Tensor]) -> tuple[list[float], list[float]]:
     ends = torch.tensor([0.005, 0.995])
     kept = torch.cat([_plane(clouds[0]), *(torch.quantile(_plane(cloud), ends, dim=0) for cloud in clouds[1:])])
     low, high = kept.amin(0), kept.amax(0)
@@ -91,13 +97,12 @@ def _plane(points: Tensor) -> Tensor:
     return points[:, :2] if points.shape[1] > 1 else torch.cat([points, torch.zeros_like(points)], dim=1)
 
 
-def _show(axes, image: Tensor) -> None:  # type: ignore[no-untyped-def]
-    """Grey images by their own range, colour clipped to [0, 1]."""
-    image = image.detach().cpu().float()
-    if image.shape[0] == 3:
-        axes.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy())
-    else:
-        axes.imshow(image[0].numpy(), cmap="gray")
+def _show(axes: Any, image: Tensor, limits: Limits) -> None:
+    low, high = limits
+    unit = ((image.detach().cpu().float() - low) / max(high - low, 1e-6)).clamp(0, 1)
+    # matplotlib takes H×W for grey and H×W×3 for colour.
+    pixels = unit.permute(1, 2, 0) if len(unit) == 3 else unit[0]
+    axes.imshow(pixels.numpy(), cmap="gray", vmin=0, vmax=1)
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set_visible(False)

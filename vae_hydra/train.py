@@ -66,9 +66,9 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
         with run.writing(config):
             _greet(run, experiment)
             metrics = _fit_and_score(run, config, trainer, experiment, guard)
-    log.info("test scores\n%s\nrun      %s", table(metrics), run.folder)
-    for picture in sorted((run.folder / "figures").glob("*.png")):
-        log.info("figure   %s", picture)
+            log.info("test scores\n%s\nrun      %s", table(metrics), run.folder)
+            for picture in sorted((run.folder / "figures").glob("*.png")):
+                log.info("figure   %s", picture)
     return metrics
 
 

@@ -78,18 +78,19 @@ class Figures(Callback):
 def _image_panels(data: Any, module: VAEModule, samples: int) -> dict[str, Figure]:
     from vae_hydra import plots
 
-    x = data.one_of_each_class("test").to(module.device)
+    x, limits = data.one_of_each_class("test").to(module.device), data.value_range()
     reconstruct = _reconstructor(module)
     clean = {"original": x, "reconstruction": reconstruct(module.noise.clean(x))}
     figures = {
-        "reconstructions": plots.image_rows(clean),
-        "prior_samples": plots.image_grid(module.vae.sample(samples)),
+        "reconstructions": plots.image_rows(clean, limits),
+        "prior_samples": plots.image_grid(module.vae.sample(samples), limits),
     }
     if not module.noise.is_none:
         noisy = module.noise(x)
-        seen = noisy if noisy.shape == x.shape else noisy[:, x.shape[1] :][:, :1]
-        rows = {"original": x, "noise" if seen is not noisy else "noisy input": seen}
-        figures["denoised"] = plots.image_rows({**rows, "reconstruction": reconstruct(noisy)})
+        # Stacked noise leaves the image alone: show one of its channels.
+        title, seen = ("noise", noisy[:, -1:]) if noisy.shape != x.shape else ("noisy input", noisy)
+        rows = {"original": x, title: seen, "reconstruction": reconstruct(noisy)}
+        figures["denoised"] = plots.image_rows(rows, limits, own_limits=[title])
     return figures
 
 
