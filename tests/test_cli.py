@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -173,9 +174,13 @@ def test_conf_travels_with_the_wheel(tmp_path):
     """The configuration of an unpacked wheel is complete and found by a command far from the checkout."""
     import zipfile
 
-    root = Path(cli.__file__).resolve().parents[1]
+    root, source = Path(cli.__file__).resolve().parents[1], tmp_path / "source"
+    for name in ("conf", "vae_hydra"):
+        shutil.copytree(root / name, source / name)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(root / name, source / name)
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
-    subprocess.run([*build, str(root)], check=True, capture_output=True)
+    subprocess.run([*build, str(source)], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     inside = {path.relative_to(tmp_path / "site/vae_hydra/conf") for path in (tmp_path / "site").rglob("*.yaml")}
