@@ -67,6 +67,7 @@ BAD = {
         ["early stopping watches val/loss", "dataset.validation=0.1"],
     ),
     "no such accelerator": (["trainer.accelerator=quantum"], ["trainer", "quantum"]),
+    "half-precision weights": (["trainer.precision=bf16-true"], ["trainer.precision must be one of 32-true"]),
     "a name that is no folder": (["noise.name=../up"], ["noise.name must be made of letters"]),
     "no threads": (["threads=0"], ["threads must be an integer ≥ 1, but got 0"]),
     "target that does not exist": (["likelihood._target_=vae_hydra.likelihoods.None_"], ["likelihood", "None_"]),

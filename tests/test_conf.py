@@ -6,6 +6,8 @@ import pytest
 import yaml
 
 from vae_hydra.cli import config_folder
+from vae_hydra.evaluate import evaluate
+from vae_hydra.run import Run
 from vae_hydra.train import train
 
 STEP = ("trainer.max_epochs=1", "+trainer.limit_train_batches=2", "+trainer.limit_test_batches=1")
@@ -73,6 +75,30 @@ def test_every_file_is_short_and_every_option_says_what_it_is(path):
     assert len(text.splitlines()) <= 60
     if path.parent != config_folder():
         assert next(line for line in text.splitlines() if not line.startswith("# @package")).startswith("# ")
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
+def test_other_precisions(precision, configure):
+    options = (f"trainer.precision={precision}", "sampler=inverse_gaussian", "noise=uniform")
+    config = configure(*options, "callbacks.figures.enabled=true", *STEP)
+    metrics = train(config)
+    assert metrics["denoise/uniform/elbo"] < 0
+    scored = evaluate(configure(f"run={Run.of(config).folder}", "accelerator=cpu", name="evaluate"))
+    assert scored.keys() == metrics.keys()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("+trainer.accumulate_grad_batches=2",),
+        ("+trainer.check_val_every_n_epoch=2", "trainer.max_epochs=3"),
+        ("trainer.gradient_clip_val=1.0",),
+        ("trainer.deterministic=true",),
+        ("likelihood.learn_scale=true", "likelihood=laplace"),
+    ],
+)
+def test_options_of_the_trainer_and_more(options, configure):
+    assert train(configure(*STEP, *options))
 
 
 def test_presets_are_the_published_recipe(configure):

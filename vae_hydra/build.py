@@ -41,6 +41,8 @@ ALLOWED_PACKAGES = (
 )
 # Short names for what conf/dataset interpolates into the node that loads the data.
 SOURCE_OPTIONS = ("root", "download", "variant")
+# Weights in half precision (bf16-true) would be too coarse for the densities.
+PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
 # How a model was run rather than what it is: not stored in its checkpoints.
 NOT_IN_CHECKPOINT = ("callbacks", "logger", "trainer", "output_dir")
 
@@ -112,6 +114,7 @@ def build_trainer(
         ValueError: for options that Lightning refuses, or that watch a validation loss there is not.
     """
     checks.positive_integer("trainer.max_epochs", config["trainer"]["max_epochs"])
+    checks.one_of("trainer.precision", config["trainer"]["precision"], PRECISIONS)
     callbacks = [_make(f"callbacks.{key}", node) for key, node in config["callbacks"].items() if node]
     loggers = [_make(f"logger.{key}", node, folder=folder, name=name) for key, node in config["logger"].items() if node]
     options = dict(config["trainer"])
@@ -171,6 +174,8 @@ def rebuild(
         _check_same_mode(one, noise)
     module = _module(config, vae, noise, description, {one.name: one for one in chosen if not one.is_none})
     load_weights(vae, checkpoint)
+    # Trained with trainer.precision=64-true, it is scored so as well.
+    module.to(next(value.dtype for name, value in checkpoint["state_dict"].items() if name.startswith("vae.")))
     return module.eval()
 
 

@@ -89,7 +89,7 @@ class VAEModule(L.LightningModule):
             data.resume_within_epoch(within_epoch)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        x, _ = batch
+        x = self._clean(batch)
         self._seed_batch(TRAIN, self.current_epoch, batch_idx)
         beta = self.beta
         terms, _ = self._step(self.noise(x), x, beta)
@@ -98,19 +98,23 @@ class VAEModule(L.LightningModule):
         return terms["loss"].mean()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        x, _ = batch
+        x = self._clean(batch)
         self._seed_batch(VALIDATION, 0, batch_idx)
         # Judged with the final β: comparable between epochs while β still moves.
         terms, output = self._step(self.noise(x), x, self.beta_schedule.final)
         self.validation_means.update({**terms, **self._measures(output, x)})
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        x, _ = batch
+        x = self._clean(batch)
         for protocol, means in self.test_means.items():
             assert isinstance(means, MeanOverExamples)
             self._seed_batch(TEST, zlib.crc32(protocol.encode()), batch_idx)
             terms, output = self._step(self._test_input(protocol, x), x, self.beta_schedule.final)
             means.update({**terms, **self._measures(output, x)})
+
+    def _clean(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """The examples of a batch in the precision of the model (trainer.precision=64-true)."""
+        return batch[0].to(self.dtype)
 
     def _test_input(self, protocol: str, x: Tensor) -> Tensor:
         if protocol == CLEAN:

@@ -53,11 +53,11 @@ class VAE(nn.Module):
 
     def encode(self, x: Tensor) -> Distribution:
         """q(z|x), of batch_shape [..., L], for inputs [..., *input_shape]."""
-        return self.sampler(self.encoder(x))
+        return self.sampler(_full_precision(self.encoder(x)))
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z), of batch_shape [..., *x_shape], for latents [..., L]."""
-        return self.likelihood(self.decoder(z))
+        return self.likelihood(_full_precision(self.decoder(z)))
 
     def sample(self, n: int) -> Tensor:
         """Means of p(x|z) for n draws z ~ p(z), of shape [n, *x_shape]."""
@@ -70,3 +70,8 @@ class VAE(nn.Module):
     def log_likelihood(self, output: VAEOutput, x: Tensor) -> Tensor:
         """log p(x|z) per example [nats], of shape [...]."""
         return output.p.log_prob(x).flatten(-len(self.x_shape)).sum(-1)
+
+
+def _full_precision(features: Tensor) -> Tensor:
+    """Densities need single precision also where mixed precision made the features half."""
+    return features.float() if features.dtype.itemsize < 4 else features

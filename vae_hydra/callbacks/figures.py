@@ -78,7 +78,7 @@ class Figures(Callback):
 def _image_panels(data: Any, module: VAEModule, samples: int) -> dict[str, Figure]:
     from vae_hydra import plots
 
-    x, limits = data.one_of_each_class("test").to(module.device), data.value_range()
+    x, limits = data.one_of_each_class("test").to(module.device, module.dtype), data.value_range()
     reconstruct = _reconstructor(module)
     clean = {"original": x, "reconstruction": reconstruct(module.noise.clean(x))}
     figures = {
@@ -99,7 +99,7 @@ def _vector_panels(data: Any, module: VAEModule, samples: int) -> dict[str, Figu
 
     examples = data.splits["test"]
     chosen = torch.randperm(len(examples))[:POINTS]
-    x = data.prepare(examples.x[chosen]).to(module.device)
+    x = data.prepare(examples.x[chosen]).to(module.device, module.dtype)
     reconstruct = _reconstructor(module)
     clean = {"original": x, "reconstruction": reconstruct(x), "prior samples": module.vae.sample(POINTS)}
     figures = {"reconstructions": plots.scatter_panels(clean)}
