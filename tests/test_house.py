@@ -9,7 +9,7 @@ import vae_hydra
 
 PACKAGE = Path(vae_hydra.__file__).parent
 FLOORS = [
-    {"checks", "files"},
+    {"checks", "files", "trust"},
     {"history", "distributions", "networks", "beta", "objective", "plots"},
     {"noise", "samplers", "likelihoods"},
     {"vae", "metrics", "data", "loggers"},

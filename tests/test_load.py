@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import vae_hydra
-from vae_hydra.build import build_experiment, check_targets
+from vae_hydra.build import build_experiment
 from vae_hydra.run import Run, read_checkpoint
 from vae_hydra.train import train
+from vae_hydra.trust import check_targets
 
 
 @pytest.fixture

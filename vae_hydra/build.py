@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,24 +20,11 @@ from vae_hydra.data import DataModule
 from vae_hydra.module import CHECKPOINT_KEY, VAEModule
 from vae_hydra.noise import Noise
 from vae_hydra.objective import Objective
+from vae_hydra.trust import check_targets
 from vae_hydra.vae import VAE
 
 Config = Mapping[str, Any]
 
-# What a stranger's configuration may name; see check_targets.
-# Not all of vae_hydra: parts of it write files.
-ALLOWED_PACKAGES = (
-    "vae_hydra.beta",
-    "vae_hydra.data",
-    "vae_hydra.distributions",
-    "vae_hydra.likelihoods",
-    "vae_hydra.networks",
-    "vae_hydra.noise",
-    "vae_hydra.samplers",
-    "torch.distributions",
-    "torch.nn",
-    "torch.optim",
-)
 # Short names for what conf/dataset interpolates into the node that loads the data.
 SOURCE_OPTIONS = ("root", "download", "variant")
 # Weights in half precision (bf16-true) would be too coarse for the densities.
@@ -158,7 +144,7 @@ def rebuild(
 
     Args:
         checkpoint: as loaded by ``run.read_checkpoint``.
-        trust: packages beyond ``ALLOWED_PACKAGES`` that its configuration may name.
+        trust: packages beyond ``trust.ALLOWED_PACKAGES`` that its configuration may name.
         test_noises: noises to test with; None for the one it was trained under.
 
     Raises:
@@ -188,44 +174,6 @@ def load_weights(vae: VAE, checkpoint: Mapping[str, Any]) -> None:
     except RuntimeError as error:
         details = "\n".join(str(error).splitlines()[1:6])
         raise ValueError(f"the checkpoint's weights are of another architecture:\n{details}") from error
-
-
-def check_targets(config: Any, trust: Sequence[str] = ()) -> None:
-    """Refuse a configuration that could run code we did not choose.
-
-    Every ``_target_`` must resolve to a class or function defined in an allowed package: the place it
-    is defined counts, not the path that leads there, because modules hold other modules.
-
-    Raises:
-        ValueError: naming the target.
-    """
-    if isinstance(config, Mapping):
-        if "_target_" in config:
-            _check_target(config["_target_"], (*ALLOWED_PACKAGES, *trust))
-        for value in config.values():
-            check_targets(value, trust)
-    elif isinstance(config, (list, tuple)):
-        for value in config:
-            check_targets(value, trust)
-
-
-def _check_target(target: Any, allowed: Sequence[str]) -> None:
-    def inside(name: str) -> bool:
-        return any(name == package or name.startswith(f"{package}.") for package in allowed)
-
-    refusal = ValueError(
-        f"the configuration names the target {target!r}, which is not defined in {', '.join(allowed)}. "
-        "If you trust it, name its package in trust=[PACKAGE]"
-    )
-    if not isinstance(target, str) or not inside(target):
-        raise refusal
-    module_name, _, attribute = target.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise refusal from error
-    if not inside(getattr(found, "__module__", None) or ""):
-        raise refusal
 
 
 def _module(
