@@ -77,6 +77,11 @@ def test_every_file_is_short_and_every_option_says_what_it_is(path):
         assert next(line for line in text.splitlines() if not line.startswith("# @package")).startswith("# ")
 
 
+@pytest.mark.parametrize("sampler", options("sampler"))
+def test_a_single_latent(sampler, configure):
+    assert train(configure(f"sampler={sampler}", "model.latent_dim=1", *STEP))
+
+
 @pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
 def test_other_precisions(precision, configure):
     options = (f"trainer.precision={precision}", "sampler=inverse_gaussian", "noise=uniform")

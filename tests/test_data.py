@@ -105,6 +105,14 @@ def test_order_is_a_function_of_seed_and_epoch_and_resumes_within_it(digits):
     assert len(order(sampler, 3)) == len(dataset)
 
 
+def test_seeds_do_not_share_their_orders(digits):
+    orders = {}
+    for seed in (0, 1, 2):
+        loader = DataModule(digits, 64, order_seed=seed).train_dataloader()
+        orders |= {(seed, epoch): tuple(order(loader.sampler, epoch)) for epoch in range(4)}
+    assert len(set(orders.values())) == len(orders)
+
+
 def test_loader_says_it_can_resume(digits):
     loader = DataModule(digits, 64).train_dataloader()
     assert isinstance(loader, ResumableLoader)

@@ -199,7 +199,9 @@ class DataModule(L.LightningDataModule):
         self.batch_size = checks.positive_integer("dataset.batch_size", batch_size)
         self.eval_batch_size = checks.positive_integer("dataset.eval_batch_size", eval_batch_size)
         checks.share("dataset.validation", validation)
-        self.order_seed = checks.non_negative_integer("seed", order_seed)
+        # DistributedSampler shuffles by seed + epoch: unmixed, seed 1 would repeat seed 0 an epoch earlier.
+        mixed = np.random.SeedSequence(checks.non_negative_integer("seed", order_seed)).generate_state(1)
+        self._order_seed = int(mixed[0])
         self._transform = TRANSFORMS[checks.one_of("dataset.transform", transform, TRANSFORMS)]
         self._scale = source.scale
         train, validation_part = _split(source.train, validation, seed)
@@ -237,7 +239,7 @@ class DataModule(L.LightningDataModule):
         trainer = self.trainer
         replicas, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
         dataset = InMemoryDataset(self.splits["train"])
-        self._sampler = ResumableSampler(dataset, replicas, rank, shuffle=True, seed=self.order_seed)
+        self._sampler = ResumableSampler(dataset, replicas, rank, shuffle=True, seed=self._order_seed)
         # Divided among the devices, so that a run means the same on any number of them.
         per_device = max(1, self.batch_size // replicas)
         return ResumableLoader(dataset, per_device, sampler=self._sampler, collate_fn=_already_a_batch)

@@ -56,6 +56,6 @@ class MeanOverExamples(Metric):
         self.count += len(columns[0])
 
     def compute(self) -> dict[str, Tensor]:
-        """Mean of each term: a scalar, or a vector of n."""
+        """Mean of each term: a vector of n, which torchmetrics turns into a scalar where n is 1."""
         means = (self.total / self.count).split(list(self.sizes.values()))
-        return {name: mean.squeeze(0) for name, mean in zip(self.sizes, means, strict=True)}
+        return dict(zip(self.sizes, means, strict=True))

@@ -170,6 +170,20 @@ def test_kl_is_finite_never_negative_and_zero_to_itself(p, dtype):
     assert kl_divergence(make(*p, dtype), make(*p, dtype)).item() == 0
 
 
+@pytest.mark.parametrize("concentration", [1e-9, 1e-5, 0.6, 0.999, 1.001, 1e4, 1e7, 1e9])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_kl_of_concentrations_far_apart(concentration, dtype):
+    p = make(1.0, concentration, dtype)
+    value = kl_divergence(p, make(1.0, 1.0, dtype))
+    u = 1 / p.concentration.item()
+    assert value.item() == pytest.approx(0.5 * (u - 1 - math.log(u)), rel=1e-4, abs=1e-7)
+    assert torch.isfinite(torch.autograd.grad(value, p.concentration)[0])
+
+
+def test_cdf_reaches_its_ends():
+    assert make(1.0, 1.0).cdf(torch.tensor([1e-300, torch.inf], dtype=torch.float64)).tolist() == [0, 1]
+
+
 def test_shapes_broadcast_and_expand():
     distribution = InverseGaussian(torch.ones(3, 1), torch.ones(4), gradient="pathwise")
     assert distribution.batch_shape == (3, 4)

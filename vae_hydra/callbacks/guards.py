@@ -58,7 +58,7 @@ class CollapseWarning(Callback):
         assert isinstance(pl_module, VAEModule)
         if self.warned or not pl_module.vae.sampler.has_elbo:
             return
-        kl = pl_module.train_means.compute()["kl_per_latent"]
+        kl = pl_module.train_means.compute()["kl_per_latent"].reshape(-1)
         inactive = int((kl < self.threshold).sum())
         self.epochs = self.epochs + 1 if inactive >= self.share * len(kl) else 0
         if self.epochs >= self.patience:

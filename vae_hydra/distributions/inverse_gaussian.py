@@ -103,7 +103,7 @@ class InverseGaussian(Distribution):
         root = torch.sqrt(self.concentration / value)
         a, b = root * (value / self.loc - 1), root * (value / self.loc + 1)
         tail = 0.5 * torch.exp(-0.5 * a.square()) * torch.special.erfcx(b / math.sqrt(2))
-        return torch.special.ndtr(a) + tail
+        return torch.where(value == torch.inf, 1.0, torch.special.ndtr(a) + tail)
 
     def entropy(self) -> Tensor:
         """½·ln(2πe/λ) + (3/2)·E[ln x] nats, with E[ln x] = ln μ − e^y·E₁(y) and y = 2λ/μ."""
@@ -153,7 +153,10 @@ class _ImplicitDraw(torch.autograd.Function):
 def _kl_inverse_gaussian(p: InverseGaussian, q: InverseGaussian) -> Tensor:
     """½·[λ₂/λ₁ − 1 − ln(λ₂/λ₁) + λ₂·(μ₁ − μ₂)²/(μ₁·μ₂²)] nats, a sum of two terms that are each ≥ 0."""
     excess = (q.concentration - p.concentration) / p.concentration
-    shape_term = excess - torch.log1p(excess)
+    # log1p keeps the small differences of a trained model; far from 0, excess rounds to −1 and log1p to −∞.
+    far = q.concentration.log() - p.concentration.log()
+    log_ratio = torch.where(excess.abs() < 0.5, torch.log1p(excess.clamp(-0.5, 0.5)), far)
+    shape_term = excess - log_ratio
     location_term = q.concentration / p.loc * (p.loc / q.loc - 1).square()
     return 0.5 * (shape_term + location_term)
 
