@@ -76,6 +76,67 @@ def test_best_is_the_epoch_with_the_least_validation_loss(configure):
     assert torch.load(folder / "best.ckpt", weights_only=True)["epoch"] == best["epoch"]
 
 
+def test_a_kill_between_the_two_checkpoints_does_not_lose_the_best(configure, monkeypatch):
+    config = configure("trainer.max_epochs=3")
+    unbroken = train(config)
+    again = {**config, "output_dir": config["output_dir"] + "-again"}
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        # Between best.ckpt, which is written by torch, and last.ckpt, which is its copy.
+        patch.setattr("vae_hydra.callbacks.checkpoints.shutil.copyfile", killed)
+        with pytest.raises(SystemExit):
+            train(again)
+    assert not (Run.of(again).folder / "last.ckpt").exists()
+    assert train(again) == unbroken
+
+
+def test_a_validation_loss_that_is_not_finite_is_never_best(configure, monkeypatch):
+    from vae_hydra.module import VAEModule
+
+    losses = iter([3.0, float("nan"), 1.0, 2.0])
+    original = VAEModule.on_validation_epoch_end
+
+    def scripted(self):
+        original(self)
+        self.trainer.callback_metrics["val/loss"] = torch.tensor(next(losses))
+        self.log("val/loss", self.trainer.callback_metrics["val/loss"])
+
+    monkeypatch.setattr(VAEModule, "_log_means", lambda *args: None)
+    monkeypatch.setattr(VAEModule, "on_validation_epoch_end", scripted)
+    config = configure("trainer.max_epochs=4")
+    train(config)
+    assert torch.load(Run.of(config).folder / "best.ckpt", weights_only=True)["epoch"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("last.ckpt", "short", "last.ckpt cannot be read as a checkpoint"),
+        ("run.json", "", "run.json is damaged"),
+        ("metrics.csv", "epoch,train/loss\n0,abc\n", "metrics.csv is damaged"),
+    ],
+)
+def test_damaged_files_are_named(name, content, message, configure):
+    config = configure()
+    train(config)
+    folder = Run.of(config).folder
+    if name != "run.json":
+        (folder / "run.json").write_text('{"status": "interrupted"}')
+    (folder / name).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        train(config)
+
+
+def test_scores_that_are_missing_are_made_again(configure):
+    config = configure()
+    metrics = train(config)
+    (Run.of(config).folder / "metrics.json").unlink()
+    assert train(config) == metrics
+
+
 def test_history_replaces_what_comes_again(tmp_path):
     history = History(tmp_path / "metrics.csv")
     for epoch in range(4):

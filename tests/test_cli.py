@@ -69,6 +69,34 @@ BAD = {
     "no such accelerator": (["trainer.accelerator=quantum"], ["trainer", "quantum"]),
     "half-precision weights": (["trainer.precision=bf16-true"], ["trainer.precision must be one of 32-true"]),
     "a name that is no folder": (["noise.name=../up"], ["noise.name must be made of letters"]),
+    "a name with a dot": (["noise=normal", "noise.name=a.b"], ["noise.name must be made of letters"]),
+    "a seed too large": (["seed=99999999999999999999999"], ["seed must be an integer below"]),
+    "no output folder": (["output_dir=null"], ["output_dir must be a folder, but got None"]),
+    "a value for a group": (["model.encoder=3"], ["model.encoder must be a group of options, but got 3"]),
+    "a value for a callback": (["callbacks.timer=abc"], ["callbacks.timer must be a group of options with a _target_"]),
+    "a deleted value": (["~model.latent_dim"], ["model.latent_dim must be an integer ≥ 1, but got None"]),
+    "a deleted name": (["~noise.name"], ["noise.name must be made of letters"]),
+    "an unknown part of the objective": (["+objective.extra=1"], ["objective", "extra"]),
+    "too few betas": (["optimizer.betas=[]"], ["optimizer"]),
+    "a support that does not fit": (
+        ["sampler.prior._target_=torch.distributions.LogNormal", "sampler.kl=monte_carlo"],
+        ["KL(Normal ‖ LogNormal) is not finite"],
+    ),
+    "no checkpoints": (["callbacks.checkpoints=null"], ["callbacks.checkpoints cannot be left out"]),
+    "no test batches": (["+trainer.limit_test_batches=0"], ["trainer.limit_test_batches=0"]),
+    "no validation batches": (
+        ["callbacks=early_stopping", "+trainer.limit_val_batches=0"],
+        ["early stopping watches val/loss"],
+    ),
+    "early stopping on something else": (
+        ["callbacks=early_stopping", "callbacks.early_stopping.monitor=val/kl"],
+        ["callbacks.early_stopping.monitor must be one of val/loss, train/loss"],
+    ),
+    "negative clipping": (["trainer.gradient_clip_val=-1"], ["trainer.gradient_clip_val must be a number > 0"]),
+    "clipping a fused mixed optimizer": (
+        ["trainer.gradient_clip_val=1", "trainer.precision=bf16-mixed"],
+        ["needs optimizer.fused=false"],
+    ),
     "no threads": (["threads=0"], ["threads must be an integer ≥ 1, but got 0"]),
     "target that does not exist": (["likelihood._target_=vae_hydra.likelihoods.None_"], ["likelihood", "None_"]),
 }
@@ -100,6 +128,8 @@ def test_output_folder_that_cannot_be_written(arguments, run_command, tmp_path):
     [
         (["run=nowhere"], "run=nowhere is not a run"),
         ([], "Missing mandatory value: run"),
+        (["run=null"], "run must be a folder, but got None"),
+        (["run=5"], "run must be a folder, but got 5"),
     ],
 )
 def test_evaluate_wants_a_run(arguments, expected, run_command, tmp_path):

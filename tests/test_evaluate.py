@@ -24,7 +24,8 @@ def again(configure, run, *overrides):
 def test_scores_are_those_of_training_to_the_bit(configure, trained):
     run, metrics = trained
     assert again(configure, run) == metrics
-    assert json.loads((run.folder / "evaluations" / "best-test.json").read_text()) == metrics
+    written = json.loads((run.folder / "evaluations" / "best-test.json").read_text())
+    assert written == {"checkpoint": "best", "split": "test", "noise": None, "scores": metrics}
     assert run.metrics == metrics
 
 
@@ -36,8 +37,11 @@ def test_other_checkpoints_splits_and_noises(configure, trained):
     assert other["reconstruct/clean/elbo"] == metrics["reconstruct/clean/elbo"]
     assert "denoise/normal/half_sse" in other
     assert "denoise/uniform/half_sse" not in other
-    written = {path.name for path in (run.folder / "evaluations").iterdir()}
-    assert written == {"last-validation.json", "best-test-normal.json"}
+    again(configure, run, "noise=normal", "noise.distribution.scale=3")
+    # Two noises of one name are two files, each saying which it was.
+    files = sorted(path for path in (run.folder / "evaluations").glob("best-test-normal-*.json"))
+    assert {json.loads(file.read_text())["noise"]["distribution"]["scale"] for file in files} == {1.0, 3}
+    assert (run.folder / "evaluations" / "last-validation.json").is_file()
 
 
 def test_none_as_noise_scores_clean_input_alone(configure, trained):

@@ -9,12 +9,12 @@ import vae_hydra
 
 PACKAGE = Path(vae_hydra.__file__).parent
 FLOORS = [
-    {"checks", "files", "trust"},
+    {"checks", "files"},
     {"history", "distributions", "networks", "beta", "objective", "plots"},
     {"noise", "samplers", "likelihoods"},
     {"vae", "metrics", "data", "loggers"},
     {"module"},
-    {"callbacks", "scores"},
+    {"callbacks", "scores", "trust"},
     {"build", "run"},
     {"cli"},
     {"train", "evaluate"},

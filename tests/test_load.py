@@ -12,7 +12,7 @@ import vae_hydra
 from vae_hydra.build import build_experiment
 from vae_hydra.run import Run, read_checkpoint
 from vae_hydra.train import train
-from vae_hydra.trust import check_targets
+from vae_hydra.trust import check_config
 
 
 @pytest.fixture
@@ -78,6 +78,10 @@ def test_weights_are_those_of_training(configure):
         # Ours, but able to write files.
         "vae_hydra.files.write_text",
         "vae_hydra.train.train",
+        "vae_hydra.data.load_digits.__class__",
+        # In an allowed package, and able to import anything.
+        "torch.nn.attention._fa3._fa3_import_module",
+        "torch.nn.init.normal_",
         "vae_hydra.networks.nowhere",
         "torch.optimistic.Adam",
         7,
@@ -91,14 +95,39 @@ def test_a_target_outside_the_allow_list_is_refused(trained, target, place):
             node = node[key]
         node["_target_"] = target
 
-    with pytest.raises(ValueError, match="names the target .*, which is not defined in .*trust"):
+    with pytest.raises(ValueError, match="names the target .*, which is none of the models.*trust"):
         vae_hydra.load(altered(trained, plant))
 
 
-def test_trust_admits_a_package():
-    check_targets({"a": [{"_target_": "collections.OrderedDict"}]}, trust=["collections"])
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("${oc.create:{_target_: sympy.sympify, a: '1'}}", "interpolation"),
+        ({"_target_": "${oc.env:HOME}"}, "names the target"),
+        ({"nested": [{"deep": "x ${oc.env:HOME}"}]}, "interpolation"),
+        ({"_target_": "torch.distributions.Normal", "_args_": [0.0, 1.0]}, "the key '_args_'"),
+        ({"_target_": "torch.distributions.Normal", "${oc.env:HOME}": 0.0}, "the key"),
+        ({3: 4}, "the key 3"),
+    ],
+)
+def test_nothing_becomes_a_target_after_it_was_checked(trained, value, message):
+    def plant(checkpoint):
+        checkpoint["vae_hydra"]["config"]["sampler"]["prior"] = value
+
+    with pytest.raises(ValueError, match=f"{message}.*trust"):
+        vae_hydra.load(altered(trained, plant))
+
+
+def test_a_configuration_without_a_model_is_refused(trained):
+    with pytest.raises(ValueError, match="model must be a group of options, but got None"):
+        vae_hydra.load(altered(trained, lambda checkpoint: checkpoint["vae_hydra"]["config"].pop("model")))
+
+
+@pytest.mark.parametrize("trust", ["collections", ["collections"]])
+def test_trust_admits_a_package(trust):
+    check_config({"a": [{"_target_": "collections.OrderedDict"}]}, trust)
     with pytest.raises(ValueError, match=r"collections\.OrderedDict"):
-        check_targets({"a": [{"_target_": "collections.OrderedDict"}]})
+        check_config({"a": [{"_target_": "collections.OrderedDict"}]})
 
 
 def test_weights_of_another_architecture_are_refused(trained):

@@ -49,7 +49,7 @@ def outcome(folder: Path) -> tuple[dict, list, dict]:
 def assert_same_outcome(one: Path, other: Path) -> None:
     (weights, *rest), (other_weights, *other_rest) = outcome(one), outcome(other)
     assert weights.keys() == other_weights.keys()
-    assert all(torch.equal(value, other_weights[name]) for name, value in weights.items())
+    assert not [name for name, value in weights.items() if not torch.equal(value, other_weights[name])]
     assert rest == other_rest
 
 
@@ -168,6 +168,35 @@ def test_a_signal_saves_and_the_run_goes_on_bit_equal(step, epoch, batch, signum
     train(config)
     assert run.record["status"] == "done"
     assert_same_outcome(run.folder, unbroken)
+
+
+@pytest.mark.parametrize(
+    ("options", "epoch", "batch"),
+    [
+        # The first validation is after the epoch that is cut off.
+        (("scheduler=plateau", "scheduler.patience=0", "+trainer.check_val_every_n_epoch=3"), 4, 3),
+        # Between two batches whose gradients are added up.
+        (("+trainer.accumulate_grad_batches=2",), 1, 4),
+        (("trainer.precision=64-true",), 1, 4),
+    ],
+)
+def test_other_ways_of_training_go_on_bit_equal_too(options, epoch, batch, configure, tmp_path, monkeypatch):
+    overrides = ("noise=uniform", "dataset.batch_size=128", "trainer.max_epochs=7", *options)
+    whole, cut = (configure(*overrides, f"output_dir={tmp_path / name}") for name in ("whole", "cut"))
+    train(whole)
+    original = VAEModule.training_step
+
+    def interrupted_step(self, inputs, batch_idx):
+        if (self.current_epoch, batch_idx) == (epoch, batch):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, inputs, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VAEModule, "training_step", interrupted_step)
+        with pytest.raises(Interrupted):
+            train(cut)
+    train(cut)
+    assert_same_outcome(Run.of(whole).folder, Run.of(cut).folder)
 
 
 def command(folder: Path, *overrides: str) -> list[str]:

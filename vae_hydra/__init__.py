@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __version__ = version("vae_hydra")
 
 
-def load(run: str | Path, checkpoint: str | None = None, trust: Sequence[str] = ()) -> VAE:
+def load(run: str | Path, checkpoint: str | None = None, trust: str | Sequence[str] = ()) -> VAE:
     """The trained model of a run, in evaluation mode: ``encode``, ``decode``, ``sample``.
 
     Args:

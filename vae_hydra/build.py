@@ -15,12 +15,12 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vae_hydra import checks
-from vae_hydra.callbacks import AtomicCheckpointIO, MetricsCSV
+from vae_hydra.callbacks import AtomicCheckpointIO, Checkpoints, MetricsCSV
 from vae_hydra.data import DataModule
 from vae_hydra.module import CHECKPOINT_KEY, VAEModule
 from vae_hydra.noise import Noise
 from vae_hydra.objective import Objective
-from vae_hydra.trust import check_targets
+from vae_hydra.trust import check_config
 from vae_hydra.vae import VAE
 
 Config = Mapping[str, Any]
@@ -29,6 +29,8 @@ Config = Mapping[str, Any]
 SOURCE_OPTIONS = ("root", "download", "variant")
 # Weights in half precision (bf16-true) would be too coarse for the densities.
 PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
+# Enough draws to meet the part of the line where a prior has no density.
+KL_DRAWS = 1000
 # How a model was run rather than what it is: not stored in its checkpoints.
 NOT_IN_CHECKPOINT = ("callbacks", "logger", "trainer", "output_dir")
 
@@ -46,14 +48,13 @@ def build_experiment(config: Config) -> Experiment:
     Raises:
         ValueError: for anything in ``config`` that cannot work, before a file is written.
     """
-    seed = checks.non_negative_integer("seed", config["seed"])
+    seed = checks.seed("seed", config["seed"])
     data = build_data(config)
     # The weights' initial values: a function of the seed alone.
     torch.manual_seed(seed)
     description = describe(config, data.x_shape)
     vae, noise = build_vae(config, data.x_shape), build_noise(config)
-    test_noises = {} if noise.is_none else {noise.name: noise}
-    module = _module(config, vae, noise, description, test_noises)
+    module = _module(config, vae, noise, description, [] if noise.is_none else [noise])
     _check_likelihood_fits(module, data)
     _check_kl_exists(vae)
     with naming("optimizer and scheduler"):
@@ -61,17 +62,17 @@ def build_experiment(config: Config) -> Experiment:
     return Experiment(module, data)
 
 
-def build_data(config: Config, root: str | None = None) -> DataModule:
-    """The DataModule of ``config.dataset``, its files under ``root`` if that is given."""
-    options = {key: value for key, value in config["dataset"].items() if key not in SOURCE_OPTIONS}
-    if root is not None and "root" in options["source"]:
-        options["source"] = {**options["source"], "root": root}
+def build_data(config: Config, **source: Any) -> DataModule:
+    """The DataModule of ``config.dataset``; ``source`` overrides where its files are and whether to download them."""
+    options = {key: value for key, value in _node(config, "dataset").items() if key not in SOURCE_OPTIONS}
+    given = _node(options, "source")
+    options["source"] = {**given, **{key: value for key, value in source.items() if key in given}}
     return _make("dataset", options, order_seed=config["seed"])
 
 
 def build_noise(config: Config) -> Noise:
     """The noise of ``config.noise``, which keeps its name."""
-    return _make("noise", config["noise"])
+    return _make("noise", _node(config, "noise"))
 
 
 def build_vae(config: Config, x_shape: Sequence[int]) -> VAE:
@@ -80,33 +81,38 @@ def build_vae(config: Config, x_shape: Sequence[int]) -> VAE:
     The encoder's width out is sampler.parameters_per_latent · latent_dim; its input has the extra
     channels of stacked noise.
     """
-    model = config["model"]
-    latent_dim = checks.positive_integer("model.latent_dim", model["latent_dim"])
-    sampler = _make("sampler", config["sampler"])
-    likelihood = _make("likelihood", config["likelihood"])
+    model = _node(config, "model")
+    latent_dim = checks.positive_integer("model.latent_dim", model.get("latent_dim"))
+    sampler = _make("sampler", _node(config, "sampler"))
+    likelihood = _make("likelihood", _node(config, "likelihood"))
     in_shape = build_noise(config).input_shape(x_shape)
     features = sampler.parameters_per_latent * latent_dim
-    encoder = _make("model.encoder", model["encoder"], in_shape=list(in_shape), out_features=features)
-    decoder = _make("model.decoder", model["decoder"], in_features=latent_dim, out_shape=list(x_shape))
+    encoder = _make("model.encoder", _node(config, "model.encoder"), in_shape=list(in_shape), out_features=features)
+    decoder = _make("model.decoder", _node(config, "model.decoder"), in_features=latent_dim, out_shape=list(x_shape))
     return VAE(encoder, sampler, decoder, likelihood, latent_dim, x_shape)
 
 
 def build_trainer(
-    config: Config, data: DataModule, folder: Path, name: str, extra_callbacks: Iterable[Callback] = ()
+    config: Config, data: DataModule, folder: Path, run_id: str, extra_callbacks: Iterable[Callback] = ()
 ) -> L.Trainer:
     """The trainer of ``config`` for ``data``, writing into ``folder``, which need not exist yet.
 
+    ``run_id`` is what loggers recognise a run by that is started again.
+
     Raises:
-        ValueError: for options that Lightning refuses, or that watch a validation loss there is not.
+        ValueError: for options that Lightning refuses, or that could not end in a scored run.
     """
-    checks.positive_integer("trainer.max_epochs", config["trainer"]["max_epochs"])
-    checks.one_of("trainer.precision", config["trainer"]["precision"], PRECISIONS)
-    callbacks = [_make(f"callbacks.{key}", node) for key, node in config["callbacks"].items() if node]
-    loggers = [_make(f"logger.{key}", node, folder=folder, name=name) for key, node in config["logger"].items() if node]
-    options = dict(config["trainer"])
+    options = dict(_node(config, "trainer"))
+    callbacks = [_make(f"callbacks.{key}", node) for key, node in _node(config, "callbacks").items() if node]
+    loggers = [
+        _make(f"logger.{key}", node, folder=folder, run_id=run_id)
+        for key, node in _node(config, "logger").items()
+        if node
+    ]
+    _check_trainer_options(options, config)
     if not data.has_validation:
         options["limit_val_batches"] = 0
-        _check_early_stopping(callbacks)
+    _check_callbacks(callbacks, validates=options.get("limit_val_batches") != 0)
     with naming("trainer"):
         return L.Trainer(
             **options,
@@ -138,13 +144,13 @@ def describe(config: Config, x_shape: Sequence[int]) -> dict[str, Any]:
 
 
 def rebuild(
-    checkpoint: Mapping[str, Any], trust: Sequence[str] = (), test_noises: Sequence[Noise] | None = None
+    checkpoint: Mapping[str, Any], trust: str | Sequence[str] = (), test_noises: Sequence[Noise] | None = None
 ) -> VAEModule:
     """The module that ``checkpoint`` was saved from, with its weights, ready to evaluate.
 
     Args:
         checkpoint: as loaded by ``run.read_checkpoint``.
-        trust: packages beyond ``trust.ALLOWED_PACKAGES`` that its configuration may name.
+        trust: packages besides torch's and our own that its configuration may name.
         test_noises: noises to test with; None for the one it was trained under.
 
     Raises:
@@ -153,15 +159,15 @@ def rebuild(
     """
     description = checkpoint[CHECKPOINT_KEY]
     config = description["config"]
-    check_targets(config, trust)
+    check_config(config, trust)
     vae, noise = build_vae(config, description["x_shape"]), build_noise(config)
     chosen = [noise] if test_noises is None else test_noises
     for one in chosen:
         _check_same_mode(one, noise)
-    module = _module(config, vae, noise, description, {one.name: one for one in chosen if not one.is_none})
+    # No optimizer, no data: fewer things that a stranger's configuration could name.
+    module = _module(config, vae, noise, description, [one for one in chosen if not one.is_none], trainable=False)
+    module.on_load_checkpoint(dict(checkpoint))
     load_weights(vae, checkpoint)
-    # Trained with trainer.precision=64-true, it is scored so as well.
-    module.to(next(value.dtype for name, value in checkpoint["state_dict"].items() if name.startswith("vae.")))
     return module.eval()
 
 
@@ -177,19 +183,29 @@ def load_weights(vae: VAE, checkpoint: Mapping[str, Any]) -> None:
 
 
 def _module(
-    config: Config, vae: VAE, noise: Noise, description: Mapping[str, Any], test_noises: Mapping[str, Noise]
+    config: Config,
+    vae: VAE,
+    noise: Noise,
+    description: Mapping[str, Any],
+    test_noises: Sequence[Noise],
+    trainable: bool = True,
 ) -> VAEModule:
     return VAEModule(
         vae,
         noise,
-        beta=_make("beta", config["beta"]),
-        objective=Objective(**config["objective"]),
-        optimizer=_make("optimizer", config["optimizer"]),
-        scheduler=_make("scheduler", config["scheduler"]) if config["scheduler"] else None,
+        beta=_make("beta", _node(config, "beta")),
+        objective=_objective(_node(config, "objective")),
+        optimizer=_make("optimizer", _node(config, "optimizer")) if trainable else None,
+        scheduler=_make("scheduler", config["scheduler"]) if trainable and config["scheduler"] else None,
         seed=config["seed"],
         description=description,
         test_noises=test_noises,
     )
+
+
+def _objective(options: Config) -> Objective:
+    with naming("objective"):
+        return Objective(**options)
 
 
 def _check_likelihood_fits(module: VAEModule, data: DataModule) -> None:
@@ -211,23 +227,51 @@ def _check_same_mode(test: Noise, trained: Noise) -> None:
         )
 
 
-def _check_early_stopping(callbacks: Iterable[Callback]) -> None:
+def _check_trainer_options(options: Config, config: Config) -> None:
+    checks.positive_integer("trainer.max_epochs", options.get("max_epochs"))
+    checks.one_of("trainer.precision", options.get("precision"), PRECISIONS)
+    clipping = options.get("gradient_clip_val")
+    if clipping is not None:
+        checks.positive("trainer.gradient_clip_val", clipping)
+        if str(options["precision"]).endswith("mixed") and config["optimizer"].get("fused"):
+            raise ValueError("trainer.gradient_clip_val with a mixed trainer.precision needs optimizer.fused=false")
+    if options.get("limit_test_batches") == 0:
+        raise ValueError("trainer.limit_test_batches=0 leaves nothing to score a run on")
+
+
+def _check_callbacks(callbacks: Sequence[Callback], validates: bool) -> None:
+    if not any(isinstance(callback, Checkpoints) for callback in callbacks):
+        raise ValueError("callbacks.checkpoints cannot be left out: a run is scored and resumed from its checkpoints")
     for callback in callbacks:
-        if isinstance(callback, EarlyStopping) and str(callback.monitor).startswith("val/"):
+        if isinstance(callback, EarlyStopping) and callback.monitor.startswith("val/") and not validates:
             raise ValueError(
-                f"early stopping watches {callback.monitor}, but dataset.validation=0 leaves no examples to validate "
-                "on; set dataset.validation=0.1, or callbacks.early_stopping.monitor=train/loss"
+                f"early stopping watches {callback.monitor}, but there are no examples to validate on; "
+                "set dataset.validation=0.1, or callbacks.early_stopping.monitor=train/loss"
             )
 
 
 def _check_kl_exists(vae: VAE) -> None:
-    """Fail now rather than in the first step if posterior and prior have no closed KL."""
-    q = vae.sampler(torch.zeros(1, vae.sampler.parameters_per_latent * vae.latent_dim))
-    vae.sampler.kl_divergence(q, q.mean)
+    """Fail now rather than in the first step if posterior and prior have no KL, closed or estimated."""
+    q = vae.sampler(torch.zeros(KL_DRAWS, vae.sampler.parameters_per_latent * vae.latent_dim))
+    if not torch.isfinite(vae.sampler.kl_divergence(q, q.sample())).all():
+        families = f"KL({type(q).__name__} ‖ {type(vae.sampler.prior()).__name__})"
+        raise ValueError(f"sampler.prior: {families} is not finite; choose a prior with a density where q(z|x) has one")
+
+
+def _node(config: Config, path: str) -> Config:
+    """The group of options at a dotted path; ValueError if there is none."""
+    node: Any = config
+    for key in path.split("."):
+        node = node.get(key) if isinstance(node, Mapping) else None
+    if not isinstance(node, Mapping):
+        raise ValueError(f"{path} must be a group of options, but got {node!r}")
+    return node
 
 
 def _make(key: str, node: Config, **arguments: Any) -> Any:
     """Instantiate one node of the configuration; its ``name`` is for people unless it is the noise's."""
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        raise ValueError(f"{key} must be a group of options with a _target_, but got {node!r}")
     options = dict(node) if key == "noise" else {name: value for name, value in node.items() if name != "name"}
     with naming(key):
         return instantiate(options, _convert_="all", **arguments)
@@ -240,7 +284,7 @@ def naming(key: str) -> Iterator[None]:
         yield
     except InstantiationException as error:
         raise ValueError(_reason(key, error.__cause__ or error)) from error
-    except (TypeError, ValueError, MisconfigurationException) as error:
+    except (TypeError, ValueError, LookupError, OverflowError, MisconfigurationException) as error:
         raise ValueError(_reason(key, error)) from error
 
 

@@ -18,11 +18,6 @@ def non_negative_integer(name: str, value: Any) -> int:
     return _integer(name, value, minimum=0)
 
 
-def number(name: str, value: Any) -> float:
-    """Return ``value`` if it is a finite real number; raise ValueError otherwise."""
-    return _real(name, value, "a finite number", lambda v: True)
-
-
 def positive(name: str, value: Any) -> float:
     """Return ``value`` if it is a finite number > 0; raise ValueError otherwise."""
     return _real(name, value, "a number > 0", lambda v: v > 0)
@@ -45,10 +40,24 @@ def boolean(name: str, value: Any) -> bool:
     return value
 
 
+def seed(name: str, value: Any) -> int:
+    """Return ``value`` if it is an integer in [0, 2³²); raise ValueError otherwise."""
+    if non_negative_integer(name, value) >= 2**32:
+        raise ValueError(f"{name} must be an integer below 2³², but got {value!r}")
+    return value
+
+
+def plain_name(name: str, value: Any) -> str:
+    """Return ``value`` if it is fit for the name of a folder and of a metric; raise ValueError otherwise."""
+    if not isinstance(value, str) or not value or not all(c.isalnum() or c == "_" for c in value):
+        raise ValueError(f"{name} must be made of letters, digits and '_', but got {value!r}")
+    return value
+
+
 def one_of(name: str, value: Any, allowed: Iterable[str]) -> Any:
     """Return ``value`` if it is among ``allowed``; raise ValueError otherwise."""
     options = list(allowed)
-    if value not in options:
+    if not isinstance(value, str) or value not in options:
         raise ValueError(f"{name} must be one of {', '.join(options)}, but got {value!r}")
     return value
 

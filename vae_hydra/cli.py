@@ -89,14 +89,21 @@ def user_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, FloatingPointError, OmegaConfBaseException) as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+    except Exception as error:
+        if not _is_the_users(error) or os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         message = str(error).split("\n    full_key:")[0]
         print(f"error: {message}", file=sys.stderr)
         if is_sweep():
             raise ValueError(message) from None
         raise SystemExit(2) from None
+
+
+def _is_the_users(error: Exception) -> bool:
+    """Whether an error is about what was given: a value, a configuration, a loss that is not finite."""
+    # By name: importing Lightning to know its class would slow down every error before it is needed.
+    is_misconfiguration = type(error).__name__ == "MisconfigurationException"
+    return is_misconfiguration or isinstance(error, (ValueError, FloatingPointError, OmegaConfBaseException))
 
 
 def prepare_torch(threads: int | None) -> None:

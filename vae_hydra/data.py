@@ -70,26 +70,23 @@ def load_torchvision(dataset: str, root: str, download: bool) -> Source:
     from torchvision import datasets
 
     family = getattr(datasets, checks.one_of("dataset.source.dataset", dataset, ("MNIST", "FashionMNIST")))
+    folder = Path(root) / dataset / "raw"
+    ours = [path for path in (folder, folder.parent, folder.parent.parent) if not path.exists()]
     try:
         train, test = (family(root, train=is_train, download=download) for is_train in (True, False))
     except (RuntimeError, OSError) as error:
-        raise ValueError(_how_to_get(dataset, root, download)) from error
+        for path in ours:
+            # Empty folders that a download which failed has made.
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+        problem = "could not be downloaded" if download else f"was not found under dataset.root={root}"
+        remedy = "" if download else "With a network, add dataset.download=true. "
+        raise ValueError(
+            f"{dataset} {problem}. {remedy}Without a network, put its four idx files into {folder}, "
+            "or say where they are: dataset.root=FOLDER (or the environment variable VAE_HYDRA_DATA)"
+        ) from error
     parts = [Examples(part.data.unsqueeze(1), part.targets) for part in (train, test)]
     return Source(parts[0], parts[1], scale=1 / 255)
-
-
-def _how_to_get(dataset: str, root: str, download: bool) -> str:
-    folder = Path(root) / dataset / "raw"
-    for empty in (folder, folder.parent, folder.parent.parent):
-        # What a download that failed has made.
-        if empty.is_dir() and not any(empty.iterdir()):
-            empty.rmdir()
-    problem = "could not be downloaded" if download else f"was not found under dataset.root={root}"
-    remedy = "" if download else "With a network, add dataset.download=true. "
-    return (
-        f"{dataset} {problem}. {remedy}Without a network, put its four idx files into {folder}, "
-        "or say where they are: dataset.root=FOLDER (or the environment variable VAE_HYDRA_DATA)"
-    )
 
 
 LOGNORMAL_2D_VARIANTS = ("raw", "rescaled", "overlapping")

@@ -33,7 +33,7 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
     """
     from vae_hydra.build import build_data, build_evaluation_trainer, build_noise, rebuild
     from vae_hydra.files import write_json
-    from vae_hydra.run import Run, read_checkpoint
+    from vae_hydra.run import Run, identity, read_checkpoint
     from vae_hydra.scores import score, table
 
     cli.prepare_torch(config["threads"])
@@ -42,12 +42,17 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
     checkpoint = read_checkpoint(path)
     noises = [build_noise(config)] if "noise" in config else None
     module = rebuild(checkpoint, config["trust"], noises)
-    data = build_data(module.description["config"], config["dataset_root"])
+    # A checkpoint from someone else must not make us fetch things.
+    location = (
+        {"download": False} if config["dataset_root"] is None else {"download": False, "root": config["dataset_root"]}
+    )
+    data = build_data(module.description["config"], **location)
     metrics = score(build_evaluation_trainer(config["accelerator"]), module, data, config["split"])
-    names = [path.stem, config["split"], *(noise.name for noise in noises or [])]
+    request = {"checkpoint": path.stem, "split": config["split"], "noise": config.get("noise")}
+    names = [path.stem, config["split"], *(f"{noise.name}-{identity(request)}" for noise in noises or [])]
     target = run.folder / "evaluations" / f"{'-'.join(names)}.json"
     target.parent.mkdir(exist_ok=True)
-    write_json(target, metrics)
+    write_json(target, {**request, "scores": metrics})
     log.info("%s, %s split\n%s\nwritten to %s", path, config["split"], table(metrics), target)
     return metrics
 

@@ -16,11 +16,17 @@ def read_epochs(path: Path) -> list[Row]:
     """Rows of a metrics.csv in the order of their epochs; empty if there is none yet.
 
     A value that was not logged in an epoch is absent from its row.
+
+    Raises:
+        ValueError: if the file holds something other than numbers.
     """
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+        try:
+            return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} is damaged: {error}; mend or delete it") from error
 
 
 class History:

@@ -14,7 +14,7 @@ from vae_hydra import checks
 
 def wandb_logger(
     folder: Path,
-    name: str,
+    run_id: str,
     project: str,
     offline: bool,
     group: str | None = None,
@@ -24,15 +24,15 @@ def wandb_logger(
     """Weights & Biases, one W&B run for this run's folder, continued when the run is.
 
     Args:
-        folder: where W&B keeps its files.
-        name: of the run; also its id, by which a run that is started again is recognised.
+        folder: the run's, whose name is the W&B run's; W&B keeps its files there.
+        run_id: what makes the run unique, by which it is recognised when started again.
         project, entity, group, tags: as W&B has them.
         offline: keep everything on disk until ``wandb sync``.
     """
     checks.boolean("logger.wandb.offline", offline)
     return WandbLogger(
-        name=name,
-        id=name,
+        name=folder.name,
+        id=f"{folder.name}-{run_id}",
         save_dir=folder,
         project=project,
         offline=offline,
@@ -43,7 +43,7 @@ def wandb_logger(
     )
 
 
-def tensorboard_logger(folder: Path, name: str) -> TensorBoardLogger:
+def tensorboard_logger(folder: Path, run_id: str) -> TensorBoardLogger:
     """TensorBoard event files in the run's folder."""
     return TensorBoardLogger(save_dir=folder, name="", version="tensorboard")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import lightning as L
@@ -22,7 +22,7 @@ from vae_hydra.vae import VAE, VAEOutput
 
 CHECKPOINT_KEY = "vae_hydra"
 TRAIN, VALIDATION, TEST = range(3)
-CLEAN, DENOISE = "reconstruct/clean", "denoise/"
+CLEAN = "reconstruct/clean"
 RECONSTRUCTION_MEASURES = ("half_sse", "mse_per_pixel", "l1_per_pixel")
 
 
@@ -41,7 +41,7 @@ class VAEModule(L.LightningModule):
         scheduler: Optimizer → learning rate schedule, stepped each epoch; None for a constant rate.
         seed: of the randomness above.
         description: plain values stored in every checkpoint, enough to rebuild the model.
-        test_noises: noises to denoise in the test, by name, besides reconstructing clean input.
+        test_noises: noises to denoise in the test, besides reconstructing clean input.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class VAEModule(L.LightningModule):
         scheduler: Callable[..., LRScheduler] | None = None,
         seed: int = 0,
         description: Mapping[str, Any] | None = None,
-        test_noises: Mapping[str, Noise] | None = None,
+        test_noises: Sequence[Noise] = (),
     ) -> None:
         super().__init__()
         self.vae, self.noise = vae, noise
@@ -62,11 +62,12 @@ class VAEModule(L.LightningModule):
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.seed = seed
         self.description = dict(description or {})
-        self.test_noises = nn.ModuleDict(test_noises or {})
+        self.test_noises = nn.ModuleList(test_noises)
         nats = {"loss": 1, "log_likelihood": 1, "kl_per_latent": vae.latent_dim}
         measures = dict.fromkeys(RECONSTRUCTION_MEASURES, 1)
         # β and learning rate of the latest batch: at the end of an epoch the schedules have moved on.
         self._last_used: dict[str, float] = {}
+        self._validated = False
         self.train_means = MeanOverExamples(nats)
         self.validation_means = MeanOverExamples({**nats, **measures})
         self.test_means = nn.ModuleDict({name: MeanOverExamples({**nats, **measures}) for name in self.protocols})
@@ -74,7 +75,7 @@ class VAEModule(L.LightningModule):
     @property
     def protocols(self) -> list[str]:
         """Names of the test protocols: what is fed, clean or noisy; the target is always clean."""
-        return [CLEAN, *(DENOISE + name for name in self.test_noises)]
+        return [CLEAN, *(f"denoise/{noise.name}" for noise in self.test_noises)]
 
     @property
     def beta(self) -> float:
@@ -106,22 +107,16 @@ class VAEModule(L.LightningModule):
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         x = self._clean(batch)
-        for protocol, means in self.test_means.items():
+        inputs = [self.noise.clean, *self.test_noises]
+        for make_input, (protocol, means) in zip(inputs, self.test_means.items(), strict=True):
             assert isinstance(means, MeanOverExamples)
             self._seed_batch(TEST, zlib.crc32(protocol.encode()), batch_idx)
-            terms, output = self._step(self._test_input(protocol, x), x, self.beta_schedule.final)
+            terms, output = self._step(make_input(x), x, self.beta_schedule.final)
             means.update({**terms, **self._measures(output, x)})
 
     def _clean(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """The examples of a batch in the precision of the model (trainer.precision=64-true)."""
         return batch[0].to(self.dtype)
-
-    def _test_input(self, protocol: str, x: Tensor) -> Tensor:
-        if protocol == CLEAN:
-            return self.noise.clean(x)
-        noise = self.test_noises[protocol.removeprefix(DENOISE)]
-        assert isinstance(noise, Noise)
-        return noise(x)
 
     def _step(self, inputs: Tensor, x: Tensor, beta: float) -> tuple[dict[str, Tensor], VAEOutput]:
         """Per-example terms [nats] of one pass, and its distributions."""
@@ -140,13 +135,21 @@ class VAEModule(L.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         self._log_means("train", self.train_means, self._last_used)
+        self._step_plateau()
+
+    def _step_plateau(self) -> None:
+        """Step a plateau schedule on the validation loss, where there is one, in epochs that validated.
+
+        Lightning would do so after the checkpoint of this epoch is written.
+        """
         scheduler = self.lr_schedulers()
-        if isinstance(scheduler, ReduceLROnPlateau):
-            # Lightning would step it after the checkpoint of this epoch is written.
-            monitor = "val/loss" if "val/loss" in self.trainer.callback_metrics else "train/loss"
-            scheduler.step(self.trainer.callback_metrics[monitor])
+        validates = bool(self.trainer.limit_val_batches)
+        if isinstance(scheduler, ReduceLROnPlateau) and validates == self._validated:
+            scheduler.step(self.trainer.callback_metrics["val/loss" if validates else "train/loss"])
+        self._validated = False
 
     def on_validation_epoch_end(self) -> None:
+        self._validated = True
         self._log_means("val", self.validation_means)
 
     def on_test_epoch_end(self) -> None:
@@ -184,6 +187,10 @@ class VAEModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[CHECKPOINT_KEY] = self.description
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # Lightning loads weights before it makes a model double (trainer.precision=64-true): they would be rounded.
+        self.to(next(value.dtype for name, value in checkpoint["state_dict"].items() if name.startswith("vae.")))
 
 
 def _seed_generator(device: torch.device, seed: int) -> None:

@@ -30,12 +30,12 @@ class Noise(nn.Module):
         mode: ``additive`` or ``stacked``.
 
     Raises:
-        ValueError: for an unknown mode, or something that is not a Distribution.
+        ValueError: for an unknown mode, a name that could not be a folder's, or something that is not a Distribution.
     """
 
     def __init__(self, name: str, distribution: Distribution | None = None, mode: str = "additive") -> None:
         super().__init__()
-        self.name = name
+        self.name = checks.plain_name("noise.name", name)
         self.mode = checks.one_of("noise.mode", mode, MODES)
         self.distribution = None if distribution is None else FixedDistribution(distribution)
 

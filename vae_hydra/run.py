@@ -7,10 +7,12 @@ import hashlib
 import json
 import logging
 import platform
+import secrets
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -53,8 +55,8 @@ def identity(config: Mapping[str, Any]) -> str:
 
 def run_name(config: Mapping[str, Any]) -> str:
     """A name that says what the run is: dataset-noise-sampler-seed-identity."""
-    parts = [_plain(f"{group}.name", config[group]["name"]) for group in ("dataset", "noise", "sampler")]
-    seed = checks.non_negative_integer("seed", config["seed"])
+    parts = [_name(config, group) for group in ("dataset", "noise", "sampler")]
+    seed = checks.seed("seed", config["seed"])
     return "-".join([*parts, f"s{seed}", identity(config)])
 
 
@@ -72,12 +74,12 @@ class Run:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Run:
         """The run that ``config`` describes, whether it exists yet or not."""
-        return cls(Path(config["output_dir"]).expanduser() / run_name(config))
+        return cls(_folder("output_dir", config["output_dir"]) / run_name(config))
 
     @classmethod
     def open(cls, folder: str | Path) -> Run:
         """An existing run; ValueError for a folder that is none."""
-        run = cls(Path(folder).expanduser())
+        run = cls(_folder("run", folder))
         if not run.record_path.is_file():
             raise ValueError(f"run={folder} is not a run: there is no {run.record_path}{_runs_beside(run.folder)}")
         return run
@@ -89,16 +91,21 @@ class Run:
     @property
     def record(self) -> dict[str, Any]:
         """Status, error, times and versions; empty before the run was ever started."""
-        return json.loads(self.record_path.read_text()) if self.record_path.is_file() else {}
+        return _read_json(self.record_path) if self.record_path.is_file() else {}
+
+    @cached_property
+    def id(self) -> str:
+        """Tells this run from another of the same name: one elsewhere, or one made after this was deleted."""
+        return self.record.get("id") or secrets.token_hex(4)
 
     @property
     def is_done(self) -> bool:
-        return self.record.get("status") == "done"
+        return self.record.get("status") == "done" and (self.folder / "metrics.json").is_file()
 
     @property
     def metrics(self) -> dict[str, float]:
         """The test scores that training ended with."""
-        return json.loads((self.folder / "metrics.json").read_text())
+        return _read_json(self.folder / "metrics.json")
 
     @property
     def config(self) -> dict[str, Any]:
@@ -157,7 +164,7 @@ class Run:
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:
-        started = {"started": self.record.get("started", _now()), **_environment()}
+        started = {"id": self.id, "started": self.record.get("started", _now()), **_environment()}
         write_json(self.record_path, {"status": "running", **started})
         try:
             yield
@@ -200,11 +207,22 @@ def is_first_process() -> bool:
     return rank_zero_only.rank == 0  # type: ignore[attr-defined]
 
 
-def _plain(key: str, name: Any) -> str:
-    """A name that is fit for a folder."""
-    if not isinstance(name, str) or not name or not all(c.isalnum() or c in "_." for c in name):
-        raise ValueError(f"{key} must be made of letters, digits, '_' and '.', but got {name!r}")
-    return name
+def _name(config: Mapping[str, Any], group: str) -> str:
+    node = config.get(group)
+    return checks.plain_name(f"{group}.name", node.get("name") if isinstance(node, Mapping) else None)
+
+
+def _folder(key: str, value: Any) -> Path:
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise ValueError(f"{key} must be a folder, but got {value!r}")
+    return Path(value).expanduser()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it to let the run go on from its checkpoint") from error
 
 
 def _canonical(value: Any) -> Any:

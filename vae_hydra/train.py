@@ -62,7 +62,7 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
     cli.prepare_torch(config["threads"])
     experiment = build_experiment(config)
     with InterruptGuard() as guard:
-        trainer = build_trainer(config, experiment.data, run.folder, run.name, [guard])
+        trainer = build_trainer(config, experiment.data, run.folder, run.id, [guard])
         with run.writing(config):
             _greet(run, experiment)
             metrics = _fit_and_score(run, config, trainer, experiment, guard)
@@ -82,8 +82,11 @@ def _fit_and_score(
     from vae_hydra.scores import score
 
     module, data = experiment
+    resume = run.resume_path()
+    if resume is not None:
+        read_checkpoint(resume)  # a damaged one is refused with a clear message
     with finishing(trainer.loggers, config):
-        trainer.fit(module, datamodule=data, ckpt_path=run.resume_path(), weights_only=True)
+        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
         guard.stop_if_interrupted()
         chosen = run.checkpoint_path()
         load_weights(module.vae, read_checkpoint(chosen))

@@ -3,57 +3,88 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Not all of vae_hydra: parts of it write files.
-ALLOWED_PACKAGES = (
-    "vae_hydra.beta",
-    "vae_hydra.data",
-    "vae_hydra.distributions",
-    "vae_hydra.likelihoods",
-    "vae_hydra.networks",
-    "vae_hydra.noise",
-    "vae_hydra.samplers",
-    "torch.distributions",
-    "torch.nn",
-    "torch.optim",
-)
+from torch import nn
+from torch.distributions import Distribution
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from vae_hydra.beta import BetaSchedule
+from vae_hydra.data import DataModule, draw_lognormal_2d, load_digits, load_torchvision
+
+# Only classes of these kinds, and the functions that provide data: modules hold much else, some of
+# which imports, loads or writes.
+ALLOWED_PACKAGES = ("vae_hydra", "torch.distributions", "torch.nn", "torch.optim")
+ALLOWED_KINDS = (nn.Module, Distribution, BetaSchedule, DataModule, Optimizer, LRScheduler, ReduceLROnPlateau)
+ALLOWED_FUNCTIONS = (load_digits, load_torchvision, draw_lognormal_2d)
+ALLOWED_KEYS = ("_target_", "_partial_")
 
 
-def check_targets(config: Any, trust: Sequence[str] = ()) -> None:
+def check_config(config: Any, trust: str | Sequence[str] = ()) -> None:
     """Refuse a configuration that could run code we did not choose.
 
-    Every ``_target_`` must resolve to a class or function defined in an allowed package: the place it
-    is defined counts, not the path that leads there, because modules hold other modules.
+    A ``_target_`` must be a class of ``ALLOWED_KINDS`` defined in ``ALLOWED_PACKAGES``, or one of
+    ``ALLOWED_FUNCTIONS``. What it resolves to counts, not the path that leads there, because modules hold
+    other modules. Interpolations and Hydra's other special keys are refused, because they could make
+    a target of what was not one when it was checked; a stored configuration has none.
+
+    Args:
+        config: nested mappings, lists and plain values.
+        trust: further packages of which anything may be named.
 
     Raises:
-        ValueError: naming the target.
+        ValueError: naming what is refused.
     """
+    trusted = (trust,) if isinstance(trust, str) else tuple(trust)
     if isinstance(config, Mapping):
-        if "_target_" in config:
-            _check_target(config["_target_"], (*ALLOWED_PACKAGES, *trust))
-        for value in config.values():
-            check_targets(value, trust)
+        for key, value in config.items():
+            _check_key(key)
+            if key == "_target_":
+                _check_target(value, trusted)
+            check_config(value, trusted)
     elif isinstance(config, (list, tuple)):
         for value in config:
-            check_targets(value, trust)
+            check_config(value, trusted)
+    elif isinstance(config, str) and "${" in config:
+        raise ValueError(f"the checkpoint's configuration holds an interpolation, {config!r}, which is not trusted")
 
 
-def _check_target(target: Any, allowed: Sequence[str]) -> None:
-    def inside(name: str) -> bool:
-        return any(name == package or name.startswith(f"{package}.") for package in allowed)
+def _check_key(key: Any) -> None:
+    special = isinstance(key, str) and key.startswith("_") and key not in ALLOWED_KEYS
+    if not isinstance(key, str) or special or "${" in key:
+        raise ValueError(f"the checkpoint's configuration holds the key {key!r}, which is not trusted")
 
-    refusal = ValueError(
-        f"the configuration names the target {target!r}, which is not defined in {', '.join(allowed)}. "
-        "If you trust it, name its package in trust=[PACKAGE]"
-    )
-    if not isinstance(target, str) or not inside(target):
-        raise refusal
+
+def _check_target(target: Any, trusted: Sequence[str]) -> None:
+    if isinstance(target, str) and _inside(target, trusted):
+        return
+    if not (isinstance(target, str) and _inside(target, ALLOWED_PACKAGES) and _is_allowed(_resolve(target))):
+        raise ValueError(
+            f"the checkpoint's configuration names the target {target!r}, which is none of the models, distributions, "
+            f"schedules, optimizers and datasets of {', '.join((*ALLOWED_PACKAGES, *trusted))}. "
+            "If you trust it, name its package: trust=[PACKAGE]"
+        )
+
+
+def _resolve(target: str) -> Any:
+    """What a public dotted name stands for; None if there is no such thing."""
     module_name, _, attribute = target.rpartition(".")
+    if any(part.startswith("_") for part in target.split(".")):
+        return None
     try:
-        found = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise refusal from error
-    if not inside(getattr(found, "__module__", None) or ""):
-        raise refusal
+        return getattr(importlib.import_module(module_name), attribute, None)
+    except ImportError:
+        return None
+
+
+def _is_allowed(found: Any) -> bool:
+    if inspect.isclass(found):
+        return issubclass(found, ALLOWED_KINDS) and _inside(found.__module__, ALLOWED_PACKAGES)
+    return any(found is function for function in ALLOWED_FUNCTIONS)
+
+
+def _inside(name: str, packages: Sequence[str]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)

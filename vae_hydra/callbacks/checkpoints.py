@@ -25,6 +25,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Write a checkpoint under a temporary name in the same folder and rename it."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         replace_atomically(Path(path), lambda temporary: torch.save(checkpoint, temporary))
 
 
@@ -55,40 +56,46 @@ class MetricsCSV(Checkpoint):
 
 
 class Checkpoints(Checkpoint):
-    """Write last.ckpt every few epochs and when a signal ends training, and best.ckpt when ``monitor`` improves.
+    """Write last.ckpt every few epochs and when a signal ends training, and best.ckpt when val/loss falls.
 
-    Nothing is written after a loss that is not finite: the epoch before stays. Lightning's
-    ModelCheckpoint keeps absolute paths in its state, so that a moved folder forgets its best score,
-    and saves on every exception.
+    Nothing is written after a loss that is not finite: the epoch before stays. Without validation there
+    is no best.ckpt. Lightning's ModelCheckpoint keeps absolute paths in its state, so that a moved folder
+    forgets its best score, and saves on every exception.
 
     Args:
         every_n_epochs: how often to write.
-        monitor: metric to minimise; without validation examples there is none, and no best.ckpt.
     """
 
-    def __init__(self, every_n_epochs: int = 1, monitor: str = "val/loss") -> None:
+    def __init__(self, every_n_epochs: int = 1) -> None:
         self.every_n_epochs = checks.positive_integer("callbacks.checkpoints.every_n_epochs", every_n_epochs)
-        self.monitor = monitor
         self.best_score = math.inf
+        self._validated = False
+
+    def on_validation_end(self, *args: Any) -> None:
+        self._validated = True
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         last_epoch = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop
         if not last_epoch and (trainer.current_epoch + 1) % self.every_n_epochs:
             return
-        score = float(trainer.callback_metrics.get(self.monitor, math.inf))
-        improved = score < self.best_score
-        self.best_score = min(score, self.best_score)
-        self._save_last(trainer)
-        if improved and trainer.is_global_zero:
-            folder = Path(trainer.default_root_dir)
-            replace_atomically(folder / BEST, lambda temporary: shutil.copyfile(folder / LAST, temporary))
+        score = float(trainer.callback_metrics["val/loss"]) if self._validated else math.inf
+        self._validated = False
+        if score < self.best_score:
+            self.best_score = score
+            self._save(trainer, BEST)
+            # Best first: last.ckpt knows the best score, and a kill in between repeats the epoch.
+            if trainer.is_global_zero:
+                folder = Path(trainer.default_root_dir)
+                replace_atomically(folder / LAST, lambda temporary: shutil.copyfile(folder / BEST, temporary))
+        else:
+            self._save(trainer, LAST)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         if isinstance(exception, (Interrupted, SIGTERMException)) and trainer.state.fn == "fit":
-            self._save_last(trainer)
+            self._save(trainer, LAST)
 
-    def _save_last(self, trainer: L.Trainer) -> None:
-        trainer.save_checkpoint(Path(trainer.default_root_dir) / LAST)
+    def _save(self, trainer: L.Trainer, name: str) -> None:
+        trainer.save_checkpoint(Path(trainer.default_root_dir) / name)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best_score": self.best_score}
@@ -98,12 +105,19 @@ class Checkpoints(Checkpoint):
 
 
 class EarlyStop(EarlyStopping):
-    """Lightning's early stopping, which here also stays stopped when a run is started again."""
+    """Lightning's early stopping, which here also stays stopped when a run is started again.
+
+    Args:
+        monitor: ``val/loss``, looked at whenever it is computed, or ``train/loss``.
+        patience: times in a row without an improvement of ``min_delta`` before training ends.
+        min_delta: what counts as an improvement.
+    """
 
     def __init__(self, monitor: str = "val/loss", patience: int = 10, min_delta: float = 0.0) -> None:
+        checks.one_of("callbacks.early_stopping.monitor", monitor, ("val/loss", "train/loss"))
         checks.positive_integer("callbacks.early_stopping.patience", patience)
         checks.non_negative("callbacks.early_stopping.min_delta", min_delta)
-        super().__init__(monitor, min_delta, patience, check_on_train_epoch_end=True)
+        super().__init__(monitor, min_delta, patience, check_on_train_epoch_end=monitor == "train/loss")
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.wait_count >= self.patience:

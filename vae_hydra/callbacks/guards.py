@@ -34,8 +34,8 @@ class FiniteLoss(Callback):
         loss = pl_module.train_means.compute()["loss"]
         if not torch.isfinite(loss):
             raise NonFiniteLossError(
-                f"the training loss of epoch {trainer.current_epoch} is {loss.item()}; last.ckpt holds the epoch "
-                "before. Try a smaller optimizer.lr, trainer.gradient_clip_val=1, or another sampler.positive"
+                f"the training loss of epoch {trainer.current_epoch} is {loss.item()}; no checkpoint of this epoch was "
+                "written. Try a smaller optimizer.lr, trainer.gradient_clip_val=1, or another sampler.positive"
             )
 
 
@@ -102,16 +102,18 @@ class InterruptGuard(Checkpoint):
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> InterruptGuard:
-        if threading.current_thread() is threading.main_thread():
-            for signum in (signal.SIGINT, signal.SIGTERM):
-                self._previous[signum] = signal.signal(signum, self._handle)
+        self._previous = self._install()
         return self
+
+    def _install(self) -> dict[int, Any]:
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        return {signum: signal.signal(signum, self._handle) for signum in (signal.SIGINT, signal.SIGTERM)}
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
         if isinstance(error, SIGTERMException):
-            # Lightning has a handler of its own, which ends training after an epoch, with exit code 0.
             raise Interrupted(signal.SIGTERM) from error
 
     def _handle(self, signum: int, frame: object) -> None:
@@ -125,9 +127,17 @@ class InterruptGuard(Checkpoint):
         if self.received is not None:
             raise Interrupted(self.received)
 
-    def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
-        # After the last batch the epoch is finished first, validation and all.
-        if not trainer.is_last_batch:
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # Lightning puts a handler of its own around ours, which stops after any batch. Several processes need
+        # it, to stop together.
+        if trainer.world_size == 1:
+            self._install()
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        # A gradient that is being accumulated would be lost, and after the last batch the epoch is finished
+        # first, validation and all.
+        between_steps = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if between_steps and not trainer.is_last_batch:
             self.stop_if_interrupted()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
