@@ -89,7 +89,8 @@ def test_other_precisions(precision, configure):
     metrics = train(config)
     assert metrics["denoise/uniform/elbo"] < 0
     scored = evaluate(configure(f"run={Run.of(config).folder}", "accelerator=cpu", name="evaluate"))
-    assert scored.keys() == metrics.keys()
+    # Mixed precision is a matter of training; what is scored again is scored in full.
+    assert scored == (metrics if precision == "64-true" else pytest.approx(metrics, rel=0.05))
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,8 @@ def rebuild(
     # No optimizer, no data: fewer things that a stranger's configuration could name.
     module = _module(config, vae, noise, description, [one for one in chosen if not one.is_none], trainable=False)
     module.on_load_checkpoint(dict(checkpoint))
+    if any(parameter.dtype == torch.float64 for parameter in vae.parameters()):
+        module.double()  # as Lightning did, so that it is scored as it was trained
     load_weights(vae, checkpoint)
     return module.eval()
 
