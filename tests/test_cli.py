@@ -73,6 +73,7 @@ BAD = {
     "a seed too large": (["seed=99999999999999999999999"], ["seed must be an integer below"]),
     "no output folder": (["output_dir=null"], ["output_dir must be a folder, but got None"]),
     "a value for a group": (["model.encoder=3"], ["model.encoder must be a group of options, but got 3"]),
+    "a value for the source": (["dataset.source=3"], ["source must be a group of options, but got 3"]),
     "a value for a callback": (["callbacks.timer=abc"], ["callbacks.timer must be a group of options with a _target_"]),
     "a deleted value": (["~model.latent_dim"], ["model.latent_dim must be an integer ≥ 1, but got None"]),
     "a deleted name": (["~noise.name"], ["noise.name must be made of letters"]),

@@ -123,6 +123,13 @@ def test_a_configuration_without_a_model_is_refused(trained):
         vae_hydra.load(altered(trained, lambda checkpoint: checkpoint["vae_hydra"]["config"].pop("model")))
 
 
+def test_a_checkpoint_without_weights_is_refused(trained):
+    with pytest.raises(ValueError, match="another architecture"):
+        vae_hydra.load(altered(trained, lambda checkpoint: checkpoint["state_dict"].clear()))
+    with pytest.raises(ValueError, match="was not written by vae_hydra"):
+        vae_hydra.load(altered(trained, lambda checkpoint: checkpoint.pop("state_dict")))
+
+
 @pytest.mark.parametrize("trust", ["collections", ["collections"]])
 def test_trust_admits_a_package(trust):
     check_config({"a": [{"_target_": "collections.OrderedDict"}]}, trust)

@@ -190,7 +190,8 @@ class VAEModule(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # Lightning loads weights before it makes a model double (trainer.precision=64-true): they would be rounded.
-        self.vae.to(next(value.dtype for name, value in checkpoint["state_dict"].items() if name.startswith("vae.")))
+        weights = (value for name, value in checkpoint["state_dict"].items() if name.startswith("vae."))
+        self.vae.to(next((value.dtype for value in weights), self.dtype))
 
 
 def _seed_generator(device: torch.device, seed: int) -> None:

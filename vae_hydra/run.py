@@ -46,10 +46,11 @@ def identity(config: Mapping[str, Any]) -> str:
     kept = copy.deepcopy(dict(config))
     for path in NOT_IDENTITY:
         *parents, leaf = path.split(".")
-        node = kept
+        node: Any = kept
         for parent in parents:
-            node = node.get(parent, {})
-        node.pop(leaf, None)
+            node = node.get(parent) if isinstance(node, dict) else None
+        if isinstance(node, dict):
+            node.pop(leaf, None)
     return hashlib.sha256(json.dumps(_canonical(kept), sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -197,8 +198,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"{path} cannot be read as a checkpoint; it is damaged or not one ({reason})") from error
     description = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
-    if not isinstance(description, dict) or not {"config", "x_shape"} <= description.keys():
-        raise ValueError(f"{path} was not written by vae_hydra: it holds no configuration")
+    is_ours = isinstance(description, dict) and {"config", "x_shape"} <= description.keys()
+    if not is_ours or not isinstance(checkpoint.get("state_dict"), dict):
+        raise ValueError(f"{path} was not written by vae_hydra: it holds no configuration and weights")
     return checkpoint
 
 
