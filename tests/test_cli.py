@@ -163,7 +163,10 @@ def test_help_lists_every_option_with_a_line(run_command):
     assert code == 0
     for file in cli.config_folder().glob("[!h]*/*.yaml"):
         assert any(line.strip().startswith(f"{file.stem} ") for line in text.splitlines()), file
-    assert "BUG" not in text
+    marked = [line.split()[0] for line in text.splitlines() if line.endswith("(default)")]
+    assert sorted(marked) == sorted(
+        ["constant", "default", "digits", "gaussian", "csv", "mlp", "none", "adam", "normal", "none", "default"]
+    )
 
 
 def test_full_errors_on_request(run_command, monkeypatch):

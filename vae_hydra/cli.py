@@ -45,12 +45,15 @@ def config_folder() -> Path:
 
 
 def options_help() -> str:
-    """Every group and its options, with the first comment line of each option's file."""
+    """Every group and its options, with the first comment line of each option's file, the defaults marked."""
     root = config_folder()
+    entries = [entry for entry in OmegaConf.load(root / "train.yaml").defaults if isinstance(entry, DictConfig)]
+    defaults = {(str(group), option) for entry in entries for group, option in entry.items()}
     blocks = []
     for group in sorted(path for path in root.iterdir() if path.is_dir() and path.name not in ("hydra", "__pycache__")):
         options = {file.relative_to(group).with_suffix("").as_posix(): _title(file) for file in group.rglob("*.yaml")}
-        lines = [f"  {option:<26} {title}" for option, title in sorted(options.items())]
+        marks = {option: " (default)" if (group.name, option) in defaults else "" for option in options}
+        lines = [f"  {option:<26} {title}{marks[option]}" for option, title in sorted(options.items())]
         blocks.append("\n".join([f"{group.name}=", *lines]))
     return "\n\n".join(blocks)
 
