@@ -53,7 +53,8 @@ def build_experiment(config: Config) -> Experiment:
     # The weights' initial values: a function of the seed alone.
     torch.manual_seed(seed)
     description = describe(config, data.x_shape)
-    vae, noise = build_vae(config, data.x_shape), build_noise(config)
+    noise = build_noise(config)
+    vae = build_vae(config, data.x_shape, noise)
     module = _module(config, vae, noise, description, [] if noise.is_none else [noise])
     _check_likelihood_fits(module, data)
     _check_kl_exists(vae)
@@ -75,8 +76,8 @@ def build_noise(config: Config) -> Noise:
     return _make("noise", _node(config, "noise"))
 
 
-def build_vae(config: Config, x_shape: Sequence[int]) -> VAE:
-    """The VAE of ``config`` for examples of ``x_shape``, with freshly drawn weights.
+def build_vae(config: Config, x_shape: Sequence[int], noise: Noise) -> VAE:
+    """The VAE of ``config`` for examples of ``x_shape`` under ``noise``, with freshly drawn weights.
 
     The encoder's width out is sampler.parameters_per_latent · latent_dim; its input has the extra
     channels of stacked noise.
@@ -85,7 +86,7 @@ def build_vae(config: Config, x_shape: Sequence[int]) -> VAE:
     latent_dim = checks.positive_integer("model.latent_dim", model.get("latent_dim"))
     sampler = _make("sampler", _node(config, "sampler"))
     likelihood = _make("likelihood", _node(config, "likelihood"))
-    in_shape = build_noise(config).input_shape(x_shape)
+    in_shape = noise.input_shape(x_shape)
     features = sampler.parameters_per_latent * latent_dim
     encoder = _make("model.encoder", _node(config, "model.encoder"), in_shape=list(in_shape), out_features=features)
     decoder = _make("model.decoder", _node(config, "model.decoder"), in_features=latent_dim, out_shape=list(x_shape))
@@ -160,7 +161,8 @@ def rebuild(
     description = checkpoint[CHECKPOINT_KEY]
     config = description["config"]
     check_config(config, trust)
-    vae, noise = build_vae(config, description["x_shape"]), build_noise(config)
+    noise = build_noise(config)
+    vae = build_vae(config, description["x_shape"], noise)
     chosen = [noise] if test_noises is None else test_noises
     for one in chosen:
         _check_same_mode(one, noise)

@@ -24,10 +24,12 @@ def l1_per_pixel(reconstruction: Tensor, x: Tensor, event_dims: int) -> Tensor:
     return (reconstruction - x).abs().flatten(-event_dims).mean(-1)
 
 
+RECONSTRUCTION_MEASURES = {"half_sse": half_sse, "mse_per_pixel": mse_per_pixel, "l1_per_pixel": l1_per_pixel}
+
+
 def reconstruction_measures(reconstruction: Tensor, x: Tensor, event_dims: int) -> dict[str, Tensor]:
-    """All reconstruction measures by name, each of shape [B]."""
-    measures = {"half_sse": half_sse, "mse_per_pixel": mse_per_pixel, "l1_per_pixel": l1_per_pixel}
-    return {name: measure(reconstruction, x, event_dims) for name, measure in measures.items()}
+    """All of ``RECONSTRUCTION_MEASURES`` by name, each of shape [B]."""
+    return {name: measure(reconstruction, x, event_dims) for name, measure in RECONSTRUCTION_MEASURES.items()}
 
 
 class MeanOverExamples(Metric):

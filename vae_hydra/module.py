@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from vae_hydra.beta import BetaSchedule
-from vae_hydra.metrics import MeanOverExamples, reconstruction_measures
+from vae_hydra.metrics import RECONSTRUCTION_MEASURES, MeanOverExamples, reconstruction_measures
 from vae_hydra.noise import Noise
 from vae_hydra.objective import Objective
 from vae_hydra.vae import VAE, VAEOutput
@@ -23,7 +23,6 @@ from vae_hydra.vae import VAE, VAEOutput
 CHECKPOINT_KEY = "vae_hydra"
 TRAIN, VALIDATION, TEST = range(3)
 CLEAN = "reconstruct/clean"
-RECONSTRUCTION_MEASURES = ("half_sse", "mse_per_pixel", "l1_per_pixel")
 
 
 class VAEModule(L.LightningModule):
