@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,21 @@ def mnist_root() -> str:
     if not (root / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
         pytest.skip(f"the real MNIST is not under {root} (VAE_HYDRA_DATA says where to look)")
     return str(root)
+
+
+@pytest.fixture
+def run_command(monkeypatch, capfd, tmp_path):
+    """Call a command's main as the shell would: run_command(module, *arguments) → (exit code, printed text)."""
+
+    def call(module, *arguments: str) -> tuple[int, str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [f"{module.__name__}.py", *arguments])
+        try:
+            module.main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capfd.readouterr()
+        return code, captured.out + captured.err
+
+    return call

@@ -209,3 +209,14 @@ def test_bad_options_are_refused(make, message):
 
 def test_timer_without_an_epoch_logs_nothing():
     EpochTimer().on_train_epoch_end(None, None)
+
+
+def test_best_counts_only_once_beta_has_reached_its_end_if_asked(configure):
+    options = ("beta=linear", "beta.duration=3", "callbacks.checkpoints.after_annealing=true")
+    config = configure(*options, "trainer.max_epochs=5", "seed=1")
+    train(config)
+    assert torch.load(Run.of(config).folder / "best.ckpt", weights_only=True)["epoch"] >= 3
+    too_short = configure(*options, "trainer.max_epochs=3")
+    train(too_short)
+    assert not (Run.of(too_short).folder / "best.ckpt").exists()
+    assert Run.of(too_short).record["checkpoint"] == "last"

@@ -15,24 +15,6 @@ from vae_hydra import cli, evaluate, train
 from vae_hydra.run import Run
 
 
-@pytest.fixture
-def run_command(monkeypatch, capfd, tmp_path):
-    """Call a command's main as the shell would: run_command(module, *arguments) → (exit code, printed text)."""
-
-    def call(module, *arguments: str) -> tuple[int, str]:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", [f"{module.__name__}.py", *arguments])
-        try:
-            module.main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capfd.readouterr()
-        return code, captured.out + captured.err
-
-    return call
-
-
 BAD = {
     "unknown option": (["sampler=cauchy"], ["sampler/cauchy", "deterministic", "inverse_gaussian", "lognormal"]),
     "unknown key": (["model.latents=3"], ["model.latents", "not in struct"]),

@@ -10,13 +10,13 @@ import vae_hydra
 PACKAGE = Path(vae_hydra.__file__).parent
 FLOORS = [
     {"checks", "files"},
-    {"history", "distributions", "networks", "beta", "objective", "plots"},
+    {"history", "distributions", "networks", "beta", "objective", "plots", "condition", "generation", "latents"},
     {"noise", "samplers", "likelihoods"},
     {"vae", "metrics", "data", "loggers"},
-    {"module"},
-    {"callbacks", "scores", "trust"},
+    {"module", "marginal"},
+    {"callbacks", "scores", "trust", "examine"},
     {"build", "run"},
-    {"cli"},
+    {"cli", "warm_start"},
     {"train", "evaluate"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

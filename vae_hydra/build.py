@@ -13,9 +13,11 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch import Tensor, nn
 
 from vae_hydra import checks
 from vae_hydra.callbacks import AtomicCheckpointIO, Checkpoints, MetricsCSV
+from vae_hydra.condition import Condition
 from vae_hydra.data import DataModule
 from vae_hydra.module import CHECKPOINT_KEY, VAEModule
 from vae_hydra.noise import Noise
@@ -52,9 +54,9 @@ def build_experiment(config: Config) -> Experiment:
     data = build_data(config)
     # The weights' initial values: a function of the seed alone.
     torch.manual_seed(seed)
-    description = describe(config, data.x_shape)
+    description = describe(config, data.x_shape, data.classes)
     noise = build_noise(config)
-    vae = build_vae(config, data.x_shape, noise)
+    vae = build_vae(config, data.x_shape, noise, data.classes)
     module = _module(config, vae, noise, description, [] if noise.is_none else [noise])
     _check_likelihood_fits(module, data)
     _check_kl_exists(vae)
@@ -68,7 +70,8 @@ def build_data(config: Config, **source: Any) -> DataModule:
     options = {key: value for key, value in _node(config, "dataset").items() if key not in SOURCE_OPTIONS}
     given = _node(options, "source")
     options["source"] = {**given, **{key: value for key, value in source.items() if key in given}}
-    return _make("dataset", options, order_seed=config["seed"])
+    labelled = (config.get("classifier") or {}).get("labelled", 1.0)
+    return _make("dataset", options, order_seed=config["seed"], labelled=labelled)
 
 
 def build_noise(config: Config) -> Noise:
@@ -76,21 +79,42 @@ def build_noise(config: Config) -> Noise:
     return _make("noise", _node(config, "noise"))
 
 
-def build_vae(config: Config, x_shape: Sequence[int], noise: Noise) -> VAE:
-    """The VAE of ``config`` for examples of ``x_shape`` under ``noise``, with freshly drawn weights.
+def build_vae(config: Config, x_shape: Sequence[int], noise: Noise, classes: int) -> VAE:
+    """The VAE of ``config`` for examples of ``x_shape`` in ``classes`` under ``noise``, with freshly drawn weights.
 
     The encoder's width out is sampler.parameters_per_latent · latent_dim; its input has the extra
-    channels of stacked noise.
+    channels of stacked noise and of labels. The decoder returns likelihood.parameters_per_value channels for each of x.
     """
     model = _node(config, "model")
     latent_dim = checks.positive_integer("model.latent_dim", model.get("latent_dim"))
     sampler = _make("sampler", _node(config, "sampler"))
-    likelihood = _make("likelihood", _node(config, "likelihood"))
-    in_shape = noise.input_shape(x_shape)
+    likelihood = _make("likelihood", _node(config, "likelihood"), x_shape=list(x_shape))
+    condition = _condition(config, classes)
+    in_shape, z_values = noise.input_shape(x_shape), latent_dim
+    if condition is not None:
+        in_shape, z_values = condition.input_shape(in_shape), condition.latent_values(latent_dim)
     features = sampler.parameters_per_latent * latent_dim
+    out_shape = [likelihood.parameters_per_value * x_shape[0], *x_shape[1:]]
     encoder = _make("model.encoder", _node(config, "model.encoder"), in_shape=list(in_shape), out_features=features)
-    decoder = _make("model.decoder", _node(config, "model.decoder"), in_features=latent_dim, out_shape=list(x_shape))
-    return VAE(encoder, sampler, decoder, likelihood, latent_dim, x_shape)
+    decoder = _make("model.decoder", _node(config, "model.decoder"), in_features=z_values, out_shape=out_shape)
+    classifier = _classifier(config, latent_dim, classes)
+    return VAE(encoder, sampler, decoder, likelihood, latent_dim, x_shape, condition, classifier)
+
+
+def _condition(config: Config, classes: int) -> Condition | None:
+    # Runs from before there were conditions have no such node.
+    node = config.get("condition")
+    return _make("condition", node, classes=classes) if node else None
+
+
+def _classifier(config: Config, latent_dim: int, classes: int) -> nn.Module | None:
+    if not config.get("classifier"):
+        return None
+    if classes < 2:
+        raise ValueError(
+            f"classifier needs data with two classes or more, but these have {classes}; use classifier=none"
+        )
+    return _make("classifier.head", _node(config, "classifier.head"), in_shape=[latent_dim], out_features=classes)
 
 
 def build_trainer(
@@ -138,10 +162,10 @@ def build_evaluation_trainer(accelerator: str) -> L.Trainer:
         )
 
 
-def describe(config: Config, x_shape: Sequence[int]) -> dict[str, Any]:
+def describe(config: Config, x_shape: Sequence[int], classes: int) -> dict[str, Any]:
     """What a checkpoint holds besides tensors: enough to rebuild the model without its dataset."""
     kept = {key: value for key, value in config.items() if key not in NOT_IN_CHECKPOINT}
-    return {"config": kept, "x_shape": list(x_shape)}
+    return {"config": kept, "x_shape": list(x_shape), "classes": classes}
 
 
 def rebuild(
@@ -162,7 +186,7 @@ def rebuild(
     config = description["config"]
     check_config(config, trust)
     noise = build_noise(config)
-    vae = build_vae(config, description["x_shape"], noise)
+    vae = build_vae(config, description["x_shape"], noise, description.get("classes", 0))
     chosen = [noise] if test_noises is None else test_noises
     for one in chosen:
         _check_same_mode(one, noise)
@@ -177,13 +201,17 @@ def rebuild(
 
 def load_weights(vae: VAE, checkpoint: Mapping[str, Any]) -> None:
     """Put the model weights of ``checkpoint`` into ``vae``; ValueError if they are of another architecture."""
-    state = checkpoint["state_dict"]
-    weights = {name.removeprefix("vae."): value for name, value in state.items() if name.startswith("vae.")}
     try:
-        vae.load_state_dict(weights)
+        vae.load_state_dict(vae_weights(checkpoint))
     except RuntimeError as error:
         details = "\n".join(str(error).splitlines()[1:6])
         raise ValueError(f"the checkpoint's weights are of another architecture:\n{details}") from error
+
+
+def vae_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The model weights of ``checkpoint`` by their names in the model."""
+    state = checkpoint["state_dict"]
+    return {name.removeprefix("vae."): value for name, value in state.items() if name.startswith("vae.")}
 
 
 def _module(
@@ -204,6 +232,7 @@ def _module(
         seed=config["seed"],
         description=description,
         test_noises=test_noises,
+        classifier_weight=(config.get("classifier") or {}).get("weight", 1.0),
     )
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from omegaconf import DictConfig
 
 from vae_hydra import cli
+
+if TYPE_CHECKING:
+    from vae_hydra.data import DataModule
+    from vae_hydra.module import VAEModule
+    from vae_hydra.noise import Noise
 
 # By name, because run as a command this module is called __main__.
 log = logging.getLogger("vae_hydra.evaluate")
@@ -33,28 +38,71 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
     """
     from vae_hydra.build import build_data, build_evaluation_trainer, build_noise, rebuild
     from vae_hydra.files import write_json
-    from vae_hydra.run import Run, identity, read_checkpoint
+    from vae_hydra.run import Run, read_checkpoint
     from vae_hydra.scores import score, table
 
     cli.prepare_torch(config["threads"])
+    request = _request(config)
     run = Run.open(config["run"])
     path = run.checkpoint_path(config["checkpoint"])
-    checkpoint = read_checkpoint(path)
     noises = [build_noise(config)] if "noise" in config else None
-    module = rebuild(checkpoint, config["trust"], noises)
+    module = rebuild(read_checkpoint(path), config["trust"], noises)
     # A checkpoint from someone else must not make us fetch things.
     location = (
         {"download": False} if config["dataset_root"] is None else {"download": False, "root": config["dataset_root"]}
     )
     data = build_data(module.description["config"], **location)
-    metrics = score(build_evaluation_trainer(config["accelerator"]), module, data, config["split"])
-    request = {"checkpoint": path.stem, "split": config["split"], "noise": config.get("noise")}
-    names = [path.stem, config["split"], *(f"{noise.name}-{identity(request)}" for noise in noises or [])]
-    target = run.folder / "evaluations" / f"{'-'.join(names)}.json"
+    trainer = build_evaluation_trainer(config["accelerator"])
+    metrics = score(trainer, module, data, config["split"])
+    metrics |= _on_request(module.to(trainer.strategy.root_device), data, request)
+    target = run.folder / "evaluations" / f"{_name(path.stem, request, noises)}.json"
     target.parent.mkdir(exist_ok=True)
-    write_json(target, {**request, "scores": metrics})
+    write_json(target, {"checkpoint": path.stem, **request, "scores": metrics})
     log.info("%s, %s split\n%s\nwritten to %s", path, config["split"], table(metrics), target)
     return metrics
+
+
+def _request(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked for, checked."""
+    from vae_hydra import checks
+
+    nll, generation = config["nll"], config["generation"]
+    return {
+        "split": config["split"],
+        "noise": config.get("noise"),
+        "nll": {"samples": checks.non_negative_integer("nll.samples", nll["samples"])},
+        "generation": {
+            "samples": checks.non_negative_integer("generation.samples", generation["samples"]),
+            "permutations": checks.positive_integer("generation.permutations", generation["permutations"]),
+        },
+        "latents": checks.boolean("latents", config["latents"]),
+    }
+
+
+def _on_request(module: VAEModule, data: DataModule, request: Mapping[str, Any]) -> dict[str, float]:
+    from vae_hydra import examine
+
+    metrics: dict[str, float] = {}
+    if request["nll"]["samples"]:
+        metrics |= examine.marginal_likelihood(module, data, request["split"], **request["nll"])
+    if request["generation"]["samples"]:
+        metrics |= examine.generation(module, data, request["split"], **request["generation"])
+    if request["latents"]:
+        metrics |= examine.latents(module, data, request["split"])
+    return metrics
+
+
+def _name(checkpoint: str, request: Mapping[str, Any], noises: Sequence[Noise] | None) -> str:
+    """What the file of an evaluation is called: requests that differ have files that differ."""
+    from vae_hydra.run import identity
+
+    names = [checkpoint, request["split"]]
+    names += [f"{noise.name}-{identity({'noise': request['noise']})}" for noise in noises or []]
+    names += [f"nll{request['nll']['samples']}"] if request["nll"]["samples"] else []
+    generation = request["generation"]
+    names += [f"generation{generation['samples']}x{generation['permutations']}"] if generation["samples"] else []
+    names += ["latents"] if request["latents"] else []
+    return "-".join(names)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,23 @@ def l1_per_pixel(reconstruction: Tensor, x: Tensor, event_dims: int) -> Tensor:
     return (reconstruction - x).abs().flatten(-event_dims).mean(-1)
 
 
+def labelled_cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """Cross-entropy per example [nats], scaled so that its mean over a batch is that over the labelled examples.
+
+    Args:
+        logits: [..., B, classes].
+        y: labels [..., B]; −1 for an example without one, whose term is 0.
+    """
+    log_share = logits.log_softmax(-1).gather(-1, y.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    labelled = (y >= 0).to(logits.dtype)
+    return -log_share * labelled / labelled.mean(-1, keepdim=True).clamp(min=1 / y.shape[-1])
+
+
+def accuracy(logits: Tensor, y: Tensor) -> Tensor:
+    """1 for an example [...] whose greatest logit [..., classes] is that of its label, else 0."""
+    return (logits.argmax(-1) == y).to(logits.dtype)
+
+
 RECONSTRUCTION_MEASURES = {"half_sse": half_sse, "mse_per_pixel": mse_per_pixel, "l1_per_pixel": l1_per_pixel}
 
 

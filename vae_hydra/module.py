@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,8 +15,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from vae_hydra import checks
 from vae_hydra.beta import BetaSchedule
-from vae_hydra.metrics import RECONSTRUCTION_MEASURES, MeanOverExamples, reconstruction_measures
+from vae_hydra.metrics import (
+    RECONSTRUCTION_MEASURES,
+    MeanOverExamples,
+    accuracy,
+    labelled_cross_entropy,
+    reconstruction_measures,
+)
 from vae_hydra.noise import Noise
 from vae_hydra.objective import Objective
 from vae_hydra.vae import VAE, VAEOutput
@@ -41,6 +49,7 @@ class VAEModule(L.LightningModule):
         seed: of the randomness above.
         description: plain values stored in every checkpoint, enough to rebuild the model.
         test_noises: noises to denoise in the test, besides reconstructing clean input.
+        classifier_weight: of the cross-entropy of the model's head, if it has one.
     """
 
     def __init__(
@@ -54,6 +63,7 @@ class VAEModule(L.LightningModule):
         seed: int = 0,
         description: Mapping[str, Any] | None = None,
         test_noises: Sequence[Noise] = (),
+        classifier_weight: float = 1.0,
     ) -> None:
         super().__init__()
         self.vae, self.noise = vae, noise
@@ -62,8 +72,11 @@ class VAEModule(L.LightningModule):
         self.seed = seed
         self.description = dict(description or {})
         self.test_noises = nn.ModuleList(test_noises)
+        self.classifier_weight = checks.positive("classifier.weight", classifier_weight)
         nats = {"loss": 1, "log_likelihood": 1, "kl_per_latent": vae.latent_dim}
         measures = dict.fromkeys(RECONSTRUCTION_MEASURES, 1)
+        if vae.classifier is not None:
+            nats, measures = {**nats, "cross_entropy": 1}, {**measures, "accuracy": 1}
         # β and learning rate of the latest batch: at the end of an epoch the schedules have moved on.
         self._last_used: dict[str, float] = {}
         self._validated = False
@@ -81,6 +94,11 @@ class VAEModule(L.LightningModule):
         """β at this point of training."""
         return self.beta_schedule(self.global_step if self.beta_schedule.unit == "step" else self.current_epoch)
 
+    @property
+    def is_annealed(self) -> bool:
+        """Whether β has reached the value that training ends with."""
+        return math.isclose(self.beta, self.beta_schedule.final)
+
     def on_train_start(self) -> None:
         progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
         within_epoch = progress.ready % max(1, int(self.trainer.num_training_batches))
@@ -90,45 +108,56 @@ class VAEModule(L.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         x = self._clean(batch)
-        self._seed_batch(TRAIN, self.current_epoch, batch_idx)
+        self.seed_batch(TRAIN, self.current_epoch, batch_idx)
         beta = self.beta
-        terms, _ = self._step(self.noise(x), x, beta)
+        terms, _ = self._step(self.noise(x), x, beta, batch[1])
         self.train_means.update(terms)
         self._last_used = {"beta": beta, "learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"]}
         return terms["loss"].mean()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         x = self._clean(batch)
-        self._seed_batch(VALIDATION, 0, batch_idx)
+        self.seed_batch(VALIDATION, 0, batch_idx)
         # Judged with the final β: comparable between epochs while β still moves.
-        terms, output = self._step(self.noise(x), x, self.beta_schedule.final)
-        self.validation_means.update({**terms, **self._measures(output, x)})
+        terms, output = self._step(self.noise(x), x, self.beta_schedule.final, batch[1])
+        self.validation_means.update({**terms, **self._measures(output, x, batch[1])})
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         x = self._clean(batch)
         inputs = [self.noise.clean, *self.test_noises]
         for make_input, (protocol, means) in zip(inputs, self.test_means.items(), strict=True):
             assert isinstance(means, MeanOverExamples)
-            self._seed_batch(TEST, zlib.crc32(protocol.encode()), batch_idx)
-            terms, output = self._step(make_input(x), x, self.beta_schedule.final)
-            means.update({**terms, **self._measures(output, x)})
+            self.seed_batch(TEST, zlib.crc32(protocol.encode()), batch_idx)
+            terms, output = self._step(make_input(x), x, self.beta_schedule.final, batch[1])
+            means.update({**terms, **self._measures(output, x, batch[1])})
 
     def _clean(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """The examples of a batch in the precision of the model (trainer.precision=64-true)."""
         return batch[0].to(self.dtype)
 
-    def _step(self, inputs: Tensor, x: Tensor, beta: float) -> tuple[dict[str, Tensor], VAEOutput]:
-        """Per-example terms [nats] of one pass, and its distributions."""
-        output = self.vae(inputs)
+    def _step(
+        self, inputs: Tensor, x: Tensor, beta: float, y: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], VAEOutput]:
+        """Per-example terms [nats] of one pass, and its distributions; labels ``y`` where the model wants them."""
+        output = self.vae(inputs, y)
         log_likelihood = self.vae.log_likelihood(output, x)
         kl = self.vae.kl_divergence(output)
+        terms = {"log_likelihood": log_likelihood, "kl_per_latent": kl}
         loss = self.objective(log_likelihood, kl, beta)
-        return {"loss": loss, "log_likelihood": log_likelihood, "kl_per_latent": kl}, output
+        if self.vae.classifier is not None and y is not None:
+            terms["cross_entropy"] = labelled_cross_entropy(self.vae.classify(output.z), y)
+            loss = loss + self.classifier_weight * terms["cross_entropy"]
+        return {"loss": loss, **terms}, output
 
-    def _measures(self, output: VAEOutput, x: Tensor) -> dict[str, Tensor]:
-        return reconstruction_measures(output.p.mean, x, len(self.vae.x_shape))
+    def _measures(self, output: VAEOutput, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        measures = reconstruction_measures(output.p.mean, x, len(self.vae.x_shape))
+        if self.vae.classifier is None:
+            return measures
+        # Of the point that stands for the posterior: what one would predict with.
+        return {**measures, "accuracy": accuracy(self.vae.classify(self.vae.sampler.code(output.q)), y)}
 
-    def _seed_batch(self, stage: int, epoch: int, batch_idx: int) -> None:
+    def seed_batch(self, stage: int, epoch: int, batch_idx: int) -> None:
+        """Make all randomness until the next call a function of the module's seed and these."""
         entropy = (self.seed, stage, epoch, batch_idx, self.global_rank)
         _seed_generator(self.device, int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 

@@ -55,14 +55,19 @@ def image_rows(rows: Mapping[str, Tensor], limits: Limits, own_limits: Collectio
     return figure
 
 
-def image_grid(images: Tensor, limits: Limits) -> Figure:
-    """Images [N, C, H, W] in a grid as square as N allows, ``limits`` as for ``image_rows``."""
+def image_grid(images: Tensor, limits: Limits, labels: Tensor | None = None) -> Figure:
+    """Images [N, C, H, W] in a grid as square as N allows, over each its label [N] if there are any.
+
+    ``limits`` as for ``image_rows``.
+    """
     columns = math.ceil(math.sqrt(len(images)))
     rows = math.ceil(len(images) / columns)
-    figure = Figure(figsize=(0.8 * columns, 0.8 * rows), layout="constrained")
+    figure = Figure(figsize=(0.8 * columns, (0.8 if labels is None else 1.0) * rows), layout="constrained")
     for number, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         if number < len(images):
             _show(axes, images[number], limits)
+            if labels is not None:
+                axes.set_title(str(labels[number].item()), fontsize=8, pad=2)
         else:
             axes.axis("off")
     return figure
@@ -82,6 +87,36 @@ def scatter_panels(panels: Mapping[str, Tensor]) -> Figure:
     low, high = _plane_limits(list(panels.values()))
     grid[0].set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     return figure
+
+
+def latent_plane(codes: Tensor, y: Tensor) -> Figure:
+    """Codes [N, L], L ≥ 2, coloured by class [N]: both latents, or the first two principal components of more.
+
+    The axes hold the middle 99 % of the codes.
+    """
+    codes, y = codes.detach().cpu().float(), y.cpu()
+    plane, names = (codes, ("z₁", "z₂")) if codes.shape[1] == 2 else (_principal(codes), ("component 1", "component 2"))
+    figure = Figure(figsize=(6, 5), layout="constrained")
+    axes = figure.subplots()
+    # Not a legend of dots for classes without an order, but a bar whose steps are the classes.
+    classes = int(y.max()) + 1
+    dots = axes.scatter(
+        *plane.T.numpy(), c=y.numpy(), s=4, alpha=0.6, linewidths=0, cmap="tab10" if classes <= 10 else "turbo",
+        vmin=-0.5, vmax=max(classes, 10) - 0.5,
+    )
+    axes.set(xlabel=names[0], ylabel=names[1])
+    ends = torch.quantile(plane, torch.tensor([0.005, 0.995]), dim=0)
+    margin = 0.05 * (ends[1] - ends[0]) + 1e-6
+    (left, bottom), (right, top) = (ends[0] - margin).tolist(), (ends[1] + margin).tolist()
+    axes.set(xlim=(left, right), ylim=(bottom, top))
+    bar = figure.colorbar(dots, ax=axes, ticks=range(classes), label="class")
+    bar.ax.set_ylim(-0.5, classes - 0.5)
+    return figure
+
+
+def _principal(codes: Tensor) -> Tensor:
+    centred = codes - codes.mean(0)
+    return centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T
 
 
 def _plane_limits(clouds: Sequence[Tensor]) -> tuple[list[float], list[float]]:

@@ -10,7 +10,7 @@ import platform
 import secrets
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
@@ -51,6 +51,10 @@ def identity(config: Mapping[str, Any]) -> str:
             node = node.get(parent) if isinstance(node, dict) else None
         if isinstance(node, dict):
             node.pop(leaf, None)
+    if kept.get("init_from"):
+        # A run's folder is known by its name wherever it is; a checkpoint by itself only by its path.
+        source = Path(kept["init_from"])
+        kept["init_from"] = str(source) if source.suffix == ".ckpt" else source.name
     return hashlib.sha256(json.dumps(_canonical(kept), sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -78,11 +82,11 @@ class Run:
         return cls(_folder("output_dir", config["output_dir"]) / run_name(config))
 
     @classmethod
-    def open(cls, folder: str | Path) -> Run:
-        """An existing run; ValueError for a folder that is none."""
-        run = cls(_folder("run", folder))
+    def open(cls, folder: str | Path, key: str = "run") -> Run:
+        """An existing run; ValueError for a folder that is none, which names the option ``key`` it came from."""
+        run = cls(_folder(key, folder))
         if not run.record_path.is_file():
-            raise ValueError(f"run={folder} is not a run: there is no {run.record_path}{_runs_beside(run.folder)}")
+            raise ValueError(f"{key}={folder} is not a run: there is no {run.record_path}{_runs_beside(run.folder)}")
         return run
 
     @property
@@ -132,10 +136,11 @@ class Run:
         return path if path.is_file() else None
 
     @contextmanager
-    def writing(self, config: Mapping[str, Any]) -> Iterator[None]:
+    def writing(self, config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Iterator[None]:
         """Own the folder while training: lock it, keep its record, and write a log beside it.
 
-        Of several processes that train one run together, the first does so.
+        Of several processes that train one run together, the first does so. ``overrides`` are the options of the
+        command line, kept for runs that start from this one.
 
         Raises:
             ValueError: if the folder cannot be written, or another process is training this run.
@@ -156,7 +161,7 @@ class Run:
         logging.getLogger("vae_hydra").addHandler(handler)
         try:
             write_text(self.folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
-            with self._recorded():
+            with self._recorded(overrides):
                 yield
         finally:
             logging.getLogger("vae_hydra").removeHandler(handler)
@@ -164,8 +169,13 @@ class Run:
             lock.release()
 
     @contextmanager
-    def _recorded(self) -> Iterator[None]:
-        started = {"id": self.id, "started": self.record.get("started", _now()), **_environment()}
+    def _recorded(self, overrides: Sequence[str]) -> Iterator[None]:
+        started = {
+            "id": self.id,
+            "started": self.record.get("started", _now()),
+            "overrides": list(overrides),
+            **_environment(),
+        }
         write_json(self.record_path, {"status": "running", **started})
         try:
             yield

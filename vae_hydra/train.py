@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vae_hydra import cli
 
 if TYPE_CHECKING:
     import lightning as L
+    from lightning.pytorch.callbacks import Callback
 
     from vae_hydra.build import Experiment
     from vae_hydra.callbacks import InterruptGuard
@@ -28,23 +30,38 @@ log = logging.getLogger("vae_hydra.train")
 def main(config: DictConfig) -> None:
     """Train the run that the command line describes, or say that it is done."""
     with cli.user_errors():
+        config, overrides = _with_inherited_options(config)
         plain = cli.plain(config)
         from vae_hydra.callbacks import Interrupted
 
         try:
-            train(plain)
+            train(plain, overrides)
         except Interrupted as interrupt:
             log.warning("stopped by %s; start the same command again to go on", interrupt)
             sys.exit(interrupt.exit_code)
 
 
-def train(config: Mapping[str, Any]) -> dict[str, float]:
+def _with_inherited_options(config: DictConfig) -> tuple[DictConfig, list[str]]:
+    """The configuration, and what was typed for it; with init_from=RUN, on top of what was typed for that run."""
+    overrides = list(HydraConfig.get().overrides.task)
+    if config.init_from is None:
+        return config, overrides
+    from vae_hydra.warm_start import inherited_overrides
+
+    inherited = inherited_overrides(config.init_from)
+    log.info("options  %s from %s", " ".join(inherited) or "none", config.init_from)
+    together = [*inherited, *overrides]
+    return hydra.compose(HydraConfig.get().job.config_name, together), together
+
+
+def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str, float]:
     """Train one run in its folder, test it, and return its test scores.
 
     A run that is done returns its scores at once; one that was cut off goes on from last.ckpt.
 
     Args:
         config: resolved configuration, as ``conf/train.yaml`` composes it.
+        overrides: what was typed for it, kept for runs that start from this one.
 
     Raises:
         ValueError: for a configuration that cannot work; nothing is written then.
@@ -61,15 +78,33 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
         return run.metrics
     cli.prepare_torch(config["threads"])
     experiment = build_experiment(config)
+    callbacks = _start(run, config, experiment)
     with InterruptGuard() as guard:
-        trainer = build_trainer(config, experiment.data, run.folder, run.id, [guard])
-        with run.writing(config):
+        trainer = build_trainer(config, experiment.data, run.folder, run.id, [guard, *callbacks])
+        with run.writing(config, overrides):
             _greet(run, experiment)
             metrics = _fit_and_score(run, config, trainer, experiment, guard)
             log.info("test scores\n%s\nrun      %s", table(metrics), run.folder)
             for picture in sorted((run.folder / "figures").glob("*.png")):
                 log.info("figure   %s", picture)
     return metrics
+
+
+def _start(run: Run, config: Mapping[str, Any], experiment: Experiment) -> list[Callback]:
+    """Take over another run's weights, unless this run goes on from its own; callbacks for what training takes over."""
+    from vae_hydra import checks
+
+    keep_optimizer = checks.boolean("keep_optimizer", config["keep_optimizer"])
+    if config["init_from"] is None:
+        if keep_optimizer:
+            raise ValueError("keep_optimizer=true keeps that of another run, but there is none; add init_from=RUN")
+        return []
+    if run.resume_path() is not None:
+        return []
+    from vae_hydra.warm_start import KeepOptimizer, start_from
+
+    checkpoint = start_from(experiment.module.vae, config["init_from"])
+    return [KeepOptimizer(checkpoint)] if keep_optimizer else []
 
 
 def _fit_and_score(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vae_hydra.condition import Condition
 from vae_hydra.likelihoods import Likelihood
 from vae_hydra.samplers import Sampler
 
@@ -21,15 +23,17 @@ class VAEOutput(NamedTuple):
 
 
 class VAE(nn.Module):
-    """x → q(z|x) → z → p(x|z).
+    """x → q(z|x) → z → p(x|z), where asked with the class label y beside x, z or both.
 
     Args:
         encoder: x [..., *input_shape] → features [..., sampler.parameters_per_latent·latent_dim].
         sampler: features → q(z|x) of batch_shape [..., latent_dim].
-        decoder: z [..., latent_dim] → features [..., *x_shape].
+        decoder: z [..., latent_dim] → features of the likelihood.
         likelihood: features → p(x|z) of batch_shape [..., *x_shape].
         latent_dim: number of latents L.
         x_shape: shape of one example.
+        condition: how labels are given to encoder and decoder; None for a model that sees none.
+        classifier: z [..., latent_dim] → logits [..., classes]; None for a model that predicts no labels.
     """
 
     def __init__(
@@ -40,28 +44,69 @@ class VAE(nn.Module):
         likelihood: Likelihood,
         latent_dim: int,
         x_shape: Sequence[int],
+        condition: Condition | None = None,
+        classifier: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.encoder, self.sampler = encoder, sampler
         self.decoder, self.likelihood = decoder, likelihood
+        self.condition, self.classifier = condition, classifier
         self.latent_dim, self.x_shape = latent_dim, tuple(x_shape)
 
-    def forward(self, x: Tensor) -> VAEOutput:
-        q = self.encode(x)
+    def forward(self, x: Tensor, y: Tensor | None = None) -> VAEOutput:
+        q = self.encode(x, y)
         z = q.rsample()
-        return VAEOutput(q, z, self.decode(z))
+        return VAEOutput(q, z, self.decode(z, y))
 
-    def encode(self, x: Tensor) -> Distribution:
-        """q(z|x), of batch_shape [..., L], for inputs [..., *input_shape]."""
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Distribution:
+        """q(z|x), of batch_shape [..., L], for inputs [..., *input_shape] and, if conditional, labels [...].
+
+        Raises:
+            ValueError: if the model was trained with labels beside its input and ``y`` is None.
+        """
+        if self.condition is not None:
+            x = self.condition.beside_input(x, _given(y, "encode"), len(self.x_shape))
         return self.sampler(_full_precision(self.encoder(x)))
 
-    def decode(self, z: Tensor) -> Distribution:
-        """p(x|z), of batch_shape [..., *x_shape], for latents [..., L]."""
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+        """p(x|z), of batch_shape [..., *x_shape], for latents [..., L] and, if conditional, labels [...].
+
+        Raises:
+            ValueError: if the model was trained with labels beside its latents and ``y`` is None.
+        """
+        if self.condition is not None and self.condition.decoder:
+            z = self.condition.beside_latents(z, _given(y, "decode"))
         return self.likelihood(_full_precision(self.decoder(z)))
 
-    def sample(self, n: int) -> Tensor:
-        """Means of p(x|z) for n draws z ~ p(z), of shape [n, *x_shape]."""
-        return self.decode(self.sampler.prior_sample((n, self.latent_dim))).mean
+    def classify(self, z: Tensor) -> Tensor:
+        """Logits of the classes, of shape [..., classes], for latents [..., L].
+
+        Raises:
+            ValueError: if the model was trained without a head.
+        """
+        if self.classifier is None:
+            raise ValueError("this model has no head that classifies; train one with classifier=mlp")
+        return self.classifier(z)
+
+    def prior_sample(self, n: int) -> Tensor:
+        """n draws z ~ p(z), of shape [n, L]."""
+        return self.sampler.prior_sample((n, self.latent_dim))
+
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        """Means of p(x|z) for n draws z ~ p(z), of shape [n, *x_shape].
+
+        Args:
+            n: how many.
+            y: labels [n] or [] for a model that generates by class; None draws them uniformly.
+        """
+        return self.decode(self.prior_sample(n), self.labels_for(n) if y is None else y).mean
+
+    def labels_for(self, n: int) -> Tensor | None:
+        """n labels drawn uniformly for a decoder that is given them; None for one that is not."""
+        if self.condition is None or not self.condition.decoder:
+            return None
+        device = next(self.parameters()).device
+        return torch.randint(self.condition.classes, (n,), device=device)
 
     def kl_divergence(self, output: VAEOutput) -> Tensor:
         """KL(q‖p) per example and latent [nats], of shape [..., L]."""
@@ -70,6 +115,12 @@ class VAE(nn.Module):
     def log_likelihood(self, output: VAEOutput, x: Tensor) -> Tensor:
         """log p(x|z) per example [nats], of shape [...]."""
         return output.p.log_prob(x).flatten(-len(self.x_shape)).sum(-1)
+
+
+def _given(y: Tensor | None, verb: str) -> Tensor:
+    if y is None:
+        raise ValueError(f"this model was trained with labels given to it: {verb} needs y")
+    return y
 
 
 def _full_precision(features: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from vae_hydra import checks
 from vae_hydra.callbacks.guards import Interrupted
 from vae_hydra.files import replace_atomically
 from vae_hydra.history import History
+from vae_hydra.module import VAEModule
 
 LAST, BEST, METRICS = "last.ckpt", "best.ckpt", "metrics.csv"
 
@@ -64,10 +65,12 @@ class Checkpoints(Checkpoint):
 
     Args:
         every_n_epochs: how often to write.
+        after_annealing: whether only epochs count for best.ckpt in which β had reached its end.
     """
 
-    def __init__(self, every_n_epochs: int = 1) -> None:
+    def __init__(self, every_n_epochs: int = 1, after_annealing: bool = False) -> None:
         self.every_n_epochs = checks.positive_integer("callbacks.checkpoints.every_n_epochs", every_n_epochs)
+        self.after_annealing = checks.boolean("callbacks.checkpoints.after_annealing", after_annealing)
         self.best_score = math.inf
         self._validated = False
 
@@ -78,7 +81,9 @@ class Checkpoints(Checkpoint):
         last_epoch = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop
         if not last_epoch and (trainer.current_epoch + 1) % self.every_n_epochs:
             return
-        score = float(trainer.callback_metrics["val/loss"]) if self._validated else math.inf
+        assert isinstance(pl_module, VAEModule)
+        counts = self._validated and (pl_module.is_annealed or not self.after_annealing)
+        score = float(trainer.callback_metrics["val/loss"]) if counts else math.inf
         self._validated = False
         if score < self.best_score:
             self.best_score = score

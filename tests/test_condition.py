@@ -1,0 +1,134 @@
+"""Labels given to the model, and labels that it predicts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch.nn.functional import cross_entropy
+
+from vae_hydra import load
+from vae_hydra.build import build_experiment
+from vae_hydra.condition import Condition
+from vae_hydra.metrics import accuracy, labelled_cross_entropy
+from vae_hydra.run import Run
+from vae_hydra.train import train
+
+
+@pytest.mark.parametrize(("encoding", "width"), [("one_hot", 4), ("scalar", 1)])
+@pytest.mark.parametrize(("shape", "event"), [((2, 5, 6), 3), ((7,), 1)])
+@pytest.mark.parametrize("lead", [(), (3,), (2, 3)])
+def test_labels_stand_beside_the_input(encoding, width, shape, event, lead):
+    condition = Condition(4, encoding)
+    x, y = torch.rand(*lead, *shape), torch.randint(4, lead)
+    given = condition.beside_input(x, y, event)
+    assert given.shape == (*lead, *condition.input_shape(shape))
+    assert condition.input_shape(shape)[0] == shape[0] + width
+    assert torch.equal(given.narrow(-event, 0, shape[0]), x)
+    code = given.narrow(-event, shape[0], width).flatten(-event + 1)[..., 0] if event == 3 else given[..., shape[0] :]
+    assert torch.equal(code, condition(y))
+
+
+def test_codes_of_known_and_unknown_labels():
+    y = torch.tensor([0, 2, -1])
+    assert Condition(3, "one_hot")(y).tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0]]
+    assert Condition(3, "scalar")(y).tolist() == [[0], [1], [-1]]
+
+
+@pytest.mark.parametrize("encoding", ["one_hot", "scalar"])
+def test_who_is_given_the_label(encoding, configure):
+    x, y, other = torch.rand(5, 1, 8, 8), torch.zeros(5, dtype=torch.long), torch.full((5,), 7)
+    z = torch.randn(5, 10)
+    both = build_experiment(configure("condition=both", f"condition.encoding={encoding}")).module.vae
+    encoder = build_experiment(configure("condition=encoder", f"condition.encoding={encoding}")).module.vae
+    for vae in (both, encoder):
+        assert not torch.equal(vae.encode(x, y).mean, vae.encode(x, other).mean)
+        with pytest.raises(ValueError, match="encode needs y"):
+            vae.encode(x)
+    assert not torch.equal(both.decode(z, y).mean, both.decode(z, other).mean)
+    assert torch.equal(encoder.decode(z, y).mean, encoder.decode(z).mean)
+    with pytest.raises(ValueError, match="decode needs y"):
+        both.decode(z)
+    assert both.sample(6).shape == encoder.sample(6).shape == (6, 1, 8, 8)
+    assert both.sample(6, torch.tensor(3)).shape == (6, 1, 8, 8)
+    # Several draws for each of a batch of labels, as importance sampling makes them.
+    assert both.decode(torch.randn(4, 5, 10), y).batch_shape == (4, 5, 1, 8, 8)
+
+
+def test_a_conditional_model_generates_the_class_it_is_asked_for(configure):
+    config = configure("condition=both", "trainer.max_epochs=40", "model.latent_dim=4")
+    train(config)
+    data = build_experiment(config).data
+    real = data.prepared("train")
+    judge = LogisticRegression(max_iter=300).fit(real.x.flatten(1).numpy(), real.y.numpy())
+    y = torch.arange(10).repeat(20)
+    with torch.no_grad():
+        images = load(Run.of(config).folder).sample(200, y)
+    assert judge.score(images.flatten(1).numpy(), y.numpy()) > 0.9
+
+
+def test_cross_entropy_is_torchs_over_the_labelled():
+    logits, y = torch.randn(50, 7), torch.randint(-1, 7, (50,))
+    ours = labelled_cross_entropy(logits, y)
+    torch.testing.assert_close(ours.mean(), cross_entropy(logits, y, ignore_index=-1))
+    assert not ours[y < 0].any()
+    # Models trained side by side each have their own labelled examples.
+    nested = labelled_cross_entropy(torch.stack([logits, logits]), torch.stack([y, torch.full_like(y, -1)]))
+    torch.testing.assert_close(nested[0], ours)
+    assert not nested[1].any()
+
+
+def test_accuracy_counts_the_greatest_logit():
+    logits = torch.tensor([[0.0, 1.0], [2.0, 1.0], [0.0, 3.0]])
+    assert accuracy(logits, torch.tensor([1, 1, 1])).tolist() == [1, 0, 1]
+
+
+def test_the_loss_has_the_heads_cross_entropy_at_its_weight(configure):
+    module, data = build_experiment(configure("classifier=mlp", "classifier.weight=3.0"))
+    batch = data.prepared("train", 20)
+    terms, output = module._step(batch.x, batch.x, 1.0, batch.y)
+    head = cross_entropy(module.vae.classify(output.z), batch.y)
+    elbo = terms["log_likelihood"] - terms["kl_per_latent"].sum(-1)
+    torch.testing.assert_close(terms["loss"].mean(), 3 * head - elbo.mean())
+
+
+@pytest.mark.parametrize("sampler", ["normal", "lognormal", "inverse_gaussian", "student_t", "deterministic"])
+def test_the_head_learns_the_digits(sampler, configure):
+    options = ("classifier=mlp", "classifier.weight=20", f"sampler={sampler}", "trainer.max_epochs=30")
+    metrics = train(configure(*options))
+    assert metrics["reconstruct/clean/accuracy"] > 0.85
+    assert metrics["reconstruct/clean/cross_entropy"] < 2.3
+
+
+def test_few_labels_are_few_in_training_only(configure):
+    config = configure("classifier=mlp", "classifier.labelled=0.1", "trainer.max_epochs=1")
+    data = build_experiment(config).data
+    assert 0.08 < (data.splits["train"].y >= 0).float().mean() < 0.13
+    assert (data.splits["test"].y >= 0).all()
+    assert "reconstruct/clean/accuracy" in train(config)
+
+
+def test_every_way_labels_are_used_survives_reloading(configure):
+    config = configure("condition=both", "classifier=mlp", "noise=uniform")
+    train(config)
+    vae = load(Run.of(config).folder)
+    assert vae.classify(torch.randn(3, 10)).shape == (3, 10)
+    assert vae.sample(2, torch.tensor([0, 1])).shape == (2, 1, 8, 8)
+
+
+def test_a_model_without_a_head_does_not_classify(configure):
+    with pytest.raises(ValueError, match="no head that classifies; train one with classifier=mlp"):
+        build_experiment(configure()).module.vae.classify(torch.randn(2, 10))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Condition(1), "condition needs data with two classes or more, but these have 1; use condition=none"),
+        (lambda: Condition(3, "embedding"), "condition.encoding must be one of one_hot, scalar, but got 'embedding'"),
+        (lambda: Condition(3, decoder="yes"), "condition.decoder must be true or false, but got 'yes'"),
+    ],
+)
+def test_bad_options_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,0 +1,110 @@
+"""Distances between samples and tails, against direct formulas, scipy and known distributions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+
+from vae_hydra.evaluate import evaluate
+from vae_hydra.generation import distances, hill_index, mmd_permutation_test, sliced_wasserstein, tail_measures
+from vae_hydra.run import Run
+from vae_hydra.train import train
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_mmd_is_its_definition():
+    x, y = torch.randn(7, 2), torch.randn(9, 2) + 1
+    pooled = torch.cat([x, y]).double().numpy()
+    gaps = np.array([[np.linalg.norm(a - b) for b in pooled] for a in pooled])
+    # torch's median is the lower of the two in the middle.
+    scale = np.sort(gaps[~np.eye(16, dtype=bool)])[(16 * 15 - 1) // 2]
+    kernel = np.exp(-(gaps**2) / (2 * scale**2))
+    expected = kernel[:7, :7].mean() + kernel[7:, 7:].mean() - 2 * kernel[:7, 7:].mean()
+    assert mmd_permutation_test(x, y, 10, generator())[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_p_values_are_uniform_where_nothing_differs_and_small_where_it_does():
+    torch.manual_seed(3)
+    same = [mmd_permutation_test(torch.randn(60, 2), torch.randn(60, 2), 99, generator(i))[1] for i in range(60)]
+    assert scipy.stats.kstest(same, "uniform").pvalue > 1e-3
+    shifted = mmd_permutation_test(torch.randn(200, 2), torch.randn(200, 2) + 1, 99, generator())
+    assert shifted[1] == 0.01
+
+
+def test_equal_samples_have_no_distance():
+    x = torch.randn(50, 3)
+    measures = distances(x, x, 20, generator())
+    assert measures["mmd"] == pytest.approx(0, abs=1e-12)
+    assert measures["mmd_p"] == 1
+    assert measures["sliced_wasserstein"] == 0
+
+
+def test_sliced_wasserstein_is_scipys_on_the_line_and_a_shift_in_space():
+    x, y = torch.randn(500, 1), 2 * torch.randn(500, 1)
+    expected = scipy.stats.wasserstein_distance(x[:, 0].numpy(), y[:, 0].numpy())
+    assert sliced_wasserstein(x, y, 3, generator()) == pytest.approx(expected, rel=1e-5)
+    # A shift by v moves a projection by |u·v|, whose mean in the plane is 2‖v‖/π.
+    points = torch.randn(300, 2)
+    moved = sliced_wasserstein(points, points + torch.tensor([3.0, 4.0]), 20_000, generator())
+    assert moved == pytest.approx(5 * 2 / math.pi, rel=0.01)
+
+
+@pytest.mark.parametrize("alpha", [1.5, 3.0])
+def test_hill_index_of_a_pareto_sample_is_its_exponent(alpha):
+    sample = torch.from_numpy(scipy.stats.pareto(alpha).rvs(200_000, random_state=0))
+    assert hill_index(sample) == pytest.approx(alpha, rel=4 / math.sqrt(2000))
+
+
+def test_tail_measures_of_a_sample_like_the_real_one_and_of_one_twice_as_wide():
+    torch.manual_seed(1)
+    t = torch.distributions.StudentT(5.0)
+    real, like, wide = t.sample((50_000, 1)), t.sample((50_000, 1)), 2 * t.sample((50_000, 1))
+    same = tail_measures(like, real, 99, generator())
+    assert same["tail_share"] == pytest.approx(0.05, abs=0.004)
+    assert same["q99"] == pytest.approx(1, abs=0.05)
+    assert same["tail_p"] > 0.01
+    assert same["hill"] == pytest.approx(same["hill_real"], rel=0.2)
+    twice = tail_measures(wide, real, 99, generator())
+    # P(|2T| > q) for the 95 % quantile q of |T|.
+    quantile = scipy.stats.t(5).ppf(0.975)
+    assert twice["tail_share"] == pytest.approx(2 * scipy.stats.t(5).sf(quantile / 2), rel=0.05)
+    assert twice["q99"] == pytest.approx(2, rel=0.07)
+    assert twice["tail_p"] == 0.01
+
+
+def test_a_sample_without_a_tail_says_so():
+    real = torch.distributions.StudentT(3.0).sample((5_000, 2))
+    measures = tail_measures(torch.zeros(1000, 2), real, 10, generator())
+    assert measures["tail_share"] == measures["q99"] == 0
+    assert "tail_p" not in measures
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("dataset=lognormal_2d", "+trainer.limit_train_batches=20"),
+        ("condition=both",),
+        ("sampler=deterministic",),
+    ],
+)
+def test_evaluate_measures_generation_and_codes(overrides, configure):
+    config = configure(*overrides)
+    train(config)
+    request = (f"run={Run.of(config).folder}", "accelerator=cpu", "generation.samples=300", "latents=true")
+    options = (*request, "generation.permutations=20")
+    scores = evaluate(configure(*options, name="evaluate"))
+    assert scores["generation/mmd"] > scores["generation/mmd_floor"] >= 0
+    assert 0 < scores["generation/mmd_p"] <= 1
+    assert scores["generation/sliced_wasserstein"] > 0
+    assert ("generation/q99" in scores) == ("dataset=lognormal_2d" in overrides)
+    assert 0.1 < scores["latents/knn_accuracy"] <= 1
+    assert evaluate(configure(*options, name="evaluate")) == scores
+    names = [path.name for path in (Run.of(config).folder / "evaluations").iterdir()]
+    assert names == ["best-test-generation300x20-latents.json"]

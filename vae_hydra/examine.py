@@ -1,0 +1,144 @@
+"""Measures of a trained model on request: log p(x), generated examples against real ones, what the codes know."""
+
+from __future__ import annotations
+
+import logging
+import math
+import zlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from vae_hydra.data import DataModule, Examples
+from vae_hydra.generation import distances, floors, tail_measures
+from vae_hydra.latents import latent_measures
+from vae_hydra.marginal import importance_weighted_bound
+from vae_hydra.module import TEST, VAEModule
+
+log = logging.getLogger(__name__)
+
+# Examples decoded or encoded at once.
+BATCH = 1000
+# Training codes that classifiers of codes learn from.
+PROBE_EXAMPLES = 10_000
+
+
+@torch.no_grad()
+def marginal_likelihood(module: VAEModule, data: DataModule, split: str, samples: int) -> dict[str, float]:
+    """Bound on −log p(x) of the clean examples of a split from ``samples`` importance draws each.
+
+    Returns:
+        ``marginal/nll``: mean [nats per example], at least −log p(x) in expectation;
+        ``marginal/nll_standard_error``: of that mean, over the examples.
+
+    Raises:
+        ValueError: for a model whose log p(x|z) or posterior is no density.
+    """
+    _check_density(module, data)
+    bounds = []
+    for number, batch in enumerate(_progress(list(_batches(data.prepared(split))), "importance sampling")):
+        _seed(module, "marginal", number)
+        x, y = _on_device(module, batch)
+        bounds.append(importance_weighted_bound(module.vae, module.noise.clean(x), x, samples, y))
+    every = torch.cat(bounds).double()
+    error = (every.std() / math.sqrt(len(every))).item() if len(every) > 1 else math.inf
+    return {"marginal/nll": -every.mean().item(), "marginal/nll_standard_error": error}
+
+
+@torch.no_grad()
+def generation(module: VAEModule, data: DataModule, split: str, samples: int, permutations: int) -> dict[str, float]:
+    """``samples`` examples generated from the prior against those of a split; for vectors, their tails too.
+
+    Vectors are drawn from p(x|z), images are its mean, as pictures of samples show them. A model that generates by
+    class is given the labels of the split. Names ending in _floor compare training examples instead of generated
+    ones: what a perfect model would reach.
+
+    Returns:
+        ``generation/mmd`` and so on, see ``generation.distances`` and ``generation.tail_measures``.
+    """
+    generator = torch.Generator().manual_seed(module.seed)
+    real, train = _shuffled(data.prepared(split), generator), _shuffled(data.prepared("train"), generator)
+    generated = _generate(module, real.y[torch.arange(samples) % len(real)])
+    against = real.x.flatten(1)
+    measures = distances(generated, against, permutations, generator)
+    floor = distances(train.x[: len(generated)].flatten(1), against, permutations, generator)
+    measures |= floors(["mmd", "sliced_wasserstein"], floor)
+    if len(module.vae.x_shape) == 1:
+        measures |= tail_measures(generated, against, permutations, generator)
+    return {f"generation/{name}": value for name, value in measures.items()}
+
+
+@torch.no_grad()
+def latents(module: VAEModule, data: DataModule, split: str) -> dict[str, float]:
+    """Accuracy of a nearest-neighbour and a linear classifier on the codes of clean input, silhouette, active units.
+
+    The classifiers learn from codes of at most 10,000 training examples; unlabelled ones are left out.
+
+    Returns:
+        ``latents/knn_accuracy`` and so on, see ``latents.latent_measures``.
+    """
+    train, test = data.prepared("train", PROBE_EXAMPLES), data.prepared(split)
+    train = train[train.y >= 0]
+    measures = latent_measures(codes(module, train), train.y, codes(module, test), test.y)
+    return {f"latents/{name}": value for name, value in measures.items()}
+
+
+@torch.no_grad()
+def codes(module: VAEModule, examples: Examples) -> Tensor:
+    """The points that stand for the posteriors of clean examples: [N, L], in single precision on the CPU."""
+    parts = []
+    for batch in _batches(examples):
+        x, y = _on_device(module, batch)
+        parts.append(module.vae.sampler.code(module.vae.encode(module.noise.clean(x), y)).float().cpu())
+    return torch.cat(parts)
+
+
+def _check_density(module: VAEModule, data: DataModule) -> None:
+    vae = module.vae
+    if not vae.sampler.has_elbo:
+        raise ValueError("nll.samples: a run of sampler=deterministic has no posterior density to draw importance from")
+    if vae.likelihood.needs_binary_to_be_normalised and not data.is_binary:
+        raise ValueError(
+            f"nll.samples: {type(vae.likelihood).__name__} is not a normalised density for values between 0 and 1; "
+            "train with dataset.binarise=static or dynamic, or with likelihood=continuous_bernoulli"
+        )
+
+
+def _generate(module: VAEModule, y: Tensor) -> Tensor:
+    """One example a label (ignored by a model that does not generate by class), as vectors [N, D] on the CPU."""
+    parts = []
+    for number, labels in enumerate(y.split(BATCH)):
+        _seed(module, "generation", number)
+        p = module.vae.decode(module.vae.prior_sample(len(labels)), labels.to(module.device))
+        x = p.sample() if len(module.vae.x_shape) == 1 else p.mean
+        parts.append(x.flatten(1).float().cpu())
+    return torch.cat(parts)
+
+
+def _shuffled(examples: Examples, generator: torch.Generator) -> Examples:
+    # Stored examples may be in the order of their classes.
+    return examples[torch.randperm(len(examples), generator=generator)]
+
+
+def _batches(examples: Examples) -> Iterator[Examples]:
+    for start in range(0, len(examples), BATCH):
+        yield examples[torch.arange(start, min(start + BATCH, len(examples)))]
+
+
+def _on_device(module: VAEModule, batch: Examples) -> tuple[Tensor, Tensor]:
+    return batch.x.to(next(module.vae.parameters())), batch.y.to(module.device)
+
+
+def _seed(module: VAEModule, what: str, number: int) -> None:
+    module.seed_batch(TEST, zlib.crc32(what.encode()), number)
+
+
+def _progress(batches: list[Examples], title: str) -> Iterator[Examples]:
+    """Go through batches with a bar on a terminal and a line for about every tenth elsewhere."""
+    bar = tqdm(batches, desc=title, unit="batch", disable=None)
+    for number, batch in enumerate(bar, start=1):
+        yield batch
+        if bar.disable and number % max(1, len(batches) // 10) == 0:
+            log.info("%s: %d of %d batches", title, number, len(batches))

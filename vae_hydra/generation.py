@@ -1,0 +1,131 @@
+"""How well generated examples match real ones: distances between two samples, and their tails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+# Examples a kernel matrix is made of, per sample; more are cut off.
+KERNEL_EXAMPLES = 2000
+
+
+def kernel_matrix(x: Tensor) -> Tensor:
+    """exp(−‖xᵢ − xⱼ‖²/(2·s²)) of examples [N, D], with s the median of their distances: [N, N]."""
+    distances = torch.cdist(x, x)
+    off_diagonal = distances[~torch.eye(len(x), dtype=torch.bool, device=x.device)]
+    scale = off_diagonal.median().clamp(min=torch.finfo(x.dtype).tiny ** 0.5)
+    return torch.exp(-0.5 * (distances / scale).square())
+
+
+def mmd_permutation_test(x: Tensor, y: Tensor, permutations: int, generator: torch.Generator) -> tuple[float, float]:
+    """Squared maximum mean discrepancy of two samples, and the probability of one at least as large by chance.
+
+    MMD² = ‖mean φ(xᵢ) − mean φ(yⱼ)‖² in the space of a Gaussian kernel whose width is the median distance of
+    the pooled examples. Under the hypothesis that both come from one distribution, which of them is in which
+    sample is exchangeable: p = (1 + #{permuted MMD² ≥ MMD²}) / (1 + permutations).
+
+    Args:
+        x, y: examples [N, D] and [M, D]; the first ``KERNEL_EXAMPLES`` of each are used.
+        permutations: number of random assignments.
+        generator: of the permutations.
+
+    Returns:
+        MMD² ≥ 0 and p in (0, 1].
+
+    Source: Gretton et al., "A kernel two-sample test", 2012.
+    """
+    x, y = x[:KERNEL_EXAMPLES].double(), y[:KERNEL_EXAMPLES].double()
+    kernel = kernel_matrix(torch.cat([x, y]))
+    weights = torch.cat([torch.full((len(x),), 1 / len(x)), torch.full((len(y),), -1 / len(y))]).double()
+    orders = [torch.randperm(len(weights), generator=generator) for _ in range(permutations)]
+    assignments = torch.stack([weights, *(weights[order] for order in orders)])
+    statistics = ((assignments @ kernel) * assignments).sum(-1)
+    # A permutation that only swaps equal examples gives the same number but for rounding.
+    as_large = (statistics[1:] >= statistics[0] * (1 - 1e-9)).sum().item()
+    return max(statistics[0].item(), 0.0), (1 + as_large) / (1 + permutations)
+
+
+def sliced_wasserstein(x: Tensor, y: Tensor, projections: int, generator: torch.Generator) -> float:
+    """Mean over random directions u, ‖u‖ = 1, of the Wasserstein-1 distance of the projected samples.
+
+    Args:
+        x, y: examples [N, D] and [M, D]; the longer sample is cut to the length of the shorter.
+        projections: number of directions.
+        generator: of the directions.
+
+    Source: Bonneel et al., "Sliced and Radon Wasserstein barycenters of measures", 2015.
+    """
+    count = min(len(x), len(y))
+    directions = torch.randn(x.shape[1], projections, generator=generator, dtype=x.dtype)
+    directions = directions / directions.norm(dim=0)
+    one, other = ((sample[:count] @ directions).sort(0).values for sample in (x, y))
+    return (one - other).abs().mean().item()
+
+
+def radius(x: Tensor, centre: Tensor) -> Tensor:
+    """‖x − centre‖ of examples [N, D]: [N]."""
+    return (x - centre).norm(dim=-1)
+
+
+def hill_index(values: Tensor, share: float = 0.01) -> float:
+    """Tail index α of positive values, P(X > x) ~ x^(−α), from the largest ``share`` of them; smaller is heavier.
+
+    1/α̂ = mean of ln(X₍ᵢ₎/X₍ₖ₊₁₎) over the k largest. A sample whose largest values are all equal has α̂ = inf.
+
+    Source: Hill, "A simple general approach to inference about the tail of a distribution", 1975.
+    """
+    k = max(2, int(len(values) * share))
+    top = values.double().topk(k + 1).values
+    return (1 / (top[:k] / top[k]).log().mean()).item()
+
+
+def tail_measures(
+    generated: Tensor, real: Tensor, permutations: int, generator: torch.Generator, level: float = 0.95
+) -> dict[str, float]:
+    """Whether generated vectors reach as far out as real ones.
+
+    The tail is what lies further from the median of the real examples than ``level`` of them do.
+
+    Args:
+        generated, real: examples [N, D] and [M, D].
+        permutations, generator: of the test.
+        level: quantile of the real radius where the tail begins.
+
+    Returns:
+        ``tail_share``: share of generated examples in the tail (right: 1 − level); ``q99``, ``q999`` and
+        ``q9999``: quantiles of the generated radius over those of the real one (right: 1); ``hill`` and
+        ``hill_real``: tail indices; ``tail_mmd`` and ``tail_p``: the MMD² of both tails and its p value, absent if
+        fewer than 20 generated examples lie there.
+    """
+    centre = real.median(0).values
+    r_generated, r_real = radius(generated, centre), radius(real, centre)
+    start = _quantile(r_real, level)
+    inside = r_generated > start
+    measures = {"tail_share": inside.double().mean().item()}
+    for name, q in (("q99", 0.99), ("q999", 0.999), ("q9999", 0.9999)):
+        measures[name] = _quantile(r_generated, q) / _quantile(r_real, q)
+    measures |= {"hill": hill_index(r_generated), "hill_real": hill_index(r_real)}
+    if inside.sum() >= 20:
+        tails = (generated[inside], real[r_real > start])
+        measures["tail_mmd"], measures["tail_p"] = mmd_permutation_test(*tails, permutations, generator)
+    return measures
+
+
+def distances(
+    generated: Tensor, real: Tensor, permutations: int, generator: torch.Generator, projections: int = 500
+) -> dict[str, float]:
+    """``mmd``, its p value ``mmd_p``, and ``sliced_wasserstein`` of two samples [N, D] and [M, D]."""
+    mmd, p = mmd_permutation_test(generated, real, permutations, generator)
+    return {"mmd": mmd, "mmd_p": p, "sliced_wasserstein": sliced_wasserstein(generated, real, projections, generator)}
+
+
+def _quantile(values: Tensor, level: float) -> float:
+    # torch.quantile refuses more than 16 million values and is slower.
+    return values.double().kthvalue(max(1, round(level * len(values)))).values.item()
+
+
+def floors(names: Sequence[str], values: dict[str, float]) -> dict[str, float]:
+    """``values`` under names that say they compare two real samples: the least that generated ones could reach."""
+    return {f"{name}_floor": values[name] for name in names}
