@@ -41,7 +41,7 @@ def test_convolutions_return_to_any_size(size, depth):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation_builds(activation):
-    assert torch.isfinite(MLPEncoder((4,), 2, [3], activation)(torch.randn(5, 4))).all()
+    assert torch.isfinite(MLPEncoder((4,), 2, [3], activation=activation)(torch.randn(5, 4))).all()
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,7 @@ def test_every_activation_builds(activation):
     [
         ("glorot_uniform", math.sqrt(2 / (400 + 300))),
         ("kaiming_normal", math.sqrt(2 / 400)),
+        ("kaiming_fan_out", math.sqrt(2 / 300)),
         ("normal", 0.02),
     ],
 )
@@ -84,7 +85,10 @@ def test_many_networks_run_as_one_under_vmap(pair):
         (lambda: ConvEncoder((1, 8, 8), 3, []), "1 to 3 entries"),
         (lambda: ConvDecoder(3, (1, 8, 8), [0]), r"model.channels\[0\] must be an integer ≥ 1, but got 0"),
         (lambda: MLPEncoder((4,), 3, 5), "widths must be a list of integers ≥ 1, but got 5"),
-        (lambda: MLPEncoder((4,), 3, [5], "swish"), "model.activation must be one of relu, .* but got 'swish'"),
+        (
+            lambda: MLPEncoder((4,), 3, [5], activation="swish"),
+            "model.activation must be one of relu, .* but got 'swish'",
+        ),
         (lambda: MLPEncoder((4,), 3, [5], init="zeros"), "model.init must be one of"),
         (lambda: MLPEncoder((4,), 3, [5], init_std=0.0), "model.init_std must be a number > 0"),
     ],
@@ -92,3 +96,9 @@ def test_many_networks_run_as_one_under_vmap(pair):
 def test_bad_sizes_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("network_class", [MLPEncoder, ConvEncoder])
+def test_an_unknown_option_is_named(network_class):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'activate'"):
+        network_class((1, 8, 8), 3, [5], activate="relu")

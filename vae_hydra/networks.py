@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +21,53 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,
     "tanh": nn.Tanh,
 }
-INITIALISATIONS = ("default", "glorot_uniform", "kaiming_normal", "normal")
+INITIALISATIONS = ("default", "glorot_uniform", "kaiming_normal", "kaiming_fan_out", "normal")
 KERNEL, STRIDE, PADDING = 4, 2, 1
+
+
+@dataclass(frozen=True)
+class Style:
+    """What every network has besides its sizes: its activation and how its weights are drawn.
+
+    Args:
+        activation: a key of ``ACTIVATIONS``, between layers.
+        init: one of ``INITIALISATIONS``. ``default`` is torch's own; ``glorot_uniform`` and ``kaiming_normal``
+            (fan in; ``kaiming_fan_out``: fan out) are torch.nn.init's; ``normal`` is N(0, init_std²).
+        init_std: standard deviation of the weights with ``init=normal``.
+
+    Raises:
+        ValueError: for a name that is not among them, or a standard deviation that is not > 0.
+    """
+
+    activation: str = "relu"
+    init: str = "default"
+    init_std: float = 0.01
+
+    def __post_init__(self) -> None:
+        checks.one_of("model.activation", self.activation, ACTIVATIONS)
+        checks.one_of("model.init", self.init, INITIALISATIONS)
+        checks.positive("model.init_std", self.init_std)
+
+    def activate(self) -> nn.Module:
+        """A new activation."""
+        return ACTIVATIONS[self.activation]()
+
+    @torch.no_grad()
+    def initialise(self, network: nn.Module) -> None:
+        """Draw the weights of every linear and convolutional layer of ``network`` anew, biases zero."""
+        if self.init == "default":
+            return
+        draw: dict[str, Callable[[Tensor], Tensor]] = {
+            "glorot_uniform": nn.init.xavier_uniform_,
+            "kaiming_normal": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
+            "kaiming_fan_out": lambda weight: nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu"),
+            "normal": lambda weight: nn.init.normal_(weight, std=self.init_std),
+        }
+        for layer in network.modules():
+            if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+                draw[self.init](layer.weight)
+                assert layer.bias is not None
+                nn.init.zeros_(layer.bias)
 
 
 class MLPEncoder(nn.Module):
@@ -32,9 +79,7 @@ class MLPEncoder(nn.Module):
         in_shape: shape of one input, e.g. (1, 28, 28).
         out_features: number of features returned.
         widths: units of each hidden layer; an empty list makes a linear map.
-        activation: a key of ``ACTIVATIONS``, between layers.
-        init: one of ``INITIALISATIONS``; biases are zero except with ``default``.
-        init_std: standard deviation of the weights with ``init=normal``.
+        style: the options of ``Style``.
     """
 
     def __init__(
@@ -42,14 +87,11 @@ class MLPEncoder(nn.Module):
         in_shape: Sequence[int],
         out_features: int,
         widths: Sequence[int],
-        activation: str = "relu",
-        init: str = "default",
-        init_std: float = 0.01,
+        **style: Any,
     ) -> None:
         super().__init__()
         self.in_dims = len(in_shape)
-        self.layers = _mlp(math.prod(in_shape), widths, out_features, activation)
-        initialise(self, init, init_std)
+        self.layers = _mlp(math.prod(in_shape), widths, out_features, Style(**style))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x.flatten(-self.in_dims))
@@ -66,14 +108,11 @@ class MLPDecoder(nn.Module):
         in_features: int,
         out_shape: Sequence[int],
         widths: Sequence[int],
-        activation: str = "relu",
-        init: str = "default",
-        init_std: float = 0.01,
+        **style: Any,
     ) -> None:
         super().__init__()
         self.out_shape = tuple(out_shape)
-        self.layers = _mlp(in_features, widths, math.prod(out_shape), activation)
-        initialise(self, init, init_std)
+        self.layers = _mlp(in_features, widths, math.prod(out_shape), Style(**style))
 
     def forward(self, z: Tensor) -> Tensor:
         return self.layers(z).unflatten(-1, self.out_shape)
@@ -88,7 +127,7 @@ class ConvEncoder(nn.Module):
         in_shape: (C, H, W), with H and W of at least 2^len(channels).
         out_features: number of features returned.
         channels: output channels of each convolution.
-        activation, init, init_std: as for ``MLPEncoder``.
+        style: the options of ``Style``.
 
     Raises:
         ValueError: if the data are no images, or too small for that many layers.
@@ -99,19 +138,17 @@ class ConvEncoder(nn.Module):
         in_shape: Sequence[int],
         out_features: int,
         channels: Sequence[int],
-        activation: str = "relu",
-        init: str = "default",
-        init_std: float = 0.01,
+        **style: Any,
     ) -> None:
         super().__init__()
         sizes = halved_sizes(in_shape, channels)
-        make_activation = activation_factory(activation)
+        chosen = Style(**style)
         layers: list[nn.Module] = []
         for before, after in zip([in_shape[0], *channels], channels, strict=False):
-            layers += [nn.Conv2d(before, after, KERNEL, STRIDE, PADDING), make_activation()]
+            layers += [nn.Conv2d(before, after, KERNEL, STRIDE, PADDING), chosen.activate()]
         self.layers = nn.Sequential(*layers)
         self.head = nn.Linear(channels[-1] * math.prod(sizes[-1]), out_features)
-        initialise(self, init, init_std)
+        chosen.initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
         # Convolutions take one batch dimension only.
@@ -132,23 +169,21 @@ class ConvDecoder(nn.Module):
         in_features: int,
         out_shape: Sequence[int],
         channels: Sequence[int],
-        activation: str = "relu",
-        init: str = "default",
-        init_std: float = 0.01,
+        **style: Any,
     ) -> None:
         super().__init__()
         sizes = halved_sizes(out_shape, channels)
-        make_activation = activation_factory(activation)
+        chosen = Style(**style)
         self.start_shape = (channels[-1], *sizes[-1])
-        self.stem = nn.Sequential(nn.Linear(in_features, math.prod(self.start_shape)), make_activation())
+        self.stem = nn.Sequential(nn.Linear(in_features, math.prod(self.start_shape)), chosen.activate())
         layers: list[nn.Module] = []
         for i in reversed(range(len(channels))):
             after = channels[i - 1] if i else out_shape[0]
             odd = (sizes[i][0] % 2, sizes[i][1] % 2)
             layers.append(nn.ConvTranspose2d(channels[i], after, KERNEL, STRIDE, PADDING, odd))
-            layers += [make_activation()] if i else []
+            layers += [chosen.activate()] if i else []
         self.layers = nn.Sequential(*layers)
-        initialise(self, init, init_std)
+        chosen.initialise(self)
 
     def forward(self, z: Tensor) -> Tensor:
         lead = z.shape[:-1]
@@ -178,38 +213,11 @@ def halved_sizes(shape: Sequence[int], channels: Sequence[int]) -> list[tuple[in
     return [(shape[1] >> i, shape[2] >> i) for i in range(len(channels) + 1)]
 
 
-def activation_factory(name: str) -> Callable[[], nn.Module]:
-    """The constructor of an activation by its name; ValueError for a name that is not in ``ACTIVATIONS``."""
-    return ACTIVATIONS[checks.one_of("model.activation", name, ACTIVATIONS)]
-
-
-@torch.no_grad()
-def initialise(network: nn.Module, init: str, std: float) -> None:
-    """Draw the weights of every linear and convolutional layer of ``network`` anew, biases zero.
-
-    ``default`` keeps torch's own, ``glorot_uniform`` and ``kaiming_normal`` are torch.nn.init's,
-    ``normal`` is N(0, std²).
-    """
-    checks.one_of("model.init", init, INITIALISATIONS)
-    checks.positive("model.init_std", std)
-    if init == "default":
-        return
-    draw: dict[str, Callable[[Tensor], Tensor]] = {
-        "glorot_uniform": nn.init.xavier_uniform_,
-        "kaiming_normal": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
-        "normal": lambda weight: nn.init.normal_(weight, std=std),
-    }
-    for layer in network.modules():
-        if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
-            draw[init](layer.weight)
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
-
-
-def _mlp(in_features: int, widths: Sequence[int], out_features: int, activation: str) -> nn.Sequential:
+def _mlp(in_features: int, widths: Sequence[int], out_features: int, style: Style) -> nn.Sequential:
     checks.positive_integers("model widths", widths)
-    make_activation = activation_factory(activation)
     layers: list[nn.Module] = []
     for before, after in zip([in_features, *widths], widths, strict=False):
-        layers += [nn.Linear(before, after), make_activation()]
-    return nn.Sequential(*layers, nn.Linear([in_features, *widths][-1], out_features))
+        layers += [nn.Linear(before, after), style.activate()]
+    network = nn.Sequential(*layers, nn.Linear([in_features, *widths][-1], out_features))
+    style.initialise(network)
+    return network
