@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import math
 
 import pytest
@@ -9,11 +10,22 @@ import torch
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from vae_hydra.networks import ACTIVATIONS, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
+from vae_hydra import networks
+from vae_hydra.networks import (
+    ACTIVATIONS,
+    ConvDecoder,
+    ConvEncoder,
+    MLPDecoder,
+    MLPEncoder,
+    TaperedDecoder,
+    TaperedEncoder,
+    tapered_widths,
+)
 
 PAIRS = {
     "mlp": (MLPEncoder, MLPDecoder, {"widths": [7, 5]}),
     "mlp-linear": (MLPEncoder, MLPDecoder, {"widths": []}),
+    "mlp-tapered": (TaperedEncoder, TaperedDecoder, {"depth": 3, "latent_dim": 3}),
     "conv": (ConvEncoder, ConvDecoder, {"channels": [3, 4]}),
 }
 
@@ -29,6 +41,32 @@ def test_any_leading_dimensions(pair, lead):
     assert decoder(z).shape == (*lead, 1, 8, 8)
     flat = encoder(x.reshape(-1, 1, 8, 8)).reshape(*lead, 6)
     torch.testing.assert_close(encoder(x), flat)
+
+
+@pytest.mark.parametrize(
+    ("d_x", "d_z", "n", "widths"),
+    [(784, 8, 4, [590, 396, 202]), (64, 10, 3, [46, 28]), (10, 3, 3, [8, 6]), (9, 9, 2, [9]), (5, 2, 1, [])],
+)
+def test_tapered_widths_follow_the_formula(d_x, d_z, n, widths):
+    assert tapered_widths(d_x, d_z, n) == widths
+
+
+def test_tapered_networks_mirror_each_other_around_other_ends():
+    # Two parameters a latent leave the encoder; one label more than the latents enters the decoder.
+    encoder = TaperedEncoder((1, 28, 28), 16, depth=4, latent_dim=8)
+    decoder = TaperedDecoder(9, (1, 28, 28), depth=4, latent_dim=8)
+    assert widths_of(encoder) == [784, 590, 396, 202, 16]
+    assert widths_of(decoder) == [9, 202, 396, 590, 784]
+
+
+def widths_of(network):
+    linear = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+    return [linear[0].in_features, *(layer.out_features for layer in linear)]
+
+
+def test_examples_in_docstrings_run():
+    result = doctest.testmod(networks)
+    assert (result.attempted, result.failed) == (1, 0)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (9, 9), (13, 8), (28, 28), (31, 17), (64, 64)])
@@ -84,6 +122,9 @@ def test_many_networks_run_as_one_under_vmap(pair):
         (lambda: ConvEncoder((1, 8, 8), 3, [4] * 4), "1 to 3 entries for 8×8"),
         (lambda: ConvEncoder((1, 8, 8), 3, []), "1 to 3 entries"),
         (lambda: ConvDecoder(3, (1, 8, 8), [0]), r"model.channels\[0\] must be an integer ≥ 1, but got 0"),
+        (lambda: TaperedEncoder((4,), 3, 2, 5), "model.latent_dim must be at most 4, .* but got 5; .* use model=mlp"),
+        (lambda: TaperedDecoder(3, (1, 8, 8), 2, 65), "model.latent_dim must be at most 64"),
+        (lambda: TaperedEncoder((4,), 3, 0, 2), "model.depth must be an integer ≥ 1, but got 0"),
         (lambda: MLPEncoder((4,), 3, 5), "widths must be a list of integers ≥ 1, but got 5"),
         (
             lambda: MLPEncoder((4,), 3, [5], activation="swish"),

@@ -118,6 +118,35 @@ class MLPDecoder(nn.Module):
         return self.layers(z).unflatten(-1, self.out_shape)
 
 
+class TaperedEncoder(MLPEncoder):
+    """An ``MLPEncoder`` whose hidden layers narrow linearly from the values of x to ``latent_dim``.
+
+    Shapes: [..., *in_shape] → [..., out_features].
+
+    Args:
+        in_shape, out_features, style: as for ``MLPEncoder``.
+        depth: number of layers, the last one included.
+        latent_dim: where the widths lead; ``out_features`` may be another number.
+
+    Raises:
+        ValueError: if x has fewer values than ``latent_dim``.
+    """
+
+    def __init__(self, in_shape: Sequence[int], out_features: int, depth: int, latent_dim: int, **style: Any) -> None:
+        super().__init__(in_shape, out_features, tapered_widths(math.prod(in_shape), latent_dim, depth), **style)
+
+
+class TaperedDecoder(MLPDecoder):
+    """The mirror of ``TaperedEncoder``: hidden layers that widen linearly from ``latent_dim`` to the values of x.
+
+    Shapes: [..., in_features] → [..., *out_shape]. Arguments and errors as for ``TaperedEncoder``.
+    """
+
+    def __init__(self, in_features: int, out_shape: Sequence[int], depth: int, latent_dim: int, **style: Any) -> None:
+        widths = tapered_widths(math.prod(out_shape), latent_dim, depth)
+        super().__init__(in_features, out_shape, widths[::-1], **style)
+
+
 class ConvEncoder(nn.Module):
     """Image → features through convolutions that each halve height and width, then one linear layer.
 
@@ -211,6 +240,24 @@ def halved_sizes(shape: Sequence[int], channels: Sequence[int]) -> list[tuple[in
             f"(each layer halves them), but got {list(channels)}"
         )
     return [(shape[1] >> i, shape[2] >> i) for i in range(len(channels) + 1)]
+
+
+def tapered_widths(d_x: int, d_z: int, n: int) -> list[int]:
+    """The hidden widths D_i = D_x − ⌊(D_x − D_z)·i / n⌋, i = 1…n−1, of ``n`` layers from ``d_x`` to ``d_z``.
+
+    >>> tapered_widths(784, 8, 4)
+    [590, 396, 202]
+
+    Raises:
+        ValueError: if ``n`` < 1 or ``d_z`` > ``d_x``.
+    """
+    checks.positive_integer("model.depth", n)
+    if checks.positive_integer("model.latent_dim", d_z) > d_x:
+        raise ValueError(
+            f"model.latent_dim must be at most {d_x}, the number of values of an example, for layers that narrow "
+            f"towards it, but got {d_z}; lower it or use model=mlp"
+        )
+    return [d_x - (d_x - d_z) * i // n for i in range(1, n)]
 
 
 def _mlp(in_features: int, widths: Sequence[int], out_features: int, style: Style) -> nn.Sequential:
