@@ -9,14 +9,18 @@ import pytest
 import torch
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
+from torch.nn import functional as F
 
 from vae_hydra import networks
 from vae_hydra.networks import (
     ACTIVATIONS,
+    INITIALISATIONS,
     ConvDecoder,
     ConvEncoder,
     MLPDecoder,
     MLPEncoder,
+    ResidualBlock,
+    Style,
     TaperedDecoder,
     TaperedEncoder,
     tapered_widths,
@@ -27,7 +31,10 @@ PAIRS = {
     "mlp-linear": (MLPEncoder, MLPDecoder, {"widths": []}),
     "mlp-tapered": (TaperedEncoder, TaperedDecoder, {"depth": 3, "latent_dim": 3}),
     "conv": (ConvEncoder, ConvDecoder, {"channels": [3, 4]}),
+    "conv-kernel-3": (ConvEncoder, ConvDecoder, {"channels": [3, 4, 5], "kernel": 3, "init": "kaiming_fan_out"}),
+    "conv-residual": (ConvEncoder, ConvDecoder, {"channels": [3, 4], "residual_blocks": 2, "activation": "prelu"}),
 }
+SIZES = [(8, 8), (9, 9), (13, 8), (28, 28), (31, 17), (64, 64)]
 
 
 @pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
@@ -69,12 +76,73 @@ def test_examples_in_docstrings_run():
     assert (result.attempted, result.failed) == (1, 0)
 
 
-@pytest.mark.parametrize("size", [(8, 8), (9, 9), (13, 8), (28, 28), (31, 17), (64, 64)])
+def passing(network, part, given):
+    """What goes into and comes out of one part of a network."""
+    seen = []
+    handle = getattr(network, part).register_forward_hook(lambda _, ins, out: seen.extend([ins[0], out]))
+    network(given)
+    handle.remove()
+    return seen
+
+
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("depth", [1, 2, 3])
-def test_convolutions_return_to_any_size(size, depth):
+@pytest.mark.parametrize(("kernel", "rounded"), [(4, math.floor), (3, math.ceil)])
+def test_convolutions_halve_any_size_and_return_to_it(size, depth, kernel, rounded):
     channels = [4, 5, 6][:depth]
-    assert ConvEncoder((2, *size), 7, channels)(torch.randn(3, 2, *size)).shape == (3, 7)
-    assert ConvDecoder(7, (2, *size), channels)(torch.randn(3, 7)).shape == (3, 2, *size)
+    encoder = ConvEncoder((2, *size), 7, channels, kernel=kernel)
+    decoder = ConvDecoder(7, (2, *size), channels, kernel=kernel)
+    smallest = (3, channels[-1], *(rounded(side / 2**depth) for side in size))
+    assert passing(encoder, "layers", torch.randn(3, 2, *size))[1].shape == smallest
+    start, image = passing(decoder, "layers", torch.randn(3, 7))
+    assert (start.shape, image.shape) == (smallest, (3, 2, *size))
+    assert encoder(torch.randn(3, 2, *size)).shape == (3, 7)
+
+
+def test_convolutions_are_drawn_as_written_out():
+    torch.manual_seed(1)
+    encoder, decoder = ConvEncoder((1, 28, 13), 5, [3, 4]), ConvDecoder(2, (1, 28, 13), [3, 4])
+    torch.manual_seed(1)
+    expected_encoder = nn.ModuleDict(
+        {
+            "layers": nn.Sequential(nn.Conv2d(1, 3, 4, 2, 1), nn.ReLU(), nn.Conv2d(3, 4, 4, 2, 1), nn.ReLU()),
+            "head": nn.Linear(4 * 7 * 3, 5),
+        }
+    )
+    expected_decoder = nn.ModuleDict(
+        {
+            "stem": nn.Sequential(nn.Linear(2, 4 * 7 * 3), nn.ReLU()),
+            "layers": nn.Sequential(
+                nn.ConvTranspose2d(4, 3, 4, 2, 1), nn.ReLU(), nn.ConvTranspose2d(3, 1, 4, 2, 1, (0, 1))
+            ),
+        }
+    )
+    for network, expected in ((encoder, expected_encoder), (decoder, expected_decoder)):
+        torch.testing.assert_close(network.state_dict(), expected.state_dict(), rtol=0, atol=0)
+        assert str(network.layers) == str(expected["layers"])
+
+
+@pytest.mark.parametrize("init", INITIALISATIONS)
+def test_residual_blocks_start_as_the_identity(init):
+    encoder = ConvEncoder((1, 8, 8), 3, [4, 5], residual_blocks=2, init=init, init_std=0.5)
+    decoder = ConvDecoder(3, (1, 8, 8), [4, 5], residual_blocks=2, init=init, init_std=0.5)
+    channels = [
+        [block.last.in_channels for block in network.modules() if isinstance(block, ResidualBlock)]
+        for network in (encoder, decoder)
+    ]
+    assert channels == [[4, 4, 5, 5], [4, 4]]
+    for block in encoder.modules():
+        if isinstance(block, ResidualBlock):
+            assert block.inner[1].weight.any()
+            x = torch.randn(2, block.last.in_channels, 4, 3)
+            assert torch.equal(block(x), x)
+
+
+def test_residual_block_adds_two_convolutions():
+    block = ResidualBlock(2, Style(activation="tanh"))
+    x, first, last = torch.randn(3, 2, 4, 5), block.inner[1], block.last
+    inside = torch.tanh(F.conv2d(torch.tanh(x), first.weight, first.bias, padding=1))
+    torch.testing.assert_close(block(x), x + F.conv2d(inside, last.weight, last.bias, padding=1))
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -97,11 +165,16 @@ def test_initialisations_have_their_spread_and_zero_biases(init, expected):
     assert not layer.bias.any()
 
 
-def test_initialisation_reaches_every_convolution():
-    decoder = ConvDecoder(3, (1, 8, 8), [3, 4], init="normal", init_std=0.5)
-    layers = [m for m in decoder.modules() if isinstance(m, (nn.ConvTranspose2d, nn.Linear))]
-    assert len(layers) == 3
-    assert not any(layer.bias.any() for layer in layers)
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+def test_initialisation_reaches_every_layer(pair):
+    encoder_class, decoder_class, options = pair
+    # So wide that torch's own draws, all below 1, cannot pass for it.
+    style = {**options, "init": "normal", "init_std": 1000.0}
+    for network in (encoder_class((1, 8, 8), 6, **style), decoder_class(3, (1, 8, 8), **style)):
+        zero = {id(block.last) for block in network.modules() if isinstance(block, ResidualBlock)}
+        layers = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))]
+        assert not any(layer.bias.any() for layer in layers)
+        assert all(layer.weight.abs().max() > 10 for layer in layers if id(layer) not in zero)
 
 
 @pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
@@ -118,9 +191,12 @@ def test_many_networks_run_as_one_under_vmap(pair):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ConvEncoder((2,), 3, [4]), r"model=conv needs images .* shape \(2,\)"),
+        (lambda: ConvEncoder((2,), 3, [4]), r"convolutional models need images .* shape \(2,\)"),
         (lambda: ConvEncoder((1, 8, 8), 3, [4] * 4), "1 to 3 entries for 8×8"),
         (lambda: ConvEncoder((1, 8, 8), 3, []), "1 to 3 entries"),
+        (lambda: ConvEncoder((1, 9, 9), 3, [4] * 5, kernel=3), "1 to 4 entries for 9×9"),
+        (lambda: ConvEncoder((1, 8, 8), 3, [4], kernel=5), "model.kernel must be 3 or 4, but got 5"),
+        (lambda: ConvDecoder(3, (1, 8, 8), [4, 4], residual_blocks=-1), "model.residual_blocks must be an integer ≥ 0"),
         (lambda: ConvDecoder(3, (1, 8, 8), [0]), r"model.channels\[0\] must be an integer ≥ 1, but got 0"),
         (lambda: TaperedEncoder((4,), 3, 2, 5), "model.latent_dim must be at most 4, .* but got 5; .* use model=mlp"),
         (lambda: TaperedDecoder(3, (1, 8, 8), 2, 65), "model.latent_dim must be at most 64"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,6 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
 }
 INITIALISATIONS = ("default", "glorot_uniform", "kaiming_normal", "kaiming_fan_out", "normal")
-KERNEL, STRIDE, PADDING = 4, 2, 1
 
 
 @dataclass(frozen=True)
@@ -54,9 +53,10 @@ class Style:
 
     @torch.no_grad()
     def initialise(self, network: nn.Module) -> None:
-        """Draw the weights of every linear and convolutional layer of ``network`` anew, biases zero."""
-        if self.init == "default":
-            return
+        """Draw the weights of every linear and convolutional layer of ``network`` anew, biases zero.
+
+        Residual blocks start as the identity, whatever is drawn.
+        """
         draw: dict[str, Callable[[Tensor], Tensor]] = {
             "glorot_uniform": nn.init.xavier_uniform_,
             "kaiming_normal": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
@@ -64,10 +64,14 @@ class Style:
             "normal": lambda weight: nn.init.normal_(weight, std=self.init_std),
         }
         for layer in network.modules():
-            if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+            if self.init != "default" and isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
                 draw[self.init](layer.weight)
                 assert layer.bias is not None
                 nn.init.zeros_(layer.bias)
+        for block in network.modules():
+            if isinstance(block, ResidualBlock):
+                for parameter in block.last.parameters():
+                    nn.init.zeros_(parameter)
 
 
 class MLPEncoder(nn.Module):
@@ -147,36 +151,72 @@ class TaperedDecoder(MLPDecoder):
         super().__init__(in_features, out_shape, widths[::-1], **style)
 
 
-class ConvEncoder(nn.Module):
-    """Image → features through convolutions that each halve height and width, then one linear layer.
+class Step(NamedTuple):
+    """What one convolution does along one axis; its transpose leads back from ``out`` to ``size``."""
+
+    size: int
+    kernel: int
+    stride: int
+    padding: int = 1
+
+    @property
+    def out(self) -> int:
+        """The size after the convolution."""
+        return (self.size + 2 * self.padding - self.kernel) // self.stride + 1
+
+    @property
+    def output_padding(self) -> int:
+        """What rounding down in ``out`` dropped and the transpose has to add."""
+        return (self.size + 2 * self.padding - self.kernel) % self.stride
+
+
+class ConvLayer(NamedTuple):
+    """One layer of an encoder's plan, which a decoder reads from the last to the first."""
+
+    channels_in: int
+    channels_out: int
+    height: Step
+    width: Step
+
+    @property
+    def out_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) after the layer."""
+        return self.channels_out, self.height.out, self.width.out
+
+    def convolution(self) -> nn.Conv2d:
+        """The layer as an encoder has it."""
+        return nn.Conv2d(self.channels_in, self.channels_out, *self._geometry())
+
+    def transposed(self) -> nn.ConvTranspose2d:
+        """The layer as a decoder has it: exactly back to the size before."""
+        output_padding = self.height.output_padding, self.width.output_padding
+        return nn.ConvTranspose2d(self.channels_out, self.channels_in, *self._geometry(), output_padding)
+
+    def _geometry(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+        h, w = self.height, self.width
+        return (h.kernel, w.kernel), (h.stride, w.stride), (h.padding, w.padding)
+
+
+class PlannedEncoder(nn.Module):
+    """Image → features through the convolutions of a plan, then one linear layer.
 
     Shapes: [..., C, H, W] → [..., out_features].
 
     Args:
-        in_shape: (C, H, W), with H and W of at least 2^len(channels).
+        plan: the layers, for images of one shape.
         out_features: number of features returned.
-        channels: output channels of each convolution.
+        residual_blocks: number of ``ResidualBlock`` after each layer.
         style: the options of ``Style``.
-
-    Raises:
-        ValueError: if the data are no images, or too small for that many layers.
     """
 
-    def __init__(
-        self,
-        in_shape: Sequence[int],
-        out_features: int,
-        channels: Sequence[int],
-        **style: Any,
-    ) -> None:
+    def __init__(self, plan: Sequence[ConvLayer], out_features: int, residual_blocks: int = 0, **style: Any) -> None:
         super().__init__()
-        sizes = halved_sizes(in_shape, channels)
         chosen = Style(**style)
         layers: list[nn.Module] = []
-        for before, after in zip([in_shape[0], *channels], channels, strict=False):
-            layers += [nn.Conv2d(before, after, KERNEL, STRIDE, PADDING), chosen.activate()]
+        for layer in plan:
+            layers += [layer.convolution(), *_blocks(residual_blocks, layer.channels_out, chosen), chosen.activate()]
         self.layers = nn.Sequential(*layers)
-        self.head = nn.Linear(channels[-1] * math.prod(sizes[-1]), out_features)
+        self.head = nn.Linear(math.prod(plan[-1].out_shape), out_features)
         chosen.initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -186,32 +226,22 @@ class ConvEncoder(nn.Module):
         return features.reshape(*lead, -1)
 
 
-class ConvDecoder(nn.Module):
-    """z → image features: the mirror of ``ConvEncoder``, with ``channels`` in the encoder's order.
+class PlannedDecoder(nn.Module):
+    """z → image features: one linear layer, then the mirror of a ``PlannedEncoder`` of the same plan.
 
-    Shapes: [..., in_features] → [..., *out_shape]. Each layer's output padding is solved so that odd
-    sizes come back exactly.
+    Shapes: [..., in_features] → [..., C, H, W]. Arguments as for ``PlannedEncoder``; nothing follows the
+    last layer.
     """
 
-    def __init__(
-        self,
-        in_features: int,
-        out_shape: Sequence[int],
-        channels: Sequence[int],
-        **style: Any,
-    ) -> None:
+    def __init__(self, in_features: int, plan: Sequence[ConvLayer], residual_blocks: int = 0, **style: Any) -> None:
         super().__init__()
-        sizes = halved_sizes(out_shape, channels)
         chosen = Style(**style)
-        self.start_shape = (channels[-1], *sizes[-1])
+        self.start_shape = plan[-1].out_shape
         self.stem = nn.Sequential(nn.Linear(in_features, math.prod(self.start_shape)), chosen.activate())
         layers: list[nn.Module] = []
-        for i in reversed(range(len(channels))):
-            after = channels[i - 1] if i else out_shape[0]
-            odd = (sizes[i][0] % 2, sizes[i][1] % 2)
-            layers.append(nn.ConvTranspose2d(channels[i], after, KERNEL, STRIDE, PADDING, odd))
-            layers += [chosen.activate()] if i else []
-        self.layers = nn.Sequential(*layers)
+        for layer in reversed(plan[1:]):
+            layers += [layer.transposed(), *_blocks(residual_blocks, layer.channels_in, chosen), chosen.activate()]
+        self.layers = nn.Sequential(*layers, plan[0].transposed())
         chosen.initialise(self)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -221,25 +251,76 @@ class ConvDecoder(nn.Module):
         return features.reshape(*lead, *features.shape[1:])
 
 
-def halved_sizes(shape: Sequence[int], channels: Sequence[int]) -> list[tuple[int, int]]:
-    """(H, W) before the first and after each of ``len(channels)`` halvings, rounded down.
+class ConvEncoder(PlannedEncoder):
+    """Image → features through convolutions that each halve height and width, then one linear layer.
+
+    Shapes: [..., C, H, W] → [..., out_features].
+
+    Args:
+        in_shape: (C, H, W), with H and W large enough for ``len(channels)`` halvings.
+        out_features: number of features returned.
+        channels: output channels of each convolution.
+        kernel: 4, which halves an odd size rounding down, or 3, rounding up.
+        residual_blocks, style: as for ``PlannedEncoder``.
 
     Raises:
-        ValueError: if ``shape`` is not (C, H, W), ``channels`` is empty or a side would fall below 1.
+        ValueError: if the data are no images, or too small for that many layers.
+    """
+
+    def __init__(
+        self, in_shape: Sequence[int], out_features: int, channels: Sequence[int], kernel: int = 4, **options: Any
+    ) -> None:
+        super().__init__(halving_plan(in_shape, channels, kernel), out_features, **options)
+
+
+class ConvDecoder(PlannedDecoder):
+    """z → image features: the mirror of ``ConvEncoder``, with ``channels`` in the encoder's order.
+
+    Shapes: [..., in_features] → [..., *out_shape]. Arguments and errors as for ``ConvEncoder``.
+    """
+
+    def __init__(
+        self, in_features: int, out_shape: Sequence[int], channels: Sequence[int], kernel: int = 4, **options: Any
+    ) -> None:
+        super().__init__(in_features, halving_plan(out_shape, channels, kernel), **options)
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(act(conv(act(x)))) with 3×3 convolutions.
+
+    ``Style.initialise`` sets the last one to zero, so that a network starts without its blocks.
+
+    Shapes: [B, C, H, W] → [B, C, H, W].
+    """
+
+    def __init__(self, channels: int, style: Style) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(style.activate(), nn.Conv2d(channels, channels, 3, padding=1), style.activate())
+        self.last = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.last(self.inner(x))
+
+
+def halving_plan(shape: Sequence[int], channels: Sequence[int], kernel: int) -> list[ConvLayer]:
+    """Layers of stride 2 and padding 1 from images of ``shape``, one for each of ``channels``.
+
+    Raises:
+        ValueError: if ``shape`` is not (C, H, W), ``kernel`` not 3 or 4, ``channels`` is empty or a layer would have
+            no size left to halve.
     """
     checks.positive_integers("model.channels", channels)
-    if len(shape) != 3:
-        raise ValueError(
-            f"model=conv needs images of shape (channels, height, width), but the data have shape {tuple(shape)}; "
-            "use model=mlp"
-        )
-    most = int(math.log2(min(shape[1:])))
+    height, width = _image_size(shape)
+    if kernel not in (3, 4):
+        raise ValueError(f"model.kernel must be 3 or 4, but got {kernel!r}")
+    halvings = math.log2(min(height, width))
+    most = math.floor(halvings) if kernel == 4 else math.ceil(halvings)
     if not 1 <= len(channels) <= most:
         raise ValueError(
-            f"model.channels must have 1 to {most} entries for {shape[1]}×{shape[2]} images "
+            f"model.channels must have 1 to {most} entries for {height}×{width} images "
             f"(each layer halves them), but got {list(channels)}"
         )
-    return [(shape[1] >> i, shape[2] >> i) for i in range(len(channels) + 1)]
+    return _plan([shape[0], *channels], _halve(height, len(channels), kernel), _halve(width, len(channels), kernel))
 
 
 def tapered_widths(d_x: int, d_z: int, n: int) -> list[int]:
@@ -268,3 +349,30 @@ def _mlp(in_features: int, widths: Sequence[int], out_features: int, style: Styl
     network = nn.Sequential(*layers, nn.Linear([in_features, *widths][-1], out_features))
     style.initialise(network)
     return network
+
+
+def _blocks(number: int, channels: int, style: Style) -> list[ResidualBlock]:
+    checks.non_negative_integer("model.residual_blocks", number)
+    return [ResidualBlock(channels, style) for _ in range(number)]
+
+
+def _image_size(shape: Sequence[int]) -> tuple[int, int]:
+    if len(shape) != 3:
+        raise ValueError(
+            f"convolutional models need images of shape (channels, height, width), but the data have shape "
+            f"{tuple(shape)}; use model=mlp"
+        )
+    return shape[1], shape[2]
+
+
+def _plan(channels: Sequence[int], heights: Sequence[Step], widths: Sequence[Step]) -> list[ConvLayer]:
+    layers = zip(channels[:-1], channels[1:], heights, widths, strict=True)
+    return [ConvLayer(*layer) for layer in layers]
+
+
+def _halve(size: int, times: int, kernel: int) -> list[Step]:
+    steps: list[Step] = []
+    for _ in range(times):
+        steps.append(Step(size, kernel, stride=2))
+        size = steps[-1].out
+    return steps
