@@ -122,6 +122,13 @@ def test_convolutions_are_drawn_as_written_out():
         assert str(network.layers) == str(expected["layers"])
 
 
+def test_a_decoder_starts_as_a_pixel_shuffle_of_one_pixel():
+    decoder = ConvDecoder(2, (1, 64, 64), [4, 4, 4])
+    z = torch.randn(3, 2)
+    start, _ = passing(decoder, "layers", z)
+    assert torch.equal(start, F.pixel_shuffle(decoder.stem(z)[..., None, None], 8))
+
+
 @pytest.mark.parametrize("init", INITIALISATIONS)
 def test_residual_blocks_start_as_the_identity(init):
     encoder = ConvEncoder((1, 8, 8), 3, [4, 5], residual_blocks=2, init=init, init_std=0.5)
