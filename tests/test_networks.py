@@ -15,6 +15,8 @@ from vae_hydra import networks
 from vae_hydra.networks import (
     ACTIVATIONS,
     INITIALISATIONS,
+    ArchitectDecoder,
+    ArchitectEncoder,
     ConvDecoder,
     ConvEncoder,
     MLPDecoder,
@@ -32,6 +34,7 @@ PAIRS = {
     "mlp-tapered": (TaperedEncoder, TaperedDecoder, {"depth": 3, "latent_dim": 3}),
     "conv": (ConvEncoder, ConvDecoder, {"channels": [3, 4]}),
     "conv-kernel-3": (ConvEncoder, ConvDecoder, {"channels": [3, 4, 5], "kernel": 3, "init": "kaiming_fan_out"}),
+    "conv-architect": (ArchitectEncoder, ArchitectDecoder, {"layers": 3, "features": [5, 3, 2]}),
     "conv-residual": (ConvEncoder, ConvDecoder, {"channels": [3, 4], "residual_blocks": 2, "activation": "prelu"}),
 }
 SIZES = [(8, 8), (9, 9), (13, 8), (28, 28), (31, 17), (64, 64)]
@@ -122,6 +125,58 @@ def test_convolutions_are_drawn_as_written_out():
         assert str(network.layers) == str(expected["layers"])
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("layers", "features"), [(3, [64, 7, 7]), (4, [16, 2, 2]), (3, [4, 8, 5]), (7, [9, 1, 1])])
+def test_an_architect_meets_its_features_exactly(size, layers, features):
+    needed = max(halvings_and_rest(side, target) for side, target in zip(size, features[1:], strict=True))
+    if needed > layers:
+        with pytest.raises(ValueError, match=f"model.layers must be at least {needed} .* but got {layers}"):
+            ArchitectEncoder((2, *size), 7, layers, features)
+        return
+    encoder = ArchitectEncoder((2, *size), 7, layers, features)
+    decoder = ArchitectDecoder(7, (2, *size), layers, features)
+    assert passing(encoder, "layers", torch.randn(3, 2, *size))[1].shape == (3, *features)
+    start, image = passing(decoder, "layers", torch.randn(3, 7))
+    assert (start.shape, image.shape) == ((3, *features), (3, 2, *size))
+    # Each way has as many convolutions, and each image on the way out is as large as on the way in.
+    inward, outward = sizes_between(encoder, torch.randn(1, 2, *size)), sizes_between(decoder, torch.randn(1, 7))
+    assert len(inward) == layers
+    assert [[2, *size], *inward] == [*outward[::-1], features]
+
+
+def halvings_and_rest(side, target):
+    halvings = 0
+    while side // 2 >= target:
+        side //= 2
+        halvings += 1
+    return halvings + (side > target)
+
+
+def sizes_between(network, given):
+    """[C, H, W] after each convolution."""
+    sizes = []
+    for layer in network.layers:
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            layer.register_forward_hook(lambda _, __, out: sizes.append(list(out.shape[1:])))
+    network(given)
+    return sizes
+
+
+@pytest.mark.parametrize(
+    ("size", "features", "expected"),
+    [
+        ((28, 28), [64, 7, 7], [(22, 4, 4, 2, 2), (43, 4, 4, 2, 2), (64, 3, 3, 1, 1)]),
+        ((8, 8), [64, 7, 7], [(22, 4, 4, 1, 1), (43, 3, 3, 1, 1), (64, 3, 3, 1, 1)]),
+        ((31, 17), [10, 7, 7], [(4, 4, 4, 2, 2), (7, 4, 4, 2, 1), (10, 3, 3, 1, 1)]),
+        ((13, 9), [4, 7, 3], [(2, 9, 4, 1, 2), (3, 3, 4, 1, 1), (4, 3, 3, 1, 1)]),
+    ],
+)
+def test_an_architect_halves_first_then_solves_a_kernel_then_keeps(size, features, expected):
+    layers = [m for m in ArchitectEncoder((1, *size), 5, 3, features).layers if isinstance(m, nn.Conv2d)]
+    assert [(layer.out_channels, *layer.kernel_size, *layer.stride) for layer in layers] == expected
+    assert all(layer.padding == (1, 1) for layer in layers)
+
+
 def test_a_decoder_starts_as_a_pixel_shuffle_of_one_pixel():
     decoder = ConvDecoder(2, (1, 64, 64), [4, 4, 4])
     z = torch.randn(3, 2)
@@ -204,6 +259,11 @@ def test_many_networks_run_as_one_under_vmap(pair):
         (lambda: ConvEncoder((1, 9, 9), 3, [4] * 5, kernel=3), "1 to 4 entries for 9×9"),
         (lambda: ConvEncoder((1, 8, 8), 3, [4], kernel=5), "model.kernel must be 3 or 4, but got 5"),
         (lambda: ConvDecoder(3, (1, 8, 8), [4, 4], residual_blocks=-1), "model.residual_blocks must be an integer ≥ 0"),
+        (lambda: ArchitectEncoder((4,), 3, 2, [4, 2, 2]), "convolutional models need images"),
+        (lambda: ArchitectEncoder((1, 8, 6), 3, 2, [4, 7, 7]), "no larger than the images, 8×6, but got 7×7; lower"),
+        (lambda: ArchitectEncoder((1, 28, 28), 3, 1, [4, 7, 7]), "at least 2 to lead from 28×28 to 7×7, but got 1"),
+        (lambda: ArchitectDecoder(3, (1, 28, 28), 2, [4, 7]), r"must be \[channels, height, width\], but got \[4, 7\]"),
+        (lambda: ArchitectDecoder(3, (1, 8, 8), 0, [4, 7, 7]), "model.layers must be an integer ≥ 1, but got 0"),
         (lambda: ConvDecoder(3, (1, 8, 8), [0]), r"model.channels\[0\] must be an integer ≥ 1, but got 0"),
         (lambda: TaperedEncoder((4,), 3, 2, 5), "model.latent_dim must be at most 4, .* but got 5; .* use model=mlp"),
         (lambda: TaperedDecoder(3, (1, 8, 8), 2, 65), "model.latent_dim must be at most 64"),

@@ -285,6 +285,40 @@ class ConvDecoder(PlannedDecoder):
         super().__init__(in_features, halving_plan(out_shape, channels, kernel), **options)
 
 
+class ArchitectEncoder(PlannedEncoder):
+    """Image → features through ``layers`` convolutions solved to end in a given shape, then one linear layer.
+
+    Shapes: [..., C, H, W] → [..., out_features].
+
+    Args:
+        in_shape: (C, H, W).
+        out_features: number of features returned.
+        layers: number of convolutions.
+        features: (C, H, W) after the last one.
+        style: the options of ``Style``.
+
+    Raises:
+        ValueError: if the data are no images, or no such convolutions lead to ``features``.
+    """
+
+    def __init__(
+        self, in_shape: Sequence[int], out_features: int, layers: int, features: Sequence[int], **style: Any
+    ) -> None:
+        super().__init__(solved_plan(in_shape, layers, features), out_features, **style)
+
+
+class ArchitectDecoder(PlannedDecoder):
+    """z → image features: the mirror of ``ArchitectEncoder``.
+
+    Shapes: [..., in_features] → [..., *out_shape]. Arguments and errors as for ``ArchitectEncoder``.
+    """
+
+    def __init__(
+        self, in_features: int, out_shape: Sequence[int], layers: int, features: Sequence[int], **style: Any
+    ) -> None:
+        super().__init__(in_features, solved_plan(out_shape, layers, features), **style)
+
+
 class ResidualBlock(nn.Module):
     """x + conv(act(conv(act(x)))) with 3×3 convolutions.
 
@@ -321,6 +355,39 @@ def halving_plan(shape: Sequence[int], channels: Sequence[int], kernel: int) -> 
             f"(each layer halves them), but got {list(channels)}"
         )
     return _plan([shape[0], *channels], _halve(height, len(channels), kernel), _halve(width, len(channels), kernel))
+
+
+def solved_plan(shape: Sequence[int], layers: int, features: Sequence[int]) -> list[ConvLayer]:
+    """``layers`` layers from images of ``shape`` to exactly ``features``, both (C, H, W).
+
+    Each axis is halved for as long as its target is not passed; the next layer's kernel takes what is left,
+    and 3×3 layers keep the size from there. Channels go linearly, rounded.
+
+    Raises:
+        ValueError: if ``shape`` is not (C, H, W), ``features`` is larger, or ``layers`` are too few.
+    """
+    height, width = _image_size(shape)
+    checks.positive_integer("model.layers", layers)
+    if len(checks.positive_integers("model.features", features)) != 3:
+        raise ValueError(f"model.features must be [channels, height, width], but got {list(features)}")
+    if features[1] > height or features[2] > width:
+        raise ValueError(
+            f"model.features must be no larger than the images, {height}×{width}, but got "
+            f"{features[1]}×{features[2]}; lower them or use larger images"
+        )
+    axes = [_solve(height, features[1]), _solve(width, features[2])]
+    fewest = max(len(steps) for steps in axes)
+    if layers < fewest:
+        raise ValueError(
+            f"model.layers must be at least {fewest} to lead from {height}×{width} to {features[1]}×{features[2]}, "
+            f"but got {layers}; raise it or choose larger model.features"
+        )
+    channels = [round(shape[0] + (features[0] - shape[0]) * i / layers) for i in range(layers + 1)]
+    heights, widths = (
+        [*steps, *[_step_to(target, target)] * (layers - len(steps))]
+        for steps, target in zip(axes, features[1:], strict=True)
+    )
+    return _plan(channels, heights, widths)
 
 
 def tapered_widths(d_x: int, d_z: int, n: int) -> list[int]:
@@ -376,3 +443,14 @@ def _halve(size: int, times: int, kernel: int) -> list[Step]:
         steps.append(Step(size, kernel, stride=2))
         size = steps[-1].out
     return steps
+
+
+def _solve(size: int, target: int) -> list[Step]:
+    """The halvings that do not pass ``target``, and one more step if they do not meet it."""
+    steps = _halve(size, (size // target).bit_length() - 1, kernel=4)
+    left = size >> len(steps)
+    return steps if left == target else [*steps, _step_to(target, left)]
+
+
+def _step_to(target: int, size: int) -> Step:
+    return Step(size, kernel=size - target + 3, stride=1)
