@@ -11,22 +11,18 @@ from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional as F
 
-from vae_hydra import networks
 from vae_hydra.networks import (
-    ACTIVATIONS,
-    INITIALISATIONS,
     ArchitectDecoder,
     ArchitectEncoder,
     ConvDecoder,
     ConvEncoder,
     MLPDecoder,
     MLPEncoder,
-    ResidualBlock,
-    Style,
     TaperedDecoder,
     TaperedEncoder,
-    tapered_widths,
+    mlp,
 )
+from vae_hydra.networks.parts import ACTIVATIONS, INITIALISATIONS, ResidualBlock, Style
 
 PAIRS = {
     "mlp": (MLPEncoder, MLPDecoder, {"widths": [7, 5]}),
@@ -58,7 +54,7 @@ def test_any_leading_dimensions(pair, lead):
     [(784, 8, 4, [590, 396, 202]), (64, 10, 3, [46, 28]), (10, 3, 3, [8, 6]), (9, 9, 2, [9]), (5, 2, 1, [])],
 )
 def test_tapered_widths_follow_the_formula(d_x, d_z, n, widths):
-    assert tapered_widths(d_x, d_z, n) == widths
+    assert mlp.tapered_widths(d_x, d_z, n) == widths
 
 
 def test_tapered_networks_mirror_each_other_around_other_ends():
@@ -75,7 +71,7 @@ def widths_of(network):
 
 
 def test_examples_in_docstrings_run():
-    result = doctest.testmod(networks)
+    result = doctest.testmod(mlp)
     assert (result.attempted, result.failed) == (1, 0)
 
 
