@@ -33,7 +33,7 @@ BAD = {
         ["noise=normal", "noise.mode=stacked", "dataset=lognormal_2d"],
         ["noise.mode=stacked needs images", "noise.mode=additive"],
     ),
-    "conv on vectors": (["model=conv", "dataset=lognormal_2d"], ["model=conv needs images", "use model=mlp"]),
+    "conv on vectors": (["model=conv", "dataset=lognormal_2d"], ["convolutional models need images", "use model=mlp"]),
     "conv too deep": (["model=conv", "model.channels=[4,4,4,4]"], ["1 to 3 entries for 8×8 images"]),
     "missing dataset": (
         ["dataset=mnist", "dataset.root=nowhere"],
