@@ -35,6 +35,15 @@ BAD = {
     ),
     "conv on vectors": (["model=conv", "dataset=lognormal_2d"], ["convolutional models need images", "use model=mlp"]),
     "conv too deep": (["model=conv", "model.channels=[4,4,4,4]"], ["1 to 3 entries for 8×8 images"]),
+    "binarised vectors": (
+        ["dataset=lognormal_2d", "dataset.binarise=static"],
+        ["dataset.binarise=static needs values in [0, 1]", "use dataset.binarise=none"],
+    ),
+    "a fold that is none": (["dataset.fold=5"], ["dataset.fold must be an integer from 0 to 4, but got 5"]),
+    "resized vectors": (
+        ["dataset=student_t_mixture", "dataset.resize=16"],
+        ["dataset.resize needs images", "shape [1]", "use dataset.resize=null"],
+    ),
     "missing dataset": (
         ["dataset=mnist", "dataset.root=nowhere"],
         ["MNIST was not found under dataset.root=nowhere", "dataset.download=true", "nowhere/MNIST/raw"],
@@ -143,8 +152,9 @@ def test_a_sweep_goes_on_past_a_cell_that_fails_and_says_so(run_command, tmp_pat
 def test_help_lists_every_option_with_a_line(run_command):
     code, text = run_command(train, "--help")
     assert code == 0
-    for file in cli.config_folder().glob("[!h]*/*.yaml"):
+    for file in cli.config_folder().glob("[!h]*/[!_]*.yaml"):
         assert any(line.strip().startswith(f"{file.stem} ") for line in text.splitlines()), file
+    assert not [line for line in text.splitlines() if line.strip().startswith("_")]
     marked = [line.split()[0] for line in text.splitlines() if line.endswith("(default)")]
     assert sorted(marked) == sorted(
         ["constant", "default", "digits", "gaussian", "csv", "mlp", "none", "adam", "normal", "none", "default"]

@@ -17,7 +17,7 @@ LOGGING = ("logger", "callbacks", "trainer")
 
 def options(group: str) -> list[str]:
     root = config_folder() / group
-    return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml"))
+    return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("[!_]*.yaml"))
 
 
 def cases(*groups: str) -> list[str]:
@@ -49,6 +49,24 @@ def test_option_trains_on_vectors(case, configure):
 @pytest.mark.parametrize("case", [c for c in cases("likelihood") if "bernoulli" in c])
 def test_bernoulli_trains_on_rescaled_vectors(case, configure):
     assert train(configure("dataset=lognormal_2d", "dataset.variant=rescaled", case, *STEP))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("dataset.fold=1", "dataset.folds=3", "dataset.fraction=0.5"),
+        ("dataset.resize=[12,16]", "model=conv"),
+        ("dataset.binarise=static", "likelihood=bernoulli", "callbacks.figures.enabled=true"),
+        ("dataset=student_t_mixture", "dataset.dimensions=2", "dataset.train_size=1000"),
+        ("dataset=inverse_gaussian_2d", "dataset.transform=log1p", "callbacks.figures.enabled=true"),
+        ("dataset=student_t_mixture", "callbacks.figures.enabled=true"),
+    ],
+)
+def test_options_of_the_data_train_and_are_scored_again(options, configure):
+    config = configure(*options, *STEP[:2])
+    metrics = train(config)
+    scored = evaluate(configure(f"run={Run.of(config).folder}", "accelerator=cpu", name="evaluate"))
+    assert scored == metrics
 
 
 @pytest.mark.parametrize("sampler", options("sampler"))

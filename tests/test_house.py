@@ -11,7 +11,7 @@ PACKAGE = Path(vae_hydra.__file__).parent
 FLOORS = [
     {"checks", "files"},
     {"history", "distributions", "networks", "beta", "objective", "plots", "condition", "generation", "latents"},
-    {"noise", "samplers", "likelihoods"},
+    {"noise", "samplers", "likelihoods", "sources"},
     {"vae", "metrics", "data", "loggers"},
     {"module", "marginal"},
     {"callbacks", "scores", "trust", "examine"},

@@ -9,6 +9,7 @@ import torch
 
 from vae_hydra.build import build_experiment
 from vae_hydra.history import read_epochs
+from vae_hydra.module import VAEModule
 from vae_hydra.run import Run
 from vae_hydra.train import train
 
@@ -78,6 +79,26 @@ def test_noise_is_on_the_input_and_the_target_is_clean(configure):
     assert torch.equal(seen["input"], noisy)
     assert not torch.equal(noisy, x)
     torch.testing.assert_close(terms["log_likelihood"], seen["p"].log_prob(x).flatten(1).sum(1))
+
+
+def test_training_sees_pixels_drawn_anew_and_scores_see_the_same(configure, monkeypatch):
+    seen = {"training_step": [], "validation_step": []}
+    original = VAEModule._step
+
+    def spy(self, inputs, x, beta):
+        if not self.trainer.sanity_checking and not self.trainer.testing:
+            seen["training_step" if self.training else "validation_step"].append(x)
+        return original(self, inputs, x, beta)
+
+    monkeypatch.setattr(VAEModule, "_step", spy)
+    # One batch an epoch, in an order of its own.
+    train(configure("dataset.binarise=dynamic", "likelihood=bernoulli", "dataset.batch_size=1294"))
+    for batches in seen.values():
+        assert len(batches) == 2
+        assert all(x.unique().tolist() == [0, 1] for x in batches)
+    ones = [x.sum() for x in seen["training_step"]]
+    assert ones[0] != ones[1]
+    assert torch.equal(*seen["validation_step"])
 
 
 def test_published_loss_is_the_published_formula(configure):

@@ -178,6 +178,8 @@ def test_a_signal_saves_and_the_run_goes_on_bit_equal(step, epoch, batch, signum
         # Between two batches whose gradients are added up.
         (("+trainer.accumulate_grad_batches=2",), 1, 4),
         (("trainer.precision=64-true",), 1, 4),
+        # Pixels that are drawn anew each epoch.
+        (("dataset.binarise=dynamic", "likelihood=bernoulli"), 1, 4),
     ],
 )
 def test_other_ways_of_training_go_on_bit_equal_too(options, epoch, batch, configure, tmp_path, monkeypatch):

@@ -28,7 +28,17 @@ from vae_hydra.vae import VAE
 Config = Mapping[str, Any]
 
 # Short names for what conf/dataset interpolates into the node that loads the data.
-SOURCE_OPTIONS = ("root", "download", "variant")
+SOURCE_OPTIONS = (
+    "root",
+    "download",
+    "variant",
+    "loc",
+    "concentration",
+    "dimensions",
+    "df",
+    "train_size",
+    "test_size",
+)
 # Weights in half precision (bf16-true) would be too coarse for the densities.
 PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
 # Enough draws to meet the part of the line where a prior has no density.

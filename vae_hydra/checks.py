@@ -10,12 +10,20 @@ from typing import Any
 
 def positive_integer(name: str, value: Any) -> int:
     """Return ``value`` if it is an integer ≥ 1; raise ValueError otherwise."""
-    return _integer(name, value, minimum=1)
+    return integer(name, value, minimum=1)
 
 
 def non_negative_integer(name: str, value: Any) -> int:
     """Return ``value`` if it is an integer ≥ 0; raise ValueError otherwise."""
-    return _integer(name, value, minimum=0)
+    return integer(name, value, minimum=0)
+
+
+def integer(name: str, value: Any, minimum: int, maximum: float = math.inf) -> int:
+    """Return ``value`` if it is an integer from ``minimum`` to ``maximum``; raise ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+        required = f"≥ {minimum}" if maximum == math.inf else f"from {minimum} to {maximum}"
+        raise ValueError(f"{name} must be an integer {required}, but got {value!r}")
+    return value
 
 
 def positive(name: str, value: Any) -> float:
@@ -31,6 +39,11 @@ def non_negative(name: str, value: Any) -> float:
 def share(name: str, value: Any) -> float:
     """Return ``value`` if it is a share in [0, 1); raise ValueError otherwise."""
     return _real(name, value, "a number in [0, 1)", lambda v: 0 <= v < 1)
+
+
+def positive_share(name: str, value: Any) -> float:
+    """Return ``value`` if it is a share in (0, 1]; raise ValueError otherwise."""
+    return _real(name, value, "a number in (0, 1]", lambda v: 0 < v <= 1)
 
 
 def boolean(name: str, value: Any) -> bool:
@@ -67,12 +80,6 @@ def positive_integers(name: str, values: Any) -> list[int]:
     if not isinstance(values, (list, tuple)):
         raise ValueError(f"{name} must be a list of integers ≥ 1, but got {values!r}")
     return [positive_integer(f"{name}[{i}]", value) for i, value in enumerate(values)]
-
-
-def _integer(name: str, value: Any, minimum: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise ValueError(f"{name} must be an integer ≥ {minimum}, but got {value!r}")
-    return value
 
 
 def _real(name: str, value: Any, requirement: str, accepts: Any) -> float:

@@ -51,7 +51,9 @@ def options_help() -> str:
     defaults = {(str(group), option) for entry in entries for group, option in entry.items()}
     blocks = []
     for group in sorted(path for path in root.iterdir() if path.is_dir() and path.name not in ("hydra", "__pycache__")):
-        options = {file.relative_to(group).with_suffix("").as_posix(): _title(file) for file in group.rglob("*.yaml")}
+        # Files that begin with an underscore are parts of options.
+        files = group.rglob("[!_]*.yaml")
+        options = {file.relative_to(group).with_suffix("").as_posix(): _title(file) for file in files}
         marks = {option: " (default)" if (group.name, option) in defaults else "" for option in options}
         lines = [f"  {option:<26} {title}{marks[option]}" for option, title in sorted(options.items())]
         blocks.append("\n".join([f"{group.name}=", *lines]))

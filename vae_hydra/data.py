@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -15,107 +15,38 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
 from vae_hydra import checks
+from vae_hydra.sources import (
+    Examples,
+    Source,
+    draw_inverse_gaussian_2d,
+    draw_lognormal_2d,
+    draw_student_t_mixture,
+    load_digits,
+    load_torchvision,
+)
 
-TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "exp": torch.exp}
+# Configurations, those of old checkpoints too, name the dataset functions here.
+__all__ = [
+    "DataModule",
+    "Examples",
+    "InMemoryDataset",
+    "ResumableLoader",
+    "ResumableSampler",
+    "Source",
+    "draw_inverse_gaussian_2d",
+    "draw_lognormal_2d",
+    "draw_student_t_mixture",
+    "load_digits",
+    "load_torchvision",
+]
+
+# Increasing functions: the least and greatest value stay the least and greatest.
+TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "exp": torch.exp, "log1p": torch.log1p}
+NEEDS = {"exp": "values < 88", "log1p": "values > −1"}
+BINARISATIONS = ("none", "static", "dynamic")
 SPLITS = ("train", "validation", "test")
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Examples x [N, *x_shape], uint8 or float32, and their class labels y [N]."""
-
-    x: Tensor
-    y: Tensor
-
-    def __getitem__(self, index: Tensor) -> Examples:
-        return Examples(self.x[index], self.y[index])
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-
-@dataclass(frozen=True)
-class Source:
-    """What a dataset function returns.
-
-    Attributes:
-        train, test: examples as stored.
-        scale: factor that takes stored values to the model's range, e.g. 1/255.
-    """
-
-    train: Examples
-    test: Examples
-    scale: float = 1.0
-
-
-def load_digits(seed: int) -> Source:
-    """The 1,797 8×8 digits inside scikit-learn, a fifth of each class drawn for the test set by ``seed``."""
-    from sklearn.datasets import load_digits as load
-    from sklearn.model_selection import train_test_split
-
-    images, labels = load(return_X_y=True)
-    x = torch.from_numpy(images.astype(np.uint8)).reshape(-1, 1, 8, 8)
-    y = torch.from_numpy(labels.astype(np.int64))
-    train, test = train_test_split(np.arange(len(y)), test_size=0.2, stratify=labels, random_state=seed)
-    every = Examples(x, y)
-    return Source(every[torch.from_numpy(train)], every[torch.from_numpy(test)], scale=1 / 16)
-
-
-def load_torchvision(dataset: str, root: str, download: bool) -> Source:
-    """MNIST or FashionMNIST from ``root``, downloaded there first if asked.
-
-    Raises:
-        ValueError: if the files are not there and cannot be downloaded; it says how to get them.
-    """
-    from torchvision import datasets
-
-    family = getattr(datasets, checks.one_of("dataset.source.dataset", dataset, ("MNIST", "FashionMNIST")))
-    folder = Path(root) / dataset / "raw"
-    ours = [path for path in (folder, folder.parent, folder.parent.parent) if not path.exists()]
-    try:
-        train, test = (family(root, train=is_train, download=download) for is_train in (True, False))
-    except (RuntimeError, OSError) as error:
-        for path in ours:
-            # Empty folders that a download which failed has made.
-            if path.is_dir() and not any(path.iterdir()):
-                path.rmdir()
-        problem = "could not be downloaded" if download else f"was not found under dataset.root={root}"
-        remedy = "" if download else "With a network, add dataset.download=true. "
-        raise ValueError(
-            f"{dataset} {problem}. {remedy}Without a network, put its four idx files into {folder}, "
-            "or say where they are: dataset.root=FOLDER (or the environment variable VAE_HYDRA_DATA)"
-        ) from error
-    parts = [Examples(part.data.unsqueeze(1), part.targets) for part in (train, test)]
-    return Source(parts[0], parts[1], scale=1 / 255)
-
-
-LOGNORMAL_2D_VARIANTS = ("raw", "rescaled", "overlapping")
-
-
-def draw_lognormal_2d(variant: str, seed: int) -> Source:
-    """Two classes of lognormal points in the plane, 20,000 for training and 5,000 for the test each.
-
-    x = exp(N(m, 0.4²)) per axis, with m = (0, 2) and (2, 0); ``overlapping``: (0, 1) and (1, 0);
-    ``rescaled``: each axis of ``raw`` mapped to [0, 1] by its minimum and maximum over all points.
-
-    Source: HeavyTailed-VAE, project report, 2024.
-    """
-    checks.one_of("dataset.variant", variant, LOGNORMAL_2D_VARIANTS)
-    generator = torch.Generator().manual_seed(checks.non_negative_integer("dataset.seed", seed))
-    far = 1.0 if variant == "overlapping" else 2.0
-    centres = torch.tensor([[0.0, far], [far, 0.0]])
-
-    def draw(per_class: int) -> Examples:
-        noise = torch.randn(2, per_class, 2, generator=generator)
-        x = (centres[:, None] + 0.4 * noise).exp().reshape(-1, 2)
-        return Examples(x, torch.arange(2).repeat_interleave(per_class))
-
-    train, test = draw(20_000), draw(5_000)
-    if variant == "rescaled":
-        every = torch.cat([train.x, test.x])
-        low, span = every.amin(0), every.amax(0) - every.amin(0)
-        train, test = (Examples((part.x - low) / span, part.y) for part in (train, test))
-    return Source(train, test)
+# Examples that are resized or binarised at a time, so that floats of all of them are never held.
+CHUNK = 1000
 
 
 class InMemoryDataset(Dataset):
@@ -174,12 +105,29 @@ class DataModule(L.LightningDataModule):
         batch_size: examples a training batch, over all devices together if there are several.
         eval_batch_size: examples a validation or test batch.
         validation: share of the training examples set apart, in [0, 1); 0 trains on all.
-        transform: ``none``, or ``exp`` for e^x after scaling.
-        seed: of the split into training and validation examples.
+        transform: after scaling, ``none``, ``exp`` for e^x, or ``log1p`` for ln(1 + x), which needs x > −1.
+        seed: of everything that is drawn here but the order.
         order_seed: of the order of the training batches.
+        fraction: share of the training examples kept, in (0, 1]; those of a smaller share are among those
+            of a larger one. The test set stays whole.
+        folds: parts of as equal a size as can be that cross-validation divides the training examples into.
+        fold: the part that is the test set, from 0; the others are for training and validation, and the
+            source's own test set is not touched. None for no cross-validation.
+        resize: side, or [height, width], that images are resized to (bilinear, antialiased); None leaves them.
+        binarise: ``static`` makes each pixel 0 or 1, with its value the probability of 1, once and for all;
+            ``dynamic`` does so anew each time that a training example is seen, and scores the same draws as
+            ``static``; ``none`` leaves them grey.
+        labelled: share of the training examples of every class that keep their label, in (0, 1], at least
+            one; the others get −1. Validation and test keep theirs.
 
     Attributes:
+        splits: name → examples as stored; where they are binarised, drawn once, also those for training.
+        x_shape: of an example.
+        classes: number of classes of the source; labels are 0..classes−1.
         test_split: the split that the trainer's test is run on.
+
+    Raises:
+        ValueError: for options that are out of range, or do not fit these examples.
     """
 
     def __init__(
@@ -191,42 +139,79 @@ class DataModule(L.LightningDataModule):
         transform: str = "none",
         seed: int = 0,
         order_seed: int = 0,
+        fraction: float = 1.0,
+        folds: int = 5,
+        fold: int | None = None,
+        resize: int | Sequence[int] | None = None,
+        binarise: str = "none",
+        labelled: float = 1.0,
     ) -> None:
         super().__init__()
         self.batch_size = checks.positive_integer("dataset.batch_size", batch_size)
         self.eval_batch_size = checks.positive_integer("dataset.eval_batch_size", eval_batch_size)
         checks.share("dataset.validation", validation)
+        checks.non_negative_integer("dataset.seed", seed)
         # DistributedSampler shuffles by seed + epoch: unmixed, seed 1 would repeat seed 0 an epoch earlier.
-        mixed = np.random.SeedSequence(checks.non_negative_integer("seed", order_seed)).generate_state(1)
-        self._order_seed = int(mixed[0])
+        self._order_seed = _mixed(checks.non_negative_integer("seed", order_seed))
         self._transform = TRANSFORMS[checks.one_of("dataset.transform", transform, TRANSFORMS)]
+        self._binarise = checks.one_of("dataset.binarise", binarise, BINARISATIONS)
         self._scale = source.scale
-        train, validation_part = _split(source.train, validation, seed)
-        self.splits = {"train": train, "validation": validation_part, "test": source.test}
-        self.x_shape = tuple(source.train.x.shape[1:])
+        self.classes = 1 + int(torch.cat([source.train.y, source.test.y]).max())
         self.test_split = "test"
+
+        train, test = _thin(source.train, fraction, seed), source.test
+        checks.integer("dataset.folds", folds, minimum=2)
+        if fold is not None:
+            train, test = _fold(train, folds, fold, seed)
+        if resize is not None:
+            train, test = _resize(train, resize), _resize(test, resize)
+        train, validation_part = _split(train, validation, seed)
+        train = _hide_labels(train, labelled, seed)
+        self.splits = {"train": train, "validation": validation_part, "test": test}
+        self.x_shape = tuple(train.x.shape[1:])
+        self._check_values(transform)
+        if binarise != "none":
+            self.splits = {name: self._drawn_once(part, name, seed) for name, part in self.splits.items()}
+        # Drawn anew each time they are served, they stay grey in memory.
+        self._served = train if binarise == "dynamic" else self.splits["train"]
 
     @property
     def has_validation(self) -> bool:
         """Whether any examples were set apart for validation."""
         return len(self.splits["validation"]) > 0
 
+    @property
+    def is_binary(self) -> bool:
+        """Whether every value the model sees is 0 or 1."""
+        low, high = self._extremes()
+        parts = (part.x for part in self.splits.values())
+        return set(self.value_range()) <= {0, 1} and all(bool(((x == low) | (x == high)).all()) for x in parts)
+
     def prepare(self, x: Tensor) -> Tensor:
         """Stored values → what the model models."""
-        return self._transform(x.float() * self._scale)
+        # What was binarised is stored as bool and is what it is; scaled, it might come out as 0.9999999.
+        return x.float() if x.dtype == torch.bool else self._transform(x.float() * self._scale)
+
+    def draw(self, x: Tensor) -> Tensor:
+        """Prepared training examples as they are seen this time: 0 or 1 if they are binarised dynamically."""
+        return torch.bernoulli(x) if self._binarise == "dynamic" else x
 
     def value_range(self) -> tuple[float, float]:
         """Smallest and largest value over all splits, as the model sees them."""
-        parts = [part.x for part in self.splits.values() if len(part)]
-        extremes = torch.stack([torch.stack([x.min(), x.max()]) for x in parts])
-        low, high = self.prepare(torch.stack([extremes.min(), extremes.max()])).tolist()
+        low, high = self.prepare(self._extremes()).tolist()
         return low, high
 
-    def one_of_each_class(self, split: str, limit: int = 10) -> Tensor:
-        """The first example of each class, at most ``limit``, as the model sees them."""
-        examples = self.splits[checks.one_of("split", split, SPLITS)]
-        first = [int((examples.y == label).nonzero()[0]) for label in examples.y.unique()[:limit]]
-        return self.prepare(examples.x[torch.tensor(first)])
+    def prepared(self, split: str, limit: int | None = None) -> Examples:
+        """The first ``limit`` examples of a split, or all, as the model sees them."""
+        examples = self._examples(split)
+        return Examples(self.prepare(examples.x[:limit]), examples.y[:limit])
+
+    def one_of_each_class(self, split: str, limit: int = 10) -> Examples:
+        """The first example of each class that has a label, at most ``limit``, as the model sees them."""
+        examples = self._examples(split)
+        labels = examples.y[examples.y >= 0].unique()[:limit]
+        first = examples[torch.tensor([int((examples.y == label).nonzero()[0]) for label in labels])]
+        return Examples(self.prepare(first.x), first.y)
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
         x, y = batch
@@ -235,7 +220,7 @@ class DataModule(L.LightningDataModule):
     def train_dataloader(self) -> ResumableLoader:
         trainer = self.trainer
         replicas, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
-        dataset = InMemoryDataset(self.splits["train"])
+        dataset = InMemoryDataset(self._served)
         self._sampler = ResumableSampler(dataset, replicas, rank, shuffle=True, seed=self._order_seed)
         # Divided among the devices, so that a run means the same on any number of them.
         per_device = max(1, self.batch_size // replicas)
@@ -253,10 +238,82 @@ class DataModule(L.LightningDataModule):
 
     def evaluation_loader(self, split: str) -> DataLoader:
         """The examples of a split in their stored order."""
-        examples = self.splits[checks.one_of("split", split, SPLITS)]
+        examples = self._examples(split)
         if not len(examples):
             raise ValueError(f"split={split} is empty: the run was trained with dataset.validation=0")
         return DataLoader(InMemoryDataset(examples), self.eval_batch_size, collate_fn=_already_a_batch)
+
+    def _examples(self, split: str) -> Examples:
+        return self.splits[checks.one_of("split", split, SPLITS)]
+
+    def _extremes(self) -> Tensor:
+        """The least and the greatest stored value over all splits."""
+        parts = [part.x for part in self.splits.values() if len(part)]
+        extremes = torch.stack([torch.stack([x.min(), x.max()]) for x in parts])
+        return torch.stack([extremes.min(), extremes.max()])
+
+    def _check_values(self, transform: str) -> None:
+        """Refuse a transform and a binarisation that the values do not allow."""
+        extremes = self._extremes()
+        (raw_low, raw_high), (low, high) = (extremes.float() * self._scale).tolist(), self.prepare(extremes).tolist()
+        if transform != "none" and not (math.isfinite(low) and math.isfinite(high)):
+            raise ValueError(
+                f"dataset.transform={transform} needs {NEEDS[transform]}, but this dataset spans "
+                f"[{raw_low:.3g}, {raw_high:.3g}]; use dataset.transform=none"
+            )
+        if self._binarise == "none":
+            return
+        if transform != "none":
+            raise ValueError(f"dataset.binarise={self._binarise} needs dataset.transform=none, but got {transform!r}")
+        if low < 0 or high > 1:
+            raise ValueError(
+                f"dataset.binarise={self._binarise} needs values in [0, 1], but this dataset spans "
+                f"[{low:.3g}, {high:.3g}]; use dataset.binarise=none"
+            )
+
+    def _drawn_once(self, examples: Examples, split: str, seed: int) -> Examples:
+        generator = _generator(seed, f"binarise {split}")
+        parts = [torch.bernoulli(self.prepare(x), generator=generator).bool() for x in examples.x.split(CHUNK)]
+        return Examples(torch.cat(parts), examples.y)
+
+
+def _thin(examples: Examples, fraction: float, seed: int) -> Examples:
+    """A share of the examples, at least one, in their stored order."""
+    if checks.positive_share("dataset.fraction", fraction) == 1:
+        return examples
+    order = torch.randperm(len(examples), generator=_generator(seed, "fraction"))
+    count = max(1, round(len(examples) * fraction))
+    return examples[order[:count].sort().values]
+
+
+def _fold(examples: Examples, folds: int, fold: int, seed: int) -> tuple[Examples, Examples]:
+    """All folds but one, and that one, each in its stored order."""
+    checks.integer("dataset.fold", fold, minimum=0, maximum=folds - 1)
+    if len(examples) < folds:
+        raise ValueError(
+            f"dataset.folds={folds} needs as many training examples, but there are {len(examples)}; "
+            "use fewer folds or a larger dataset.fraction"
+        )
+    order = torch.randperm(len(examples), generator=_generator(seed, "folds"))
+    parts = list(order.tensor_split(folds))
+    held_out = parts.pop(fold)
+    return examples[torch.cat(parts).sort().values], examples[held_out.sort().values]
+
+
+def _resize(examples: Examples, size: int | Sequence[int]) -> Examples:
+    """Images [N, C, H, W] of another size, of the same type."""
+    from torchvision.transforms.functional import resize
+
+    sides = [size, size] if isinstance(size, int) else size
+    if not isinstance(sides, (list, tuple)) or len(sides) != 2:
+        raise ValueError(f"dataset.resize must be null, a side or [height, width], but got {size!r}")
+    checks.positive_integers("dataset.resize", sides)
+    if examples.x.dim() != 4:
+        raise ValueError(
+            f"dataset.resize needs images [channels, height, width], but the examples of this dataset have shape "
+            f"{list(examples.x.shape[1:])}; use dataset.resize=null"
+        )
+    return Examples(torch.cat([resize(x, list(sides), antialias=True) for x in examples.x.split(CHUNK)]), examples.y)
 
 
 def _split(examples: Examples, validation: float, seed: int) -> tuple[Examples, Examples]:
@@ -264,9 +321,29 @@ def _split(examples: Examples, validation: float, seed: int) -> tuple[Examples, 
     count = int(len(examples) * validation)
     if not count:
         return examples, examples[torch.empty(0, dtype=torch.long)]
-    generator = torch.Generator().manual_seed(checks.non_negative_integer("dataset.seed", seed))
-    order = torch.randperm(len(examples), generator=generator)
+    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))
     return examples[order[count:]], examples[order[:count]]
+
+
+def _hide_labels(examples: Examples, labelled: float, seed: int) -> Examples:
+    """The same examples, of every class a share, at least one, with its label, and the others with −1."""
+    checks.positive_share("labelled", labelled)
+    generator = _generator(seed, "labelled")
+    y = torch.full_like(examples.y, -1)
+    for label in examples.y.unique():
+        members = (examples.y == label).nonzero()[:, 0]
+        count = max(1, round(len(members) * labelled))
+        y[members[torch.randperm(len(members), generator=generator)[:count]]] = label
+    return Examples(examples.x, y)
+
+
+def _generator(seed: int, purpose: str) -> torch.Generator:
+    """A generator of its own for each purpose, so that no two of them share their draws."""
+    return torch.Generator().manual_seed(_mixed(seed, zlib.crc32(purpose.encode())))
+
+
+def _mixed(*entropy: int) -> int:
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
 
 def _already_a_batch(batch: Any) -> Any:

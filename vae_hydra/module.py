@@ -102,13 +102,13 @@ class VAEModule(L.LightningModule):
     def on_train_start(self) -> None:
         progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
         within_epoch = progress.ready % max(1, int(self.trainer.num_training_batches))
-        data = getattr(self.trainer, "datamodule", None)
-        if data is not None:
-            data.resume_within_epoch(within_epoch)
+        if self._data is not None:
+            self._data.resume_within_epoch(within_epoch)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         x = self._clean(batch)
         self.seed_batch(TRAIN, self.current_epoch, batch_idx)
+        x = self._draw(x)
         beta = self.beta
         terms, _ = self._step(self.noise(x), x, beta, batch[1])
         self.train_means.update(terms)
@@ -134,6 +134,15 @@ class VAEModule(L.LightningModule):
     def _clean(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """The examples of a batch in the precision of the model (trainer.precision=64-true)."""
         return batch[0].to(self.dtype)
+
+    def _draw(self, x: Tensor) -> Tensor:
+        """Training examples as they are seen this time: the data may draw them anew."""
+        return x if self._data is None else self._data.draw(x)
+
+    @property
+    def _data(self) -> Any:
+        """The DataModule that is trained on; None if the trainer was given loaders."""
+        return getattr(self.trainer, "datamodule", None)
 
     def _step(
         self, inputs: Tensor, x: Tensor, beta: float, y: Tensor | None = None

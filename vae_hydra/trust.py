@@ -13,13 +13,26 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from vae_hydra.beta import BetaSchedule
-from vae_hydra.data import DataModule, draw_lognormal_2d, load_digits, load_torchvision
+from vae_hydra.data import DataModule
+from vae_hydra.sources import (
+    draw_inverse_gaussian_2d,
+    draw_lognormal_2d,
+    draw_student_t_mixture,
+    load_digits,
+    load_torchvision,
+)
 
 # Only classes of these kinds, and the functions that provide data: modules hold much else, some of
 # which imports, loads or writes.
 ALLOWED_PACKAGES = ("vae_hydra", "torch.distributions", "torch.nn", "torch.optim")
 ALLOWED_KINDS = (nn.Module, Distribution, BetaSchedule, DataModule, Optimizer, LRScheduler, ReduceLROnPlateau)
-ALLOWED_FUNCTIONS = (load_digits, load_torchvision, draw_lognormal_2d)
+ALLOWED_FUNCTIONS = (
+    load_digits,
+    load_torchvision,
+    draw_lognormal_2d,
+    draw_inverse_gaussian_2d,
+    draw_student_t_mixture,
+)
 ALLOWED_KEYS = ("_target_", "_partial_")
 
 

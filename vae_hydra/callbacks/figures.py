@@ -78,7 +78,7 @@ class Figures(Callback):
 def _image_panels(data: Any, module: VAEModule, samples: int) -> dict[str, Figure]:
     from vae_hydra import plots
 
-    x, limits = data.one_of_each_class("test").to(module.device, module.dtype), data.value_range()
+    x, limits = data.one_of_each_class("test").x.to(module.device, module.dtype), data.value_range()
     reconstruct = _reconstructor(module)
     clean = {"original": x, "reconstruction": reconstruct(module.noise.clean(x))}
     figures = {
