@@ -14,7 +14,6 @@ import pytest
 from vae_hydra import cli, evaluate, train
 from vae_hydra.run import Run
 
-
 BAD = {
     "unknown option": (["sampler=cauchy"], ["sampler/cauchy", "deterministic", "inverse_gaussian", "lognormal"]),
     "unknown key": (["model.latents=3"], ["model.latents", "not in struct"]),

@@ -427,7 +427,7 @@ def test_a_download_that_fails_leaves_nothing(tmp_path, monkeypatch):
         ({"seed": -1}, "dataset.seed must be an integer ≥ 0, but got -1"),
         ({"fraction": 0.0}, r"dataset.fraction must be a number in \(0, 1\], but got 0.0"),
         ({"fraction": 1.5}, r"dataset.fraction must be a number in \(0, 1\], but got 1.5"),
-        ({"labelled": 0}, r"labelled must be a number in \(0, 1\], but got 0"),
+        ({"labelled": 0}, r"classifier.labelled must be a number in \(0, 1\], but got 0"),
         ({"folds": 1}, "dataset.folds must be an integer ≥ 2, but got 1"),
         ({"fold": 5}, "dataset.fold must be an integer from 0 to 4, but got 5"),
         ({"fold": -1}, "dataset.fold must be an integer from 0 to 4, but got -1"),

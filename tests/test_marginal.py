@@ -19,7 +19,9 @@ from vae_hydra.vae import VAE
 
 D, L, SCALE = 6, 3, 0.5
 # Orthogonal columns, so that the exact posterior has independent latents.
-COLUMNS = torch.linalg.qr(torch.arange(36.0, dtype=torch.float64).reshape(6, 6).sin())[0][:, :L] * torch.tensor([2, 1, 0.5])
+COLUMNS = torch.linalg.qr(torch.arange(36.0, dtype=torch.float64).reshape(6, 6).sin())[0][:, :L] * torch.tensor(
+    [2, 1, 0.5]
+)
 OFFSET = torch.linspace(-1, 1, D, dtype=torch.float64)
 
 
@@ -63,7 +65,9 @@ def test_one_draw_from_the_exact_posterior_is_enough(samples, x):
 @torch.no_grad()
 def test_the_bound_rises_to_the_log_density_with_more_draws(x):
     vae = linear_model(exact=False)
-    gaps = [(exact_log_density(x) - importance_weighted_bound(vae, x, x, k)).mean().item() for k in (1, 10, 100, 20_000)]
+    gaps = [
+        (exact_log_density(x) - importance_weighted_bound(vae, x, x, k)).mean().item() for k in (1, 10, 100, 20_000)
+    ]
     assert gaps == sorted(gaps, reverse=True)
     assert gaps[0] > 3
     assert abs(gaps[-1]) < 0.02
@@ -82,12 +86,14 @@ def test_chunks_change_nothing_but_the_draws(x):
 BINARY = ("likelihood=bernoulli", "dataset.binarise=static")
 
 
-def nll(configure, *overrides, samples=50, **evaluation):
+def nll(configure, *overrides, samples=50):
     config = configure(*overrides)
     train(config)
     options = [f"{key}={value}" for key, value in evaluation.items()]
     run = Run.of(config)
-    return evaluate(configure(f"run={run.folder}", "accelerator=cpu", f"nll.samples={samples}", *options, name="evaluate"))
+    return evaluate(
+        configure(f"run={run.folder}", "accelerator=cpu", f"nll.samples={samples}", *options, name="evaluate")
+    )
 
 
 def test_evaluate_reports_it_in_nats_and_below_the_negative_elbo(configure):

@@ -122,7 +122,10 @@ def test_a_record_that_names_code_is_not_followed(override, first, run_command):
     ("arguments", "expected"),
     [
         (["init_from=nowhere"], "init_from=nowhere is not a run"),
-        (["keep_optimizer=true"], "keep_optimizer=true keeps that of another run, but there is none; add init_from=RUN"),
+        (
+            ["keep_optimizer=true"],
+            "keep_optimizer=true keeps that of another run, but there is none",
+        ),
         (["keep_optimizer=maybe"], "keep_optimizer must be true or false, but got 'maybe'"),
     ],
 )

@@ -327,7 +327,7 @@ def _split(examples: Examples, validation: float, seed: int) -> tuple[Examples, 
 
 def _hide_labels(examples: Examples, labelled: float, seed: int) -> Examples:
     """The same examples, of every class a share, at least one, with its label, and the others with −1."""
-    checks.positive_share("labelled", labelled)
+    checks.positive_share("classifier.labelled", labelled)
     generator = _generator(seed, "labelled")
     y = torch.full_like(examples.y, -1)
     for label in examples.y.unique():

@@ -55,8 +55,8 @@ def image_rows(rows: Mapping[str, Tensor], limits: Limits, own_limits: Collectio
     return figure
 
 
-def image_grid(images: Tensor, limits: Limits, labels: Tensor | None = None) -> Figure:
-    """Images [N, C, H, W] in a grid as square as N allows, over each its label [N] if there are any.
+def image_grid(images: Tensor, labels: Tensor | None, limits: Limits) -> Figure:
+    """Images [N, C, H, W] in a grid as square as N allows, over each its label [N] unless that is None.
 
     ``limits`` as for ``image_rows``.
     """
@@ -89,6 +89,22 @@ def scatter_panels(panels: Mapping[str, Tensor]) -> Figure:
     return figure
 
 
+def histograms(panels: Mapping[str, Tensor], bins: int = 80) -> Figure:
+    """Samples [N, 1] of the line as outlines over one another, counted on a logarithmic axis that shows their tails.
+
+    The axis holds the first sample and 99 % of the others.
+    """
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    low, high = _plane_limits(list(panels.values()))
+    for title, points in panels.items():
+        values = points.detach().cpu()[:, 0].numpy()
+        axes.hist(values, bins=bins, range=(low[0], high[0]), histtype="step", label=title, log=True)
+    axes.set(xlabel="x", ylabel="count")
+    axes.legend(frameon=False)
+    return figure
+
+
 def latent_plane(codes: Tensor, y: Tensor) -> Figure:
     """Codes [N, L], L ≥ 2, coloured by class [N]: both latents, or the first two principal components of more.
 
@@ -98,12 +114,10 @@ def latent_plane(codes: Tensor, y: Tensor) -> Figure:
     plane, names = (codes, ("z₁", "z₂")) if codes.shape[1] == 2 else (_principal(codes), ("component 1", "component 2"))
     figure = Figure(figsize=(6, 5), layout="constrained")
     axes = figure.subplots()
-    # Not a legend of dots for classes without an order, but a bar whose steps are the classes.
     classes = int(y.max()) + 1
-    dots = axes.scatter(
-        *plane.T.numpy(), c=y.numpy(), s=4, alpha=0.6, linewidths=0, cmap="tab10" if classes <= 10 else "turbo",
-        vmin=-0.5, vmax=max(classes, 10) - 0.5,
-    )
+    colours, top_class = ("tab10", 9) if classes <= 10 else ("turbo", classes - 1)
+    x1, x2 = plane.T.numpy()
+    dots = axes.scatter(x1, x2, 4, y.numpy(), alpha=0.6, linewidths=0, cmap=colours, vmin=-0.5, vmax=top_class + 0.5)
     axes.set(xlabel=names[0], ylabel=names[1])
     ends = torch.quantile(plane, torch.tensor([0.005, 0.995]), dim=0)
     margin = 0.05 * (ends[1] - ends[0]) + 1e-6

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vae_hydra import checks
 from vae_hydra.callbacks.checkpoints import METRICS
+from vae_hydra.data import Examples
 from vae_hydra.files import replace_atomically
 from vae_hydra.history import read_epochs
 from vae_hydra.module import VAEModule
@@ -22,12 +23,12 @@ from vae_hydra.module import VAEModule
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Vector data are shown as clouds of this many points.
-POINTS = 2000
+# Vector data are shown as clouds of this many points, codes as one of this many.
+POINTS, CODES = 2000, 5000
 
 
 class Figures(Callback):
-    """Draw loss curves, reconstructions of clean and of noisy inputs, and samples from the prior.
+    """Draw loss curves, reconstructions of clean and of noisy inputs, samples from the prior, and codes by class.
 
     Written at the end of training and, if asked, every few epochs under figures/epoch_NNNN/. Draws come
     from a generator state of their own, so that looking does not change what is trained.
@@ -70,7 +71,8 @@ class Figures(Callback):
         from vae_hydra import plots
 
         show = _image_panels if len(module.vae.x_shape) == 3 else _vector_panels
-        figures = show(trainer.datamodule, module, self.samples)  # type: ignore[attr-defined]
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        figures = {**show(data, module, self.samples), **_latent_panels(data, module)}
         history = read_epochs(Path(trainer.default_root_dir) / METRICS)
         return {"loss_curves": plots.loss_curves(history), **figures} if history else figures
 
@@ -78,40 +80,69 @@ class Figures(Callback):
 def _image_panels(data: Any, module: VAEModule, samples: int) -> dict[str, Figure]:
     from vae_hydra import plots
 
-    x, limits = data.one_of_each_class("test").x.to(module.device, module.dtype), data.value_range()
-    reconstruct = _reconstructor(module)
-    clean = {"original": x, "reconstruction": reconstruct(module.noise.clean(x))}
+    shown, limits = _on_device(data.one_of_each_class("test"), module), data.value_range()
+    reconstruct = _reconstructor(module, shown.y)
+    clean = {"original": shown.x, "reconstruction": reconstruct(module.noise.clean(shown.x))}
     figures = {
         "reconstructions": plots.image_rows(clean, limits),
-        "prior_samples": plots.image_grid(module.vae.sample(samples), limits),
+        "prior_samples": plots.image_grid(*_labelled_samples(module, samples), limits),
     }
     if not module.noise.is_none:
-        noisy = module.noise(x)
+        noisy = module.noise(shown.x)
         # Stacked noise leaves the image alone: show one of its channels.
-        title, seen = ("noise", noisy[:, -1:]) if noisy.shape != x.shape else ("noisy input", noisy)
-        rows = {"original": x, title: seen, "reconstruction": reconstruct(noisy)}
+        title, seen = ("noise", noisy[:, -1:]) if noisy.shape != shown.x.shape else ("noisy input", noisy)
+        rows = {"original": shown.x, title: seen, "reconstruction": reconstruct(noisy)}
         figures["denoised"] = plots.image_rows(rows, limits, own_limits=[title])
     return figures
+
+
+def _labelled_samples(module: VAEModule, samples: int) -> tuple[Tensor, Tensor | None]:
+    """Samples of the prior; each class in turn with its label, or the one that the model's head gives it."""
+    vae, z = module.vae, module.vae.prior_sample(samples)
+    if vae.condition is not None and vae.condition.decoder:
+        y = torch.arange(samples, device=z.device) % vae.condition.classes
+        return vae.decode(z, y).mean, y
+    return vae.decode(z).mean, None if vae.classifier is None else vae.classify(z).argmax(-1)
 
 
 def _vector_panels(data: Any, module: VAEModule, samples: int) -> dict[str, Figure]:
     from vae_hydra import plots
 
-    examples = data.splits["test"]
-    chosen = torch.randperm(len(examples))[:POINTS]
-    x = data.prepare(examples.x[chosen]).to(module.device, module.dtype)
-    reconstruct = _reconstructor(module)
-    clean = {"original": x, "reconstruction": reconstruct(x), "prior samples": module.vae.sample(POINTS)}
-    figures = {"reconstructions": plots.scatter_panels(clean)}
+    shown = _on_device(_some(data, POINTS), module)
+    show = plots.histograms if shown.x.shape[1] == 1 else plots.scatter_panels
+    reconstruct = _reconstructor(module, shown.y)
+    clean = {"original": shown.x, "reconstruction": reconstruct(shown.x), "prior samples": module.vae.sample(POINTS)}
+    figures = {"reconstructions": show(clean)}
     if not module.noise.is_none:
-        noisy = module.noise(x)
-        panels = {"original": x, "noisy input": noisy, "reconstruction": reconstruct(noisy)}
-        figures["denoised"] = plots.scatter_panels(panels)
+        noisy = module.noise(shown.x)
+        figures["denoised"] = show({"original": shown.x, "noisy input": noisy, "reconstruction": reconstruct(noisy)})
     return figures
 
 
-def _reconstructor(module: VAEModule) -> Callable[[Tensor], Tensor]:
-    return lambda inputs: module.vae(inputs).p.mean
+def _latent_panels(data: Any, module: VAEModule) -> dict[str, Figure]:
+    """The codes of clean test examples in a plane, where there are classes to tell apart and latents for a plane."""
+    from vae_hydra import plots
+
+    if data.classes < 2 or module.vae.latent_dim < 2:
+        return {}
+    shown = _on_device(_some(data, CODES), module)
+    q = module.vae.encode(module.noise.clean(shown.x), shown.y)
+    return {"latent_plane": plots.latent_plane(module.vae.sampler.code(q), shown.y)}
+
+
+def _some(data: Any, count: int) -> Examples:
+    """Test examples drawn at random: stored ones may be in the order of their classes."""
+    examples = data.splits["test"]
+    chosen = examples[torch.randperm(len(examples))[:count]]
+    return Examples(data.prepare(chosen.x), chosen.y)
+
+
+def _on_device(examples: Examples, module: VAEModule) -> Examples:
+    return Examples(examples.x.to(next(module.vae.parameters())), examples.y.to(module.device))
+
+
+def _reconstructor(module: VAEModule, y: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda inputs: module.vae(inputs, y).p.mean
 
 
 def _save(figure: Figure, path: Path) -> None:
