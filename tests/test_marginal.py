@@ -89,11 +89,8 @@ BINARY = ("likelihood=bernoulli", "dataset.binarise=static")
 def nll(configure, *overrides, samples=50):
     config = configure(*overrides)
     train(config)
-    options = [f"{key}={value}" for key, value in evaluation.items()]
-    run = Run.of(config)
-    return evaluate(
-        configure(f"run={run.folder}", "accelerator=cpu", f"nll.samples={samples}", *options, name="evaluate")
-    )
+    request = (f"run={Run.of(config).folder}", "accelerator=cpu", f"nll.samples={samples}")
+    return evaluate(configure(*request, name="evaluate"))
 
 
 def test_evaluate_reports_it_in_nats_and_below_the_negative_elbo(configure):
