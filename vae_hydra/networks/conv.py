@@ -21,7 +21,7 @@ class PlannedEncoder(nn.Module):
     Args:
         plan: the layers, for images of one shape.
         out_features: number of features returned.
-        residual_blocks: number of ``ResidualBlock`` after each layer.
+        residual_blocks: number of ``ResidualBlock`` between each layer and its activation.
         style: the options of ``Style``.
     """
 
