@@ -80,16 +80,17 @@ def build_vae(config: Config, x_shape: Sequence[int], noise: Noise) -> VAE:
     """The VAE of ``config`` for examples of ``x_shape`` under ``noise``, with freshly drawn weights.
 
     The encoder's width out is sampler.parameters_per_latent · latent_dim; its input has the extra
-    channels of stacked noise.
+    channels of stacked noise. The decoder's first axis out is likelihood.parameters_per_value times x's.
     """
     model = _node(config, "model")
     latent_dim = checks.positive_integer("model.latent_dim", model.get("latent_dim"))
     sampler = _make("sampler", _node(config, "sampler"))
-    likelihood = _make("likelihood", _node(config, "likelihood"))
+    likelihood = _make("likelihood", _node(config, "likelihood"), x_shape=list(x_shape))
     in_shape = noise.input_shape(x_shape)
     features = sampler.parameters_per_latent * latent_dim
     encoder = _make("model.encoder", _node(config, "model.encoder"), in_shape=list(in_shape), out_features=features)
-    decoder = _make("model.decoder", _node(config, "model.decoder"), in_features=latent_dim, out_shape=list(x_shape))
+    out_shape = [likelihood.parameters_per_value * x_shape[0], *x_shape[1:]]
+    decoder = _make("model.decoder", _node(config, "model.decoder"), in_features=latent_dim, out_shape=out_shape)
     return VAE(encoder, sampler, decoder, likelihood, latent_dim, x_shape)
 
 
