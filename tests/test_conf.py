@@ -119,6 +119,12 @@ def test_other_precisions(precision, configure):
         ("trainer.gradient_clip_val=1.0",),
         ("trainer.deterministic=true",),
         ("likelihood.learn_scale=true", "likelihood=laplace"),
+        ("likelihood.learn_scale=per_pixel", "likelihood=huber"),
+        ("likelihood.learn_scale=predicted", "likelihood=student_t"),
+        ("likelihood.learn_scale=predicted", "model=conv"),
+        ("likelihood.learn_scale=predicted", "dataset=lognormal_2d"),
+        ("sampler=student_t", "sampler.learn_df=true"),
+        ("objective.free_bits=0.5",),
     ],
 )
 def test_options_of_the_trainer_and_more(options, configure):
@@ -127,7 +133,7 @@ def test_options_of_the_trainer_and_more(options, configure):
 
 def test_presets_are_the_published_recipe(configure):
     config = configure("experiment=heavy_tailed/mnist", "sampler=inverse_gaussian", "trainer.max_epochs=100")
-    assert config["objective"] == {"kl_reduction": "mean", "normalise": True}
+    assert config["objective"] == {"kl_reduction": "mean", "normalise": True, "free_bits": 0.0}
     assert config["model"]["encoder"]["widths"] == [300, 300]
     assert config["model"]["decoder"]["widths"] == [300, 300, 300]
     assert config["sampler"]["positive"] == "elu_plus_one"

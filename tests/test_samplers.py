@@ -3,39 +3,46 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from scipy import stats
-from scipy.integrate import quad
-from torch.distributions import LogNormal, Normal
+from torch.distributions import Gamma, Laplace, LogNormal, Normal
 
-from vae_hydra.distributions import Delta, InverseGaussian
+from tests.reference import frozen, kl_by_quadrature
+from vae_hydra.distributions import Delta, InverseGaussian, StudentT, Weibull
 from vae_hydra.samplers import (
     POSITIVE_MAPS,
     DeterministicSampler,
+    GammaSampler,
     InverseGaussianSampler,
+    LaplaceSampler,
     LogNormalSampler,
     NormalSampler,
+    StudentTSampler,
+    WeibullSampler,
     elu_plus_one,
 )
 
 SAMPLERS = {
     "normal": (NormalSampler, Normal(0.0, 1.0), Normal),
+    "laplace": (LaplaceSampler, Laplace(0.0, 1.0), Laplace),
+    "student_t": (StudentTSampler, Normal(0.0, 1.0), StudentT),
+    "student_t_learned": (partial(StudentTSampler, learn_df=True), Normal(0.0, 1.0), StudentT),
     "lognormal": (LogNormalSampler, LogNormal(0.0, 1.0), LogNormal),
+    "gamma": (GammaSampler, Gamma(2.0, 2.0), Gamma),
+    "weibull": (WeibullSampler, Weibull(1.0, 1.0), Weibull),
     "inverse_gaussian": (InverseGaussianSampler, InverseGaussian(1.0, 1.0), InverseGaussian),
     "deterministic": (DeterministicSampler, Normal(0.0, 1.0), Delta),
 }
 PROBABILISTIC = [name for name in SAMPLERS if name != "deterministic"]
 
 
-def frozen(q):
-    """The scipy distribution of a scalar torch one."""
-    if isinstance(q, InverseGaussian):
-        return stats.invgauss(q.loc.item() / q.concentration.item(), scale=q.concentration.item())
-    if isinstance(q, LogNormal):
-        return stats.lognorm(q.scale.item(), scale=math.exp(q.loc.item()))
-    return stats.norm(q.loc.item(), q.scale.item())
+def features_of(sampler, first=0.3, second=0.7, dtype=torch.float64):
+    """Features of one latent; the third makes enough degrees of freedom for the moments below."""
+    features = [first, second, 9.0][: sampler.parameters_per_latent]
+    return torch.tensor(features, dtype=dtype, requires_grad=True)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -69,20 +76,61 @@ def test_leading_dimensions_give_the_same_numbers(name):
 def test_kl_matches_quadrature(name):
     make, prior, _ = SAMPLERS[name]
     sampler = make(prior).double()
-    q = sampler(torch.tensor([0.3, -0.7], dtype=torch.float64))
-    one, other = frozen(q), frozen(prior)
-    low, high = one.ppf([1e-13, 1 - 1e-13])
-    numeric, _ = quad(
-        lambda x: one.pdf(x) * (one.logpdf(x) - other.logpdf(x)), low, high, points=one.ppf([0.01, 0.99]), limit=300
-    )
-    assert sampler.kl_divergence(q, q.sample()).item() == pytest.approx(numeric, rel=1e-6)
+    q = sampler(features_of(sampler, 0.3, -0.7))
+    expected = kl_by_quadrature(frozen(q), frozen(prior))
+    assert sampler.kl_divergence(q, q.sample()).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", PROBABILISTIC)
+def test_draws_follow_the_posterior(name):
+    make, prior, _ = SAMPLERS[name]
+    sampler = make(prior)
+    q = sampler(features_of(sampler, dtype=torch.float32))
+    draws = q.sample((20_000,)).flatten().double().numpy()
+    assert stats.kstest(draws, frozen(q).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("name", PROBABILISTIC)
+def test_gradients_of_moments_match_closed_forms(name):
+    make, prior, _ = SAMPLERS[name]
+    sampler = make(prior).double()
+    features = features_of(sampler, 0.6, 1.2)
+    q = sampler(features)
+    batches = [q.rsample((25_000,)) for _ in range(40)]
+    moments = {1: q.mean, 2: q.variance + q.mean.square()}
+    for power, moment in moments.items():
+        (expected,) = torch.autograd.grad(moment, features, retain_graph=True)
+        means = (batch.pow(power).mean() for batch in batches)
+        estimates = torch.stack([torch.autograd.grad(mean, features, retain_graph=True)[0] for mean in means])
+        error = estimates.std(0) / len(batches) ** 0.5
+        assert bool(((estimates.mean(0) - expected).abs() < 4.5 * error + 1e-9).all()), (power, expected)
+
+
+EXTREMES = [name for name in PROBABILISTIC if name != "lognormal"]  # exp(30 + 30·ε) is beyond single precision
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+@pytest.mark.parametrize("kl", ["closed", "monte_carlo"])
+def test_extreme_features_leave_losses_and_gradients_finite(name, kl):
+    make, prior, family = SAMPLERS[name]
+    sampler = make(prior, kl=kl)
+    # All corners of [−30, 30] and what is between.
+    axes = [torch.linspace(-30, 30, 13)] * sampler.parameters_per_latent
+    features = torch.cartesian_prod(*axes).repeat(50, 1).requires_grad_()
+    q = sampler(features)
+    z = q.rsample()
+    if family in (Gamma, Weibull, InverseGaussian):
+        assert (z > 0).all()
+    value = sampler.kl_divergence(q, z)
+    assert value.isfinite().all()
+    assert torch.autograd.grad(value.sum() + z.sum(), features)[0].isfinite().all()
 
 
 @pytest.mark.parametrize("name", PROBABILISTIC)
 def test_monte_carlo_kl_agrees_with_the_closed_form(name):
     make, prior, _ = SAMPLERS[name]
     sampler, estimate = make(prior), make(prior, kl="monte_carlo")
-    q = sampler(torch.tensor([0.3, 0.7])).expand(torch.Size((400_000, 1)))
+    q = sampler(features_of(sampler, dtype=torch.float32).detach()).expand(torch.Size((400_000, 1)))
     draws = estimate.kl_divergence(q, q.sample())
     error = draws.std() / len(draws) ** 0.5
     assert abs(draws.mean() - sampler.kl_divergence(q, q.mean).mean()) < 4.5 * error
@@ -93,6 +141,30 @@ def test_kl_of_a_pair_without_closed_form_names_the_pair_and_the_way_out():
     q = sampler(torch.zeros(4))
     with pytest.raises(ValueError, match=r"KL\(Normal ‖ LogNormal\) .* sampler.kl=monte_carlo"):
         sampler.kl_divergence(q, q.mean)
+
+
+def test_the_code_is_the_mean_where_the_family_has_one():
+    for name, (make, prior, _) in SAMPLERS.items():
+        sampler = make(prior)
+        q = sampler(torch.randn(5, sampler.parameters_per_latent * 3))
+        torch.testing.assert_close(sampler.code(q), q.loc if name.startswith("student_t") else q.mean)
+    heavy = StudentTSampler(Normal(0.0, 1.0), df=0.5)
+    assert heavy.code(heavy(torch.tensor([0.3, 1.0]))).item() == pytest.approx(0.3)
+
+
+def test_degrees_of_freedom_are_given_or_predicted():
+    prior = StudentT(5.0, 0.0, 1.0)
+    assert StudentTSampler(prior, df=3.0)(torch.zeros(4)).df.item() == 3
+    sampler = StudentTSampler(prior, positive="exp", learn_df=True, min_df=2.5)
+    q = sampler(torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, math.log(2)]))
+    torch.testing.assert_close(q.df, torch.tensor([3.5, 4.5]))
+    with pytest.raises(ValueError, match=r"KL\(StudentT ‖ StudentT\) .* sampler.kl=monte_carlo"):
+        sampler.kl_divergence(q, q.mean)
+
+
+def test_weibull_concentration_has_a_minimum():
+    q = WeibullSampler(Weibull(1.0, 1.0), min_concentration=0.5)(torch.tensor([0.0, -100.0]))
+    assert q.concentration.item() == pytest.approx(0.5, abs=1e-5)
 
 
 def test_half_exp_is_a_log_variance():
@@ -128,6 +200,10 @@ def test_gradient_option_reaches_the_distribution():
         (lambda: NormalSampler(Normal(0.0, 1.0), kl="exact"), "sampler.kl must be one of closed, monte_carlo"),
         (lambda: NormalSampler("Normal"), "expected a torch.distributions.Distribution"),
         (lambda: InverseGaussianSampler(InverseGaussian(1.0, 1.0), gradient="x"), "gradient must be one of"),
+        (lambda: StudentTSampler(Normal(0.0, 1.0), df=0), "sampler.df must be a number > 0, but got 0"),
+        (lambda: StudentTSampler(Normal(0.0, 1.0), min_df=-1), "sampler.min_df must be a number ≥ 0, but got -1"),
+        (lambda: StudentTSampler(Normal(0.0, 1.0), learn_df=1), "sampler.learn_df must be true or false, but got 1"),
+        (lambda: WeibullSampler(Weibull(1.0, 1.0), min_concentration=0), "sampler.min_concentration must be"),
     ],
 )
 def test_bad_options_are_refused(make, message):

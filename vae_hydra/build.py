@@ -93,7 +93,7 @@ def build_vae(config: Config, x_shape: Sequence[int], noise: Noise, classes: int
     """The VAE of ``config`` for examples of ``x_shape`` in ``classes`` under ``noise``, with freshly drawn weights.
 
     The encoder's width out is sampler.parameters_per_latent · latent_dim; its input has the extra
-    channels of stacked noise and of labels. The decoder returns likelihood.parameters_per_value channels for each of x.
+    channels of stacked noise and of labels. The decoder's first axis out is likelihood.parameters_per_value times x's.
     """
     model = _node(config, "model")
     latent_dim = checks.positive_integer("model.latent_dim", model.get("latent_dim"))

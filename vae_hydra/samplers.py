@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, LogNormal, Normal, kl_divergence
+from torch.distributions import Distribution, Gamma, Laplace, LogNormal, Normal, kl_divergence
 
 from vae_hydra import checks
-from vae_hydra.distributions import Delta, FixedDistribution, InverseGaussian
+from vae_hydra.distributions import Delta, FixedDistribution, InverseGaussian, StudentT, Weibull
 
 KL_ESTIMATES = ("closed", "monte_carlo")
 # Added to every positive parameter: keeps it above 0 where the map underflows.
@@ -78,6 +78,10 @@ class Sampler(nn.Module, ABC):
                 "use sampler.kl=monte_carlo to estimate it"
             ) from error
 
+    def code(self, q: Distribution) -> Tensor:
+        """The point that stands for q(z|x), of shape [..., L]: its mean, unless the family need not have one."""
+        return q.mean
+
     def prior_sample(self, shape: tuple[int, ...]) -> Tensor:
         """Draw z ~ p(z) of the given shape; its last dimension is the latents."""
         return self.prior().sample(torch.Size(shape))
@@ -95,12 +99,84 @@ class NormalSampler(Sampler):
         return Normal(loc, self.positive(scale), validate_args=False)
 
 
+class LaplaceSampler(Sampler):
+    """q(z|x) = Laplace(loc, scale)."""
+
+    def forward(self, features: Tensor) -> Distribution:
+        loc, scale = features.chunk(2, dim=-1)
+        return Laplace(loc, self.positive(scale), validate_args=False)
+
+
+class StudentTSampler(Sampler):
+    """q(z|x) = StudentT(df, loc, scale).
+
+    No closed KL between two Student's t is known; that to a Normal is, and is infinite for df ≤ 2.
+
+    Args:
+        df: degrees of freedom > 0, if they are not learned.
+        learn_df: whether the encoder predicts them for each latent, as min_df + positive(feature).
+        min_df: the least that are predicted, ≥ 0.
+    """
+
+    df: Tensor
+
+    def __init__(
+        self,
+        prior: Distribution,
+        positive: str = "softplus",
+        kl: str = "closed",
+        df: float = 5.0,
+        learn_df: bool = False,
+        min_df: float = 2.0,
+    ) -> None:
+        super().__init__(prior, positive, kl)
+        self.register_buffer("df", torch.tensor(checks.positive("sampler.df", df)), persistent=False)
+        self.min_df = checks.non_negative("sampler.min_df", min_df)
+        self.parameters_per_latent = 3 if checks.boolean("sampler.learn_df", learn_df) else 2
+
+    def forward(self, features: Tensor) -> Distribution:
+        loc, scale, *predicted = features.chunk(self.parameters_per_latent, dim=-1)
+        df = self.min_df + self.positive(predicted[0]) if predicted else self.df
+        return StudentT(df, loc, self.positive(scale), validate_args=False)
+
+    def code(self, q: Distribution) -> Tensor:
+        """Its location, which is there also for df ≤ 1."""
+        return q.mode
+
+
 class LogNormalSampler(Sampler):
     """q(z|x) = LogNormal(loc, scale), the exponential of a Normal."""
 
     def forward(self, features: Tensor) -> Distribution:
         loc, scale = features.chunk(2, dim=-1)
         return LogNormal(loc, self.positive(scale), validate_args=False)
+
+
+class GammaSampler(Sampler):
+    """q(z|x) = Gamma(concentration, rate), both through the positive map."""
+
+    def forward(self, features: Tensor) -> Distribution:
+        concentration, rate = self.positive(features).chunk(2, dim=-1)
+        return Gamma(concentration, rate, validate_args=False)
+
+
+class WeibullSampler(Sampler):
+    """q(z|x) = Weibull(scale, concentration), both through the positive map.
+
+    Args:
+        min_concentration: the least concentration > 0; the mean grows as Γ(1 + 1/concentration), beyond
+            single precision from 0.03 on down.
+    """
+
+    def __init__(
+        self, prior: Distribution, positive: str = "softplus", kl: str = "closed", min_concentration: float = 0.1
+    ) -> None:
+        super().__init__(prior, positive, kl)
+        self.min_concentration = checks.positive("sampler.min_concentration", min_concentration)
+
+    def forward(self, features: Tensor) -> Distribution:
+        scale, excess = self.positive(features).chunk(2, dim=-1)
+        return Weibull(scale, self.min_concentration + excess, validate_args=False)
 
 
 class InverseGaussianSampler(Sampler):

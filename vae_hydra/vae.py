@@ -28,7 +28,7 @@ class VAE(nn.Module):
     Args:
         encoder: x [..., *input_shape] → features [..., sampler.parameters_per_latent·latent_dim].
         sampler: features → q(z|x) of batch_shape [..., latent_dim].
-        decoder: z [..., latent_dim] → features of the likelihood.
+        decoder: z [..., latent_dim] → features [..., likelihood.parameters_per_value·x_shape[0], *x_shape[1:]].
         likelihood: features → p(x|z) of batch_shape [..., *x_shape].
         latent_dim: number of latents L.
         x_shape: shape of one example.

@@ -1,8 +1,24 @@
 """Distribution families and KL pairs that torch.distributions lacks."""
 
+from vae_hydra.distributions import kl as kl  # registers its pairs
 from vae_hydra.distributions.delta import Delta
 from vae_hydra.distributions.fixed import FixedDistribution
 from vae_hydra.distributions.homoscedastic import HomoscedasticNormal
+from vae_hydra.distributions.huber import Huber
+from vae_hydra.distributions.hyperbolic_secant import HyperbolicSecant
 from vae_hydra.distributions.inverse_gaussian import InverseGaussian
+from vae_hydra.distributions.location_scale import LocationScale
+from vae_hydra.distributions.student_t import StudentT
+from vae_hydra.distributions.weibull import Weibull
 
-__all__ = ["Delta", "FixedDistribution", "HomoscedasticNormal", "InverseGaussian"]
+__all__ = [
+    "Delta",
+    "FixedDistribution",
+    "HomoscedasticNormal",
+    "Huber",
+    "HyperbolicSecant",
+    "InverseGaussian",
+    "LocationScale",
+    "StudentT",
+    "Weibull",
+]

@@ -8,13 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints, register_kl
-from torch.distributions.utils import broadcast_all
+from torch.distributions.utils import broadcast_all, euler_constant
 from torch.types import _size
 
 from vae_hydra.checks import one_of
 
 GRADIENTS = ("implicit", "pathwise")
-_EULER_GAMMA = 0.5772156649015329
 
 
 class InverseGaussian(Distribution):
@@ -78,6 +77,11 @@ class InverseGaussian(Distribution):
     def variance(self) -> Tensor:
         return self.loc.pow(3) / self.concentration
 
+    @property
+    def mean_log(self) -> Tensor:
+        """E[ln x] = ln μ − e^y·E₁(y), with y = 2λ/μ."""
+        return self.loc.log() - _scaled_exponential_integral(2 * self.concentration / self.loc)
+
     def rsample(self, sample_shape: _size = ()) -> Tensor:
         shape = self._extended_shape(sample_shape)
         loc, concentration = self.loc.expand(shape), self.concentration.expand(shape)
@@ -106,9 +110,8 @@ class InverseGaussian(Distribution):
         return torch.where(value == torch.inf, 1.0, torch.special.ndtr(a) + tail)
 
     def entropy(self) -> Tensor:
-        """½·ln(2πe/λ) + (3/2)·E[ln x] nats, with E[ln x] = ln μ − e^y·E₁(y) and y = 2λ/μ."""
-        mean_log = self.loc.log() - _scaled_exponential_integral(2 * self.concentration / self.loc)
-        return 0.5 * (1 + math.log(2 * math.pi) - self.concentration.log()) + 1.5 * mean_log
+        """½·ln(2πe/λ) + (3/2)·E[ln x] nats."""
+        return 0.5 * (1 + math.log(2 * math.pi) - self.concentration.log()) + 1.5 * self.mean_log
 
 
 def _transform(loc: Tensor, concentration: Tensor, normal: Tensor, uniform: Tensor) -> Tensor:
@@ -171,7 +174,7 @@ def _scaled_exponential_integral(y: Tensor, series_terms: int = 24, fraction_ter
     for k in range(1, series_terms + 1):
         term = -term * small / k
         total = total - term / k
-    series = small.exp() * (total - small.log() - _EULER_GAMMA)
+    series = small.exp() * (total - small.log() - euler_constant)
     fraction = large + 2 * fraction_terms + 1
     for k in range(fraction_terms, 0, -1):
         fraction = large + 2 * k - 1 - k * k / fraction

@@ -1,0 +1,103 @@
+"""What symmetric families of a location and a scale share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+from torch.types import _size
+
+
+class LocationScale(Distribution):
+    """A family symmetric about its location: x = loc + scale·u, with u of the standard form.
+
+    Subclasses name all parameters in ``arg_constraints`` and define the standard form: ``_log_density``,
+    ``_variance``, and ``_lower_tail`` with its inverse ``_distance``, by which u is drawn unless they define
+    ``_draw``.
+
+    Parameters are kept as they were given and broadcast only where they meet values: what depends on a
+    scale shared by all values is computed once, not for every value.
+
+    Args:
+        parameters: the parameters by name, tensors or numbers, that broadcast to batch_shape.
+
+    Raises:
+        ValueError: for parameters outside ``arg_constraints`` (with ``validate_args``).
+    """
+
+    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
+    support = constraints.real
+    has_rsample = True
+    loc: Tensor
+    scale: Tensor
+
+    def __init__(self, validate_args: bool | None = None, **parameters: Tensor | float) -> None:
+        like = next((value for value in parameters.values() if isinstance(value, Tensor)), torch.tensor(0.0))
+        for name, value in parameters.items():
+            given = isinstance(value, Tensor)
+            setattr(self, name, value if given else torch.as_tensor(value, dtype=like.dtype, device=like.device))
+        shapes = (getattr(self, name).shape for name in parameters)
+        super().__init__(torch.broadcast_shapes(*shapes), validate_args=validate_args)
+
+    def expand(self, batch_shape: _size, _instance: LocationScale | None = None) -> LocationScale:
+        new = self._get_checked_instance(type(self), _instance)
+        for name in self.arg_constraints:
+            setattr(new, name, getattr(self, name).expand(batch_shape))
+        super(LocationScale, new).__init__(torch.Size(batch_shape), validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc.expand(self.batch_shape)
+
+    @property
+    def mode(self) -> Tensor:
+        return self.loc.expand(self.batch_shape)
+
+    @property
+    def variance(self) -> Tensor:
+        return (self.scale.square() * self._variance()).expand(self.batch_shape)
+
+    def rsample(self, sample_shape: _size = ()) -> Tensor:
+        return self.loc + self.scale * self._draw(self._extended_shape(sample_shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        if self._validate_args:
+            self._validate_sample(value)
+        return self._log_density((value - self.loc) / self.scale) - self.scale.log()
+
+    def cdf(self, value: Tensor) -> Tensor:
+        if self._validate_args:
+            self._validate_sample(value)
+        u = (value - self.loc) / self.scale
+        tail = self._lower_tail(u.abs())
+        return torch.where(u < 0, tail, 1 - tail)
+
+    def icdf(self, value: Tensor) -> Tensor:
+        return self.loc + self.scale * self._standard_icdf(value)
+
+    def _standard_icdf(self, value: Tensor) -> Tensor:
+        distance = self._distance(torch.minimum(value, 1 - value))
+        return torch.where(value < 0.5, -distance, distance)
+
+    def _draw(self, shape: torch.Size) -> Tensor:
+        uniform = torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device)
+        # Away from 0, whose quantile is −∞, by as much as its rounding keeps it away from 1.
+        return self._standard_icdf(uniform.clamp(min=torch.finfo(uniform.dtype).eps / 2))
+
+    def _log_density(self, u: Tensor) -> Tensor:
+        """ln p(u) of the standard form."""
+        raise NotImplementedError
+
+    def _variance(self) -> Tensor | float:
+        """Var u of the standard form."""
+        raise NotImplementedError
+
+    def _lower_tail(self, distance: Tensor) -> Tensor:
+        """P(u ≤ −distance) for distance ≥ 0."""
+        raise NotImplementedError
+
+    def _distance(self, tail: Tensor) -> Tensor:
+        """The inverse of ``_lower_tail`` for tails in [0, ½]."""
+        raise NotImplementedError
