@@ -50,7 +50,7 @@ def test_vector_data_are_shown_as_clouds(configure):
     )
     train(config)
     names = {path.name for path in (Run.of(config).folder / "figures").iterdir()}
-    assert names == {"loss_curves.png", "reconstructions.png", "denoised.png"}
+    assert names == {"loss_curves.png", "reconstructions.png", "denoised.png", "latent_plane.png"}
 
 
 def test_stacked_noise_is_shown_beside_the_image(configure):

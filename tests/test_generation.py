@@ -82,7 +82,9 @@ def test_tail_measures_of_a_sample_like_the_real_one_and_of_one_twice_as_wide():
 def test_a_sample_without_a_tail_says_so():
     real = torch.distributions.StudentT(3.0).sample((5_000, 2))
     measures = tail_measures(torch.zeros(1000, 2), real, 10, generator())
-    assert measures["tail_share"] == measures["q99"] == 0
+    assert measures["tail_share"] == 0
+    assert measures["q99"] < 0.02
+    assert measures["hill"] == math.inf
     assert "tail_p" not in measures
 
 

@@ -79,8 +79,9 @@ def latents(module: VAEModule, data: DataModule, split: str) -> dict[str, float]
     Returns:
         ``latents/knn_accuracy`` and so on, see ``latents.latent_measures``.
     """
-    train, test = data.prepared("train", PROBE_EXAMPLES), data.prepared(split)
-    train = train[train.y >= 0]
+    generator = torch.Generator().manual_seed(module.seed)
+    train, test = _shuffled(data.prepared("train"), generator), _shuffled(data.prepared(split), generator)
+    train = train[(train.y >= 0).nonzero()[:PROBE_EXAMPLES, 0]]
     measures = latent_measures(codes(module, train), train.y, codes(module, test), test.y)
     return {f"latents/{name}": value for name, value in measures.items()}
 
