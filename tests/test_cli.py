@@ -28,6 +28,44 @@ BAD = {
         ["likelihood=bernoulli", "dataset=lognormal_2d"],
         ["BernoulliLikelihood needs data in [0, 1]", "likelihood=gaussian"],
     ),
+    "a sigmoid outside [0, 1]": (
+        ["likelihood.location=sigmoid", "dataset=lognormal_2d"],
+        ["GaussianLikelihood needs data in [0, 1]"],
+    ),
+    "free bits of nothing": (
+        ["sampler=deterministic", "objective.free_bits=1"],
+        ["objective.free_bits", "leave it at 0"],
+    ),
+    "labels of data without classes": (
+        ["condition=both", "dataset=inverse_gaussian_2d"],
+        ["condition needs data with two classes or more, but these have 1", "condition=none"],
+    ),
+    "a head on data without classes": (
+        ["classifier=mlp", "dataset=inverse_gaussian_2d"],
+        ["classifier needs data with two classes or more, but these have 1", "classifier=none"],
+    ),
+    "a share of no labels": (
+        ["classifier=mlp", "classifier.labelled=0"],
+        ["classifier.labelled must be a number in (0, 1]"],
+    ),
+    "a head of no weight": (["classifier=mlp", "classifier.weight=0"], ["classifier.weight must be a number > 0"]),
+    "an unknown encoding": (
+        ["condition=both", "condition.encoding=x"],
+        ["condition.encoding must be one of one_hot, scalar"],
+    ),
+    "tapered the wrong way": (
+        ["model=mlp_tapered", "dataset=lognormal_2d"],
+        ["model.latent_dim must be at most 2", "use model=mlp"],
+    ),
+    "degrees of freedom below 0": (
+        ["sampler=student_t", "sampler.df=-1"],
+        ["sampler.df must be a number > 0, but got -1"],
+    ),
+    "a learned scale of something": (
+        ["likelihood.learn_scale=often"],
+        ["likelihood.learn_scale must be true or false"],
+    ),
+    "negative free bits": (["objective.free_bits=-1"], ["objective.free_bits must be a number ≥ 0"]),
     "stacked noise on vectors": (
         ["noise=normal", "noise.mode=stacked", "dataset=lognormal_2d"],
         ["noise.mode=stacked needs images", "noise.mode=additive"],

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
-import yaml
+import itertools
 
+import pytest
+import torch
+import yaml
+from hydra import compose, initialize_config_dir
+
+from tests.conftest import CONF
+from vae_hydra import cli
+from vae_hydra.build import build_experiment
 from vae_hydra.cli import config_folder
 from vae_hydra.evaluate import evaluate
 from vae_hydra.run import Run
@@ -24,25 +31,37 @@ def cases(*groups: str) -> list[str]:
     return [f"{group}={option}" for group in groups for option in options(group)]
 
 
-def needs_files(case: str) -> bool:
-    return any(case.endswith((f"={name}", f"/{name}")) for name in ON_DISK)
-
-
-@pytest.mark.parametrize(
-    "case",
-    cases(
-        "model", "sampler", "dataset", "noise", "beta", "likelihood", "optimizer", "scheduler", "experiment", *LOGGING
-    ),
+GROUPS = (
+    "model",
+    "sampler",
+    "dataset",
+    "noise",
+    "beta",
+    "likelihood",
+    "condition",
+    "classifier",
+    "optimizer",
+    "scheduler",
+    "experiment",
+    *LOGGING,
 )
-def test_option_trains_on_images(case, configure, request):
-    root = [f"dataset.root={request.getfixturevalue('mnist_root')}"] if needs_files(case) else []
-    metrics = train(configure(case, *root, *STEP))
+
+
+@pytest.mark.parametrize("case", cases(*GROUPS))
+def test_option_trains(case, configure, request):
+    overrides = [case, *STEP]
+    if configure(*overrides)["dataset"]["name"] in ON_DISK:
+        overrides += [f"dataset.root={request.getfixturevalue('mnist_root')}", "dataset.fraction=0.02"]
+    metrics = train(configure(*overrides))
     assert metrics["reconstruct/clean/half_sse"] > 0
 
 
-@pytest.mark.parametrize("case", [c for c in cases("sampler", "noise", "likelihood") if "bernoulli" not in c])
+ON_VECTORS = [c for c in cases("sampler", "noise", "likelihood", "condition", "classifier") if "bernoulli" not in c]
+
+
+@pytest.mark.parametrize("case", [*ON_VECTORS, "model=mlp", "model=mlp_tapered model.latent_dim=2"])
 def test_option_trains_on_vectors(case, configure):
-    metrics = train(configure("dataset=lognormal_2d", case, *STEP))
+    metrics = train(configure("dataset=lognormal_2d", *case.split(), *STEP))
     assert metrics["reconstruct/clean/half_sse"] > 0
 
 
@@ -74,6 +93,37 @@ def test_options_of_the_data_train_and_are_scored_again(options, configure):
 def test_stacked_noise_with_every_sampler_and_model(sampler, model, configure):
     metrics = train(configure(f"sampler={sampler}", f"model={model}", "noise=normal", "noise.mode=stacked", *STEP))
     assert metrics["denoise/normal/half_sse"] > 0
+
+
+COMBINED = ("model", "sampler", "likelihood", "condition", "classifier")
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    """Group → option → its configuration, composed once each, and the default around them."""
+    with initialize_config_dir(CONF, version_base="1.3"):
+        base = cli.plain(compose("train", ["output_dir=unused"]))
+        return base, {
+            group: {option: cli.plain(compose("train", [f"{group}={option}"]))[group] for option in options(group)}
+            for group in COMBINED
+        }
+
+
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(COMBINED, 2)))
+def test_every_two_options_go_together(one, other, nodes):
+    """A model of any option of one group and any of another takes a training step on images."""
+    base, groups = nodes
+    for (first, node), (second, other_node) in itertools.product(groups[one].items(), groups[other].items()):
+        config = {**base, one: node, other: other_node}
+        if config["sampler"]["name"] != "deterministic":
+            config["objective"] = {**base["objective"], "free_bits": 0.1}
+        module, data = build_experiment(config)
+        batch = data.prepared("train", 4)
+        terms, _ = module._step(batch.x, batch.x, 0.5, batch.y)
+        terms["loss"].mean().backward()
+        gradients = [p.grad for p in module.vae.encoder.parameters()]
+        assert all(g is not None and torch.isfinite(g).all() for g in gradients), (first, second)
+        assert any(g.any() for g in gradients), (first, second)
 
 
 def test_noise_from_any_torch_distribution(configure):

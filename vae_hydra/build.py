@@ -70,6 +70,8 @@ def build_experiment(config: Config) -> Experiment:
     module = _module(config, vae, noise, description, [] if noise.is_none else [noise])
     _check_likelihood_fits(module, data)
     _check_kl_exists(vae)
+    if module.objective.free_bits and not vae.sampler.has_elbo:
+        raise ValueError("objective.free_bits frees part of a KL, and a deterministic sampler has none; leave it at 0")
     with naming("optimizer and scheduler"):
         module.configure_optimizers()
     return Experiment(module, data)

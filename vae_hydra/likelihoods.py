@@ -28,7 +28,7 @@ class Likelihood(nn.Module, ABC):
     Attributes:
         parameters_per_value: features that the decoder returns for each value of x; the first axis of
             its output is this many times that of x.
-        unit_interval: whether x must lie in [0, 1].
+        unit_interval: whether x must lie in [0, 1], where the mean of p(x|z) does.
         needs_binary_to_be_normalised: whether log p(x|z) is that of a density or a probability only for x in {0, 1}.
     """
 
@@ -77,6 +77,7 @@ class LocationScaleLikelihood(Likelihood):
     ) -> None:
         super().__init__(x_shape)
         self.location = LOCATION_MAPS[checks.one_of("likelihood.location", location, LOCATION_MAPS)]()
+        self.unit_interval = location == "sigmoid"
         self.learn_scale = _learn_scale(learn_scale, self.x_shape)
         self.min_scale = checks.positive("likelihood.min_scale", min_scale)
         self._start(checks.positive("likelihood.scale", scale))
