@@ -50,6 +50,21 @@ def test_a_checkpoint_is_enough_by_itself(trained, tmp_path):
     assert torch.equal(from_run.encode(x).mean, from_file.encode(x).mean)
 
 
+def test_a_checkpoint_from_before_there_were_labels_and_free_bits_loads(trained):
+    def strip(checkpoint):
+        description = checkpoint["vae_hydra"]
+        del description["classes"]
+        for key in ("condition", "classifier", "init_from", "keep_optimizer"):
+            del description["config"][key]
+        for key in ("fraction", "folds", "fold", "resize", "binarise"):
+            del description["config"]["dataset"][key]
+        del description["config"]["objective"]["free_bits"]
+
+    x = torch.rand(2, 1, 8, 8)
+    old, new = vae_hydra.load(altered(trained, strip)), vae_hydra.load(trained.folder, "best")
+    assert torch.equal(old.encode(x).mean, new.encode(x).mean)
+
+
 def test_a_moved_run_still_loads(trained, tmp_path):
     moved = shutil.move(trained.folder, tmp_path / "elsewhere")
     assert vae_hydra.load(moved).sample(1).shape == (1, 1, 8, 8)

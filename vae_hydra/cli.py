@@ -55,7 +55,8 @@ def options_help() -> str:
         files = group.rglob("[!_]*.yaml")
         options = {file.relative_to(group).with_suffix("").as_posix(): _title(file) for file in files}
         marks = {option: " (default)" if (group.name, option) in defaults else "" for option in options}
-        lines = [f"  {option:<26} {title}{marks[option]}" for option, title in sorted(options.items())]
+        width = max(26, *(len(option) for option in options))
+        lines = [f"  {option:<{width}} {title}{marks[option]}" for option, title in sorted(options.items())]
         blocks.append("\n".join([f"{group.name}=", *lines]))
     return "\n\n".join(blocks)
 
