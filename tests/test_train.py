@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from hydra import compose, initialize_config_dir
 
-from vae_hydra import load
+from tests.conftest import CONF, QUICK
+from vae_hydra import cli, load
 from vae_hydra.callbacks import Interrupted, NonFiniteLossError
 from vae_hydra.history import read_epochs
 from vae_hydra.module import VAEModule
@@ -119,14 +121,24 @@ def test_seeds_and_options_make_folders_of_their_own_and_seeds_repeat(configure,
     assert_same_outcome(Run.of(one).folder, Run.of(again).folder)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ([], "digits-none-normal-s0-3fc700dc"),
+        (["model=conv"], "digits-none-normal-s0-14717223"),
+        (["experiment=heavy_tailed/mnist"], "mnist-none-normal-s0-52dc22b6"),
+        (["experiment=heavy_tailed/lognormal_2d", "sampler=lognormal"], "lognormal_2d-none-lognormal-s0-164fd652"),
+    ],
+)
+def test_options_that_came_later_leave_the_names_of_earlier_runs_alone(overrides, name):
+    """Names as they were before conditions, heads, free bits, folds and warm starts: finished sweeps stay finished."""
+    with initialize_config_dir(CONF, version_base="1.3"):
+        assert Run.of(cli.plain(compose("train", overrides))).name == name
+
+
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
     """The run of HARD that nothing interrupts."""
-    from hydra import compose, initialize_config_dir
-
-    from tests.conftest import CONF, QUICK
-    from vae_hydra import cli
-
     folder = tmp_path_factory.mktemp("unbroken")
     with initialize_config_dir(CONF, version_base="1.3"):
         config = cli.plain(compose("train", [*QUICK, f"output_dir={folder}", *HARD]))

@@ -37,6 +37,27 @@ NOT_IDENTITY = (
     "dataset.source.download",
     "callbacks.progress",
 )
+# Options that came later, with the value at which a run is what it was without them: such a run keeps its name,
+# and a sweep that was finished before stays finished.
+CAME_LATER: dict[str, Any] = {
+    "condition": {},
+    "classifier": {},
+    "init_from": None,
+    "keep_optimizer": False,
+    "objective.free_bits": 0.0,
+    "dataset.fraction": 1.0,
+    "dataset.folds": 5,
+    "dataset.fold": None,
+    "dataset.resize": None,
+    "dataset.binarise": "none",
+    "likelihood.min_scale": 0.001,
+    "callbacks.checkpoints.after_annealing": False,
+    **{
+        f"model.{part}{option}": value
+        for part in ("", "encoder.", "decoder.")
+        for option, value in (("kernel", 4), ("residual_blocks", 0))
+    },
+}
 PACKAGES = ("torch", "lightning", "hydra-core", "numpy", "vae_hydra")
 CHECKPOINTS = ("best", "last")
 
@@ -45,17 +66,24 @@ def identity(config: Mapping[str, Any]) -> str:
     """Eight hexadecimal digits of what ``config`` describes, the same on any machine."""
     kept = copy.deepcopy(dict(config))
     for path in NOT_IDENTITY:
-        *parents, leaf = path.split(".")
-        node: Any = kept
-        for parent in parents:
-            node = node.get(parent) if isinstance(node, dict) else None
-        if isinstance(node, dict):
-            node.pop(leaf, None)
+        _drop(kept, path)
+    for path, value in CAME_LATER.items():
+        _drop(kept, path, only_if=value)
     if kept.get("init_from"):
         # A run's folder is known by its name wherever it is; a checkpoint by itself only by its path.
         source = Path(kept["init_from"])
         kept["init_from"] = str(source) if source.suffix == ".ckpt" else source.name
     return hashlib.sha256(json.dumps(_canonical(kept), sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _drop(config: dict[str, Any], path: str, only_if: Any = ...) -> None:
+    """Remove the value at a dotted path, if there is one and, where ``only_if`` is given, it equals that."""
+    *parents, leaf = path.split(".")
+    node: Any = config
+    for parent in parents:
+        node = node.get(parent) if isinstance(node, dict) else None
+    if isinstance(node, dict) and leaf in node and (only_if is ... or node[leaf] == only_if):
+        del node[leaf]
 
 
 def run_name(config: Mapping[str, Any]) -> str:
