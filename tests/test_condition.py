@@ -10,6 +10,8 @@ from torch.nn.functional import cross_entropy
 from vae_hydra import load
 from vae_hydra.build import build_experiment
 from vae_hydra.condition import Condition
+from vae_hydra.evaluate import evaluate
+from vae_hydra.history import read_epochs
 from vae_hydra.metrics import accuracy, labelled_cross_entropy
 from vae_hydra.run import Run
 from vae_hydra.train import train
@@ -69,13 +71,19 @@ def test_a_conditional_model_generates_the_class_it_is_asked_for(configure):
 
 def test_cross_entropy_is_torchs_over_the_labelled():
     logits, y = torch.randn(50, 7), torch.randint(-1, 7, (50,))
-    ours = labelled_cross_entropy(logits, y)
+    labelled = (y >= 0).float().mean().item()
+    ours = labelled_cross_entropy(logits, y, labelled)
     torch.testing.assert_close(ours.mean(), cross_entropy(logits, y, ignore_index=-1))
     assert not ours[y < 0].any()
-    # Models trained side by side each have their own labelled examples.
-    nested = labelled_cross_entropy(torch.stack([logits, logits]), torch.stack([y, torch.full_like(y, -1)]))
-    torch.testing.assert_close(nested[0], ours)
-    assert not nested[1].any()
+
+
+def test_what_few_labels_weigh_does_not_depend_on_the_batches_they_fall_into():
+    logits, y = torch.randn(1000, 7), torch.where(torch.rand(1000) < 0.02, torch.randint(7, (1000,)), -1)
+    share = (y >= 0).float().mean().item()
+    for size in (1000, 50, 10):
+        batches = zip(logits.split(size), y.split(size), strict=True)
+        means = torch.stack([labelled_cross_entropy(*batch, share).mean() for batch in batches])
+        torch.testing.assert_close(means.mean(), cross_entropy(logits, y, ignore_index=-1))
 
 
 def test_accuracy_counts_the_greatest_logit():
@@ -100,20 +108,40 @@ def test_the_head_learns_the_digits(sampler, configure):
     assert metrics["reconstruct/clean/cross_entropy"] < 2.3
 
 
-def test_few_labels_are_few_in_training_only(configure):
-    config = configure("classifier=mlp", "classifier.labelled=0.1", "trainer.max_epochs=1")
+def test_training_alone_sees_few_labels(configure):
+    config = configure("classifier=mlp", "classifier.labelled=0.1", "trainer.max_epochs=1", "optimizer.lr=1e-9")
     data = build_experiment(config).data
-    assert 0.08 < (data.splits["train"].y >= 0).float().mean() < 0.13
-    assert (data.splits["test"].y >= 0).all()
-    assert "reconstruct/clean/accuracy" in train(config)
+    assert 0.08 < (data._served.y >= 0).float().mean() < 0.13
+    assert all((part.y >= 0).all() for part in data.splits.values())
+    metrics = train(config)
+    # Untrained, the head guesses: ln 10 whatever the share of labels.
+    rows = read_epochs(Run.of(config).folder / "metrics.csv")
+    for value in (rows[0]["train/cross_entropy"], metrics["reconstruct/clean/cross_entropy"]):
+        assert value == pytest.approx(2.303, rel=0.15)
 
 
-def test_every_way_labels_are_used_survives_reloading(configure):
-    config = configure("condition=both", "classifier=mlp", "noise=uniform")
+@pytest.mark.parametrize("labels", ["condition=both", "classifier=mlp"])
+def test_models_with_labels_survive_reloading(labels, configure):
+    config = configure(labels, "noise=uniform", "callbacks.figures.enabled=true")
     train(config)
-    vae = load(Run.of(config).folder)
-    assert vae.classify(torch.randn(3, 10)).shape == (3, 10)
-    assert vae.sample(2, torch.tensor([0, 1])).shape == (2, 1, 8, 8)
+    run = Run.of(config)
+    vae = load(run.folder)
+    if labels == "classifier=mlp":
+        assert vae.classify(torch.randn(3, 10)).shape == (3, 10)
+        assert (run.folder / "figures" / "latent_plane.png").is_file()
+    else:
+        assert vae.sample(2, torch.tensor([0, 1])).shape == vae.sample(2, 1).shape == (2, 1, 8, 8)
+        with pytest.raises(ValueError, match="labels must be from 0 to 9, but got 12"):
+            vae.sample(4, 12)
+        # Codes that were given the class have none to show.
+        assert not (run.folder / "figures" / "latent_plane.png").exists()
+
+
+def test_codes_that_were_given_the_class_are_not_probed_for_it(configure):
+    config = configure("condition=encoder", "trainer.max_epochs=1")
+    train(config)
+    with pytest.raises(ValueError, match="latents: the encoder of this run was given the class"):
+        evaluate(configure(f"run={Run.of(config).folder}", "latents=true", name="evaluate"))
 
 
 def test_a_model_without_a_head_does_not_classify(configure):

@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from tests.conftest import CONF
 from vae_hydra import cli
-from vae_hydra.build import build_experiment
+from vae_hydra.build import build_experiment, build_noise, build_vae
 from vae_hydra.cli import config_folder
 from vae_hydra.evaluate import evaluate
 from vae_hydra.run import Run
@@ -117,6 +117,10 @@ def test_every_two_options_go_together(one, other, nodes):
         config = {**base, one: node, other: other_node}
         if config["sampler"]["name"] != "deterministic":
             config["objective"] = {**base["objective"], "free_bits": 0.1}
+        if config["condition"] and config["classifier"]:
+            with pytest.raises(ValueError, match="classifier and condition do not go together"):
+                build_experiment(config)
+            continue
         module, data = build_experiment(config)
         batch = data.prepared("train", 4)
         terms, _ = module._step(batch.x, batch.x, 0.5, batch.y)
@@ -134,6 +138,19 @@ def test_noise_from_any_torch_distribution(configure):
 def test_prior_of_another_family_and_several_loggers(configure):
     prior = "sampler.prior={_target_:torch.distributions.Laplace,loc:0.0,scale:1.0}"
     assert train(configure(prior, "sampler.kl=monte_carlo", "logger=[csv,tensorboard]", *STEP))
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_presets_build_their_model_without_their_data(experiment, configure):
+    config = configure(f"experiment={experiment}")
+    vectors = {"lognormal_2d": (2,), "inverse_gaussian_2d": (2,), "student_t_mixture": (1,)}
+    side = config["dataset"]["resize"] or 28
+    shape = vectors.get(config["dataset"]["name"], (1, side, side))
+    vae = build_vae(config, shape, build_noise(config), classes=10)
+    x, y = torch.rand(3, *shape), torch.tensor([0, 1, 9])
+    output = vae(x, y)
+    assert output.z.shape == (3, config["model"]["latent_dim"])
+    assert vae.log_likelihood(output, x).shape == (3,)
 
 
 @pytest.mark.parametrize("path", sorted(config_folder().rglob("*.yaml")), ids=lambda p: p.stem)

@@ -10,6 +10,7 @@ import scipy.stats
 import torch
 
 from vae_hydra.data import (
+    TRANSFORMS,
     DataModule,
     Examples,
     InMemoryDataset,
@@ -229,12 +230,12 @@ def test_a_black_and_white_dataset_is_binary_and_log1p_tames_a_tail():
 def test_labels_are_kept_evenly_in_training_alone(digits, labelled):
     options = {"batch_size": 64, "fraction": 0.9, "labelled": labelled}
     full, data, again = (DataModule(digits, **{**options, **extra}) for extra in ({"labelled": 1.0}, {}, {}))
-    y, whole = data.splits["train"].y, full.splits["train"].y
+    y, whole = data._served.y, full._served.y
     counts = torch.bincount(whole).tolist()
     assert torch.bincount(y[y >= 0]).tolist() == [max(1, round(n * labelled)) for n in counts]
     assert torch.equal(y[y >= 0], whole[y >= 0])
     assert set(y[y < 0].tolist()) <= {-1}
-    assert torch.equal(y, again.splits["train"].y)
+    assert torch.equal(y, again._served.y)
     for split in ("validation", "test"):
         assert torch.equal(data.splits[split].y, full.splits[split].y)
     assert data.classes == 10
@@ -243,7 +244,7 @@ def test_labels_are_kept_evenly_in_training_alone(digits, labelled):
 
 
 def test_labels_hidden_are_drawn_from_the_seed(digits):
-    hidden = [(DataModule(digits, 64, validation=0.0, labelled=0.5, seed=s).splits["train"].y < 0) for s in (0, 1)]
+    hidden = [(DataModule(digits, 64, validation=0.0, labelled=0.5, seed=s)._served.y < 0) for s in (0, 1)]
     assert not torch.equal(*hidden)
 
 
@@ -490,3 +491,13 @@ def test_bad_options_of_the_inverse_gaussian_are_refused(options, message):
 def test_unknown_variant_is_refused():
     with pytest.raises(ValueError, match="dataset.variant must be one of raw, rescaled, overlapping"):
         draw_lognormal_2d("far", seed=0)
+
+
+@pytest.mark.parametrize("transform", ["none", "exp", "log1p"])
+def test_transforms_are_undone_and_their_slope_is_known(digits, transform):
+    data = DataModule(digits, 64, transform=transform)
+    raw = torch.linspace(0.0, 1.0, 9, dtype=torch.float64, requires_grad=True)
+    seen = TRANSFORMS[transform](raw)
+    torch.testing.assert_close(data.restore(seen), raw)
+    (slope,) = torch.autograd.grad(seen.sum(), raw)
+    torch.testing.assert_close(data.log_slope(seen.detach()), slope.log())

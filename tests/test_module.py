@@ -87,10 +87,10 @@ def test_training_sees_pixels_drawn_anew_and_scores_see_the_same(configure, monk
     seen = {"training_step": [], "validation_step": []}
     original = VAEModule._step
 
-    def spy(self, inputs, x, beta):
+    def spy(self, inputs, x, *rest):
         if not self.trainer.sanity_checking and not self.trainer.testing:
             seen["training_step" if self.training else "validation_step"].append(x)
-        return original(self, inputs, x, beta)
+        return original(self, inputs, x, *rest)
 
     monkeypatch.setattr(VAEModule, "_step", spy)
     # One batch an epoch, in an order of its own.

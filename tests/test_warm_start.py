@@ -2,94 +2,158 @@
 
 from __future__ import annotations
 
-import json
+import copy
+import os
+import signal
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 
+from tests.conftest import CONF
+from tests.test_train import assert_same_outcome
 from vae_hydra import train
 from vae_hydra.build import build_experiment
+from vae_hydra.callbacks import Interrupted
+from vae_hydra.module import VAEModule
 from vae_hydra.run import Run, identity
-from vae_hydra.warm_start import inherited_overrides, start_from
+from vae_hydra.warm_start import inherit, start_from
 
 SHORT = ("trainer.max_epochs=1", "callbacks.figures.enabled=false", "trainer.accelerator=cpu")
+FIRST = ("sampler=lognormal", "model.latent_dim=5", "optimizer.lr=0.01", "beta=linear", "beta.duration=2")
 
 
 def newest(tmp_path) -> Run:
-    return Run(max(tmp_path.glob("outputs/*/run.json"), key=lambda path: path.stat().st_mtime).parent)
+    return Run(max(tmp_path.glob("outputs/*/run.json"), key=lambda path: path.stat().st_mtime_ns).parent)
 
 
 @pytest.fixture
 def first(run_command, tmp_path):
-    code, _ = run_command(train, *SHORT, "sampler=lognormal", "model.latent_dim=5", "optimizer.lr=0.01")
+    code, _ = run_command(train, *SHORT, *FIRST)
     assert code == 0
     return newest(tmp_path)
+
+
+@pytest.fixture
+def start(first, run_command, tmp_path):
+    """Start a run from the first one: start(options…) → (run, printed text)."""
+
+    def call(*overrides: str, init_from=first.folder) -> tuple[Run, str]:
+        code, text = run_command(train, f"init_from={init_from}", *SHORT, *overrides)
+        assert code == 0, text
+        return newest(tmp_path), text
+
+    return call
 
 
 def weights(path):
     return torch.load(path, weights_only=True)["state_dict"]
 
 
-def test_options_are_taken_over_and_those_typed_come_on_top(first, run_command, tmp_path):
-    code, text = run_command(train, f"init_from={first.folder}", "optimizer.lr=0.002", "noise=uniform")
-    assert code == 0, text
-    run = newest(tmp_path)
+def test_options_are_taken_over_and_those_typed_come_on_top(first, start):
+    run, text = start("optimizer.lr=0.002", "noise=uniform")
     assert run.name.startswith("digits-uniform-lognormal-s0-")
-    assert (run.config["model"]["latent_dim"], run.config["trainer"]["max_epochs"]) == (5, 1)
     assert run.config["optimizer"]["lr"] == 0.002
+    assert (run.config["model"]["latent_dim"], run.config["beta"]["duration"]) == (5, 2)
     assert f"from {first.folder / 'best.ckpt'}" in text
     # And on again from there.
-    code, text = run_command(train, f"init_from={run.folder}", "seed=1")
+    again, _ = start("seed=1", init_from=run.folder)
+    assert (again.config["seed"], again.config["optimizer"]["lr"]) == (1, 0.002)
+    assert again.config["init_from"] == str(run.folder)
+
+
+def test_a_group_that_is_chosen_replaces_the_other_runs(start):
+    run, _ = start("beta=constant", "likelihood=student_t", "model.activation=gelu")
+    assert run.config["beta"] == {"name": "constant", "_target_": "vae_hydra.beta.Constant", "value": 1.0}
+    assert run.config["likelihood"]["name"] == "student_t"
+    # What is typed once stands in several places.
+    assert [run.config["model"][part]["activation"] for part in ("encoder", "decoder")] == ["gelu"] * 2
+    assert run.config["model"]["latent_dim"] == 5
+
+
+def test_what_is_typed_counts_also_where_it_is_the_default(start):
+    run, _ = start("optimizer.lr=1e-3", "sampler=normal", "model.latent_dim=10")
+    assert (run.config["optimizer"]["lr"], run.config["sampler"]["name"]) == (1e-3, "normal")
+    assert run.config["model"]["latent_dim"] == 10
+
+
+def test_an_experiment_has_options_for_all(start):
+    run, _ = start(
+        "experiment=heavy_tailed/lognormal_2d", "model.encoder.widths=[256,256]", "+trainer.limit_train_batches=2"
+    )
+    assert (run.config["sampler"]["name"], run.config["beta"]["name"]) == ("normal", "constant")
+
+
+def test_a_sweep_may_start_from_a_run(first, run_command, tmp_path):
+    code, text = run_command(train, f"init_from={first.folder}", *SHORT, "seed=1,2", "-m")
     assert code == 0, text
-    assert newest(tmp_path).config["optimizer"]["lr"] == 0.002
-    assert newest(tmp_path).config["init_from"] == str(run.folder)
+    names = [path.name for path in tmp_path.glob("outputs/digits-none-lognormal-s[12]-*")]
+    assert len(names) == 2
 
 
-def test_training_begins_with_the_other_runs_weights(first, run_command, tmp_path):
+def test_training_begins_with_the_other_runs_weights(first, start):
     # Steps too small to move a weight by more than 1e-6.
-    code, _ = run_command(train, f"init_from={first.folder}", "optimizer.lr=1e-9")
-    assert code == 0
-    for name, value in weights(newest(tmp_path).folder / "last.ckpt").items():
+    run, _ = start("optimizer.lr=1e-9")
+    for name, value in weights(run.folder / "last.ckpt").items():
         torch.testing.assert_close(value, weights(first.folder / "best.ckpt")[name], rtol=0, atol=1e-6)
 
 
-def test_what_does_not_fit_is_listed(first, run_command):
-    code, text = run_command(train, f"init_from={first.folder}", "model.latent_dim=7", "classifier=mlp")
-    assert code == 0, text
-    assert "encoder.layers.4.weight starts fresh: (14, 256) here, (10, 256) in the other run" in text
-    assert "classifier.layers.0.weight starts fresh: the other run has none" in text
-    assert "encoder.layers.0.weight starts" not in text
+def test_weights_in_double_precision_are_not_rounded(start):
+    double, _ = start("trainer.precision=64-true")
+    again, _ = start("trainer.precision=64-true", "optimizer.lr=1e-30", init_from=double.folder)
+    for name, value in weights(again.folder / "last.ckpt").items():
+        assert value.dtype == torch.float64
+        assert torch.equal(value, weights(double.folder / "best.ckpt")[name])
 
 
-def test_a_run_that_goes_on_keeps_its_own_weights(first, run_command, tmp_path, configure):
-    code, _ = run_command(train, f"init_from={first.folder}", "seed=3")
-    run = newest(tmp_path)
-    metrics = run.metrics
-    (run.folder / "run.json").write_text('{"status": "running"}')
-    code, text = run_command(train, f"init_from={first.folder}", "seed=3")
-    assert code == 0
-    assert "(going on)" in text
-    assert run.metrics == metrics
+def test_what_does_not_fit_is_listed_and_kept_in_the_log(start):
+    run, text = start("model.latent_dim=7", "classifier=mlp")
+    for printed in (text, (run.folder / "train.log").read_text()):
+        assert "encoder.layers.4.weight starts fresh: (14, 256) here, (10, 256) in the other run" in printed
+        assert "classifier.layers.0.weight starts fresh: the other run has none" in printed
+        assert "encoder.layers.0.weight starts" not in printed
 
 
 @pytest.mark.parametrize("keep", ["true", "false"])
-def test_optimizer_moments_are_kept_or_not(keep, first, run_command, tmp_path, monkeypatch):
-    from vae_hydra.module import VAEModule
+def test_a_warm_start_that_is_cut_off_goes_on_bit_equal(keep, first, configure, tmp_path, monkeypatch):
+    options = (f"init_from={first.folder}", "sampler=lognormal", "model.latent_dim=5", f"keep_optimizer={keep}")
+    whole, cut = (configure(*options, f"output_dir={tmp_path / name}") for name in ("whole", "cut"))
+    train.train(whole)
+    original = VAEModule.training_step
 
+    def interrupted_step(self, batch, batch_idx):
+        if (self.current_epoch, batch_idx) == (1, 2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VAEModule, "training_step", interrupted_step)
+        with pytest.raises(Interrupted):
+            train.train(cut)
+    train.train(cut)
+    assert_same_outcome(Run.of(whole).folder, Run.of(cut).folder)
+
+
+@pytest.mark.parametrize("keep", ["true", "false"])
+def test_optimizer_moments_are_kept_or_not(keep, first, start, monkeypatch):
     seen = []
     original = VAEModule.training_step
 
     def spy(self, batch, batch_idx):
         optimizer = self.trainer.optimizers[0]
-        seen.append((len(optimizer.state_dict()["state"]), optimizer.param_groups[0]["lr"]))
+        seen.append((copy.deepcopy(optimizer.state_dict()["state"]), optimizer.param_groups[0]["lr"]))
         return original(self, batch, batch_idx)
 
     monkeypatch.setattr(VAEModule, "training_step", spy)
-    code, text = run_command(train, f"init_from={first.folder}", f"keep_optimizer={keep}", "optimizer.lr=0.003")
-    assert code == 0, text
+    start(f"keep_optimizer={keep}", "optimizer.lr=0.003")
+    state, rate = seen[0]
     # The moments of the other run at the learning rate of this one.
-    parameters = len(list(torch.load(first.folder / "best.ckpt", weights_only=True)["optimizer_states"][0]["state"]))
-    assert seen[0] == ((parameters if keep == "true" else 0), 0.003)
+    assert rate == 0.003
+    given = torch.load(first.folder / "best.ckpt", weights_only=True)["optimizer_states"][0]["state"]
+    assert len(state) == (len(given) if keep == "true" else 0)
+    for index, moments in state.items():
+        assert torch.equal(moments["exp_avg"], given[index]["exp_avg"])
+        assert torch.equal(moments["exp_avg_sq"], given[index]["exp_avg_sq"])
 
 
 def test_a_moved_run_makes_the_same_run(first, configure):
@@ -100,22 +164,39 @@ def test_a_moved_run_makes_the_same_run(first, configure):
     assert identity(configure("init_from=a/best.ckpt")) != identity(configure("init_from=b/best.ckpt"))
 
 
-def test_a_checkpoint_by_itself_gives_weights_and_no_options(first, configure):
+def test_a_checkpoint_by_itself_will_do(first, start):
     path = first.folder / "last.ckpt"
-    assert inherited_overrides(str(path)) == []
-    vae = build_experiment(configure("sampler=lognormal", "model.latent_dim=5")).module.vae
-    start_from(vae, str(path))
-    for name, value in vae.state_dict().items():
-        assert torch.equal(value, weights(path)[f"vae.{name}"])
+    run, text = start(init_from=path)
+    assert run.config["model"]["latent_dim"] == 5
+    assert f"from {path}" in text
 
 
-@pytest.mark.parametrize("override", ["sampler._target_=os.system", "seed=${oc.env:HOME}", "+x={_target_:os.system}"])
-def test_a_record_that_names_code_is_not_followed(override, first, run_command):
-    record = first.record | {"overrides": ["seed=1", override]}
-    (first.folder / "run.json").write_text(json.dumps(record))
-    code, text = run_command(train, f"init_from={first.folder}")
+def altered(first: Run, change) -> str:
+    checkpoint = torch.load(first.folder / "best.ckpt", weights_only=True)
+    change(checkpoint["vae_hydra"]["config"])
+    path = first.folder / "altered.ckpt"
+    torch.save(checkpoint, path)
+    return str(path)
+
+
+def test_a_run_whose_options_name_code_is_refused(first, run_command):
+    def change(config):
+        config["likelihood"] = {"_target_": "torch.load", "f": "payload.pt", "weights_only": False}
+
+    code, text = run_command(train, f"init_from={altered(first, change)}", *SHORT)
     assert code == 2
-    assert "names code and is not taken over unseen" in text
+    assert "names the target 'torch.load'" in text
+
+
+def test_nothing_is_fetched_because_another_run_fetched_it(first, configure):
+    def change(config):
+        source = {"_target_": "vae_hydra.data.load_torchvision", "dataset": "MNIST", "root": "r", "download": True}
+        config["dataset"] |= {"download": True, "source": source}
+
+    with initialize_config_dir(CONF, version_base="1.3"):
+        typed = [f"init_from={altered(first, change)}"]
+        config = inherit(compose("train", typed), compose("train"), typed)
+    assert config["dataset"]["source"]["download"] is config["dataset"]["download"] is False
 
 
 @pytest.mark.parametrize(

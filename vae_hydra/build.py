@@ -82,8 +82,7 @@ def build_data(config: Config, **source: Any) -> DataModule:
     options = {key: value for key, value in _node(config, "dataset").items() if key not in SOURCE_OPTIONS}
     given = _node(options, "source")
     options["source"] = {**given, **{key: value for key, value in source.items() if key in given}}
-    labelled = (config.get("classifier") or {}).get("labelled", 1.0)
-    return _make("dataset", options, order_seed=config["seed"], labelled=labelled)
+    return _make("dataset", options, order_seed=config["seed"], labelled=_labels(config)["labelled"])
 
 
 def build_noise(config: Config) -> Noise:
@@ -125,6 +124,11 @@ def _classifier(config: Config, latent_dim: int, classes: int) -> nn.Module | No
     if classes < 2:
         raise ValueError(
             f"classifier needs data with two classes or more, but these have {classes}; use classifier=none"
+        )
+    if config.get("condition"):
+        raise ValueError(
+            "classifier and condition do not go together: a head would read off z the label that the encoder was "
+            "given; use condition=none or classifier=none"
         )
     return _make("classifier.head", _node(config, "classifier.head"), in_shape=[latent_dim], out_features=classes)
 
@@ -244,8 +248,14 @@ def _module(
         seed=config["seed"],
         description=description,
         test_noises=test_noises,
-        classifier_weight=(config.get("classifier") or {}).get("weight", 1.0),
+        **_labels(config),
     )
+
+
+def _labels(config: Config) -> dict[str, float]:
+    """What the loss of a classifier is made with, beside the classifier itself."""
+    node = config.get("classifier") or {}
+    return {"classifier_weight": node.get("weight", 1.0), "labelled": node.get("labelled", 1.0)}
 
 
 def _objective(options: Config) -> Objective:
@@ -300,7 +310,11 @@ def _check_kl_exists(vae: VAE) -> None:
     q = vae.sampler(torch.zeros(KL_DRAWS, vae.sampler.parameters_per_latent * vae.latent_dim))
     if not torch.isfinite(vae.sampler.kl_divergence(q, q.sample())).all():
         families = f"KL({type(q).__name__} ‖ {type(vae.sampler.prior()).__name__})"
-        raise ValueError(f"sampler.prior: {families} is not finite; choose a prior with a density where q(z|x) has one")
+        raise ValueError(
+            f"sampler.prior: {families} is not finite where training starts; choose a prior with a density where "
+            "q(z|x) has one, raise sampler.min_concentration or sampler.df where there is one, or use "
+            "sampler.kl=monte_carlo"
+        )
 
 
 def _node(config: Config, path: str) -> Config:
@@ -308,9 +322,7 @@ def _node(config: Config, path: str) -> Config:
     node: Any = config
     for key in path.split("."):
         node = node.get(key) if isinstance(node, Mapping) else None
-    if not isinstance(node, Mapping):
-        raise ValueError(f"{path} must be a group of options, but got {node!r}")
-    return node
+    return checks.group(path, node)
 
 
 def _make(key: str, node: Config, **arguments: Any) -> Any:

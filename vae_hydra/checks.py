@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
@@ -80,6 +80,13 @@ def positive_integers(name: str, values: Any) -> list[int]:
     if not isinstance(values, (list, tuple)):
         raise ValueError(f"{name} must be a list of integers ≥ 1, but got {values!r}")
     return [positive_integer(f"{name}[{i}]", value) for i, value in enumerate(values)]
+
+
+def group(name: str, value: Any) -> Mapping[str, Any]:
+    """Return ``value`` if it is a group of options; raise ValueError otherwise."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} must be a group of options, but got {value!r}")
+    return value
 
 
 def _real(name: str, value: Any, requirement: str, accepts: Any) -> float:

@@ -42,6 +42,9 @@ __all__ = [
 
 # Increasing functions: the least and greatest value stay the least and greatest.
 TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "exp": torch.exp, "log1p": torch.log1p}
+INVERSES: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda y: y, "exp": torch.log, "log1p": torch.expm1}
+# ln of the slope of each transform, as a function of its result.
+LOG_SLOPES: dict[str, Callable[[Tensor], Tensor]] = {"none": torch.zeros_like, "exp": torch.log, "log1p": torch.neg}
 NEEDS = {"exp": "values < 88", "log1p": "values > −1"}
 BINARISATIONS = ("none", "static", "dynamic")
 SPLITS = ("train", "validation", "test")
@@ -117,8 +120,8 @@ class DataModule(L.LightningDataModule):
         binarise: ``static`` makes each pixel 0 or 1, with its value the probability of 1, once and for all;
             ``dynamic`` does so anew each time that a training example is seen, and scores the same draws as
             ``static``; ``none`` leaves them grey.
-        labelled: share of the training examples of every class that keep their label, in (0, 1], at least
-            one; the others get −1. Validation and test keep theirs.
+        labelled: share of the training examples of every class whose label training sees, in (0, 1], at least
+            one; the others are served with −1.
 
     Attributes:
         splits: name → examples as stored; where they are binarised, drawn once, also those for training.
@@ -153,7 +156,7 @@ class DataModule(L.LightningDataModule):
         checks.non_negative_integer("dataset.seed", seed)
         # DistributedSampler shuffles by seed + epoch: unmixed, seed 1 would repeat seed 0 an epoch earlier.
         self._order_seed = _mixed(checks.non_negative_integer("seed", order_seed))
-        self._transform = TRANSFORMS[checks.one_of("dataset.transform", transform, TRANSFORMS)]
+        self._transform_name = checks.one_of("dataset.transform", transform, TRANSFORMS)
         self._binarise = checks.one_of("dataset.binarise", binarise, BINARISATIONS)
         self._scale = source.scale
         self.classes = 1 + int(torch.cat([source.train.y, source.test.y]).max())
@@ -166,14 +169,14 @@ class DataModule(L.LightningDataModule):
         if resize is not None:
             train, test = _resize(train, resize), _resize(test, resize)
         train, validation_part = _split(train, validation, seed)
-        train = _hide_labels(train, labelled, seed)
         self.splits = {"train": train, "validation": validation_part, "test": test}
         self.x_shape = tuple(train.x.shape[1:])
-        self._check_values(transform)
+        self._check_values()
         if binarise != "none":
             self.splits = {name: self._drawn_once(part, name, seed) for name, part in self.splits.items()}
         # Drawn anew each time they are served, they stay grey in memory.
-        self._served = train if binarise == "dynamic" else self.splits["train"]
+        served = train if binarise == "dynamic" else self.splits["train"]
+        self._served = _hide_labels(served, labelled, seed)
 
     @property
     def has_validation(self) -> bool:
@@ -190,7 +193,16 @@ class DataModule(L.LightningDataModule):
     def prepare(self, x: Tensor) -> Tensor:
         """Stored values → what the model models."""
         # What was binarised is stored as bool and is what it is; scaled, it might come out as 0.9999999.
-        return x.float() if x.dtype == torch.bool else self._transform(x.float() * self._scale)
+        return x.float() if x.dtype == torch.bool else TRANSFORMS[self._transform_name](x.float() * self._scale)
+
+    def restore(self, x: Tensor) -> Tensor:
+        """What the model models → values before ``transform``."""
+        return INVERSES[self._transform_name](x)
+
+    def log_slope(self, x: Tensor) -> Tensor:
+        """ln of the slope of ``transform`` at each value, given as the model sees it: what to add to log p(x) [nats]
+        for the density of the values before it."""
+        return LOG_SLOPES[self._transform_name](x)
 
     def draw(self, x: Tensor) -> Tensor:
         """Prepared training examples as they are seen this time: 0 or 1 if they are binarised dynamically."""
@@ -207,9 +219,9 @@ class DataModule(L.LightningDataModule):
         return Examples(self.prepare(examples.x[:limit]), examples.y[:limit])
 
     def one_of_each_class(self, split: str, limit: int = 10) -> Examples:
-        """The first example of each class that has a label, at most ``limit``, as the model sees them."""
+        """The first example of each class, at most ``limit``, as the model sees them."""
         examples = self._examples(split)
-        labels = examples.y[examples.y >= 0].unique()[:limit]
+        labels = examples.y.unique()[:limit]
         first = examples[torch.tensor([int((examples.y == label).nonzero()[0]) for label in labels])]
         return Examples(self.prepare(first.x), first.y)
 
@@ -252,8 +264,9 @@ class DataModule(L.LightningDataModule):
         extremes = torch.stack([torch.stack([x.min(), x.max()]) for x in parts])
         return torch.stack([extremes.min(), extremes.max()])
 
-    def _check_values(self, transform: str) -> None:
+    def _check_values(self) -> None:
         """Refuse a transform and a binarisation that the values do not allow."""
+        transform = self._transform_name
         extremes = self._extremes()
         (raw_low, raw_high), (low, high) = (extremes.float() * self._scale).tolist(), self.prepare(extremes).tolist()
         if transform != "none" and not (math.isfinite(low) and math.isfinite(high)):

@@ -37,6 +37,7 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
         ValueError: if ``run`` is no run, or its checkpoint cannot be rebuilt.
     """
     from vae_hydra.build import build_data, build_evaluation_trainer, build_noise, rebuild
+    from vae_hydra.examine import check_request
     from vae_hydra.files import write_json
     from vae_hydra.run import Run, read_checkpoint
     from vae_hydra.scores import score, table
@@ -52,6 +53,8 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
         {"download": False} if config["dataset_root"] is None else {"download": False, "root": config["dataset_root"]}
     )
     data = build_data(module.description["config"], **location)
+    sizes = (request["nll"]["samples"], request["generation"]["samples"], request["latents"])
+    check_request(module, data, *sizes)
     trainer = build_evaluation_trainer(config["accelerator"])
     metrics = score(trainer, module, data, config["split"])
     metrics |= _on_request(module.to(trainer.strategy.root_device), data, request)
@@ -66,7 +69,7 @@ def _request(config: Mapping[str, Any]) -> dict[str, Any]:
     """What is asked for, checked."""
     from vae_hydra import checks
 
-    nll, generation = config["nll"], config["generation"]
+    nll, generation = checks.group("nll", config["nll"]), checks.group("generation", config["generation"])
     return {
         "split": config["split"],
         "noise": config.get("noise"),

@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vae_hydra.data import DataModule, Examples
-from vae_hydra.generation import distances, floors, tail_measures
+from vae_hydra.generation import distances, tail_measures
 from vae_hydra.latents import latent_measures
 from vae_hydra.marginal import importance_weighted_bound
 from vae_hydra.module import TEST, VAEModule
@@ -23,25 +23,46 @@ log = logging.getLogger(__name__)
 BATCH = 1000
 # Training codes that classifiers of codes learn from.
 PROBE_EXAMPLES = 10_000
+# Fewer have no tail to speak of.
+LEAST_GENERATED = 100
+
+
+def check_request(module: VAEModule, data: DataModule, nll: int, generation: int, latents: bool) -> None:
+    """Refuse, before anything is scored, what this model and these data cannot be asked.
+
+    Raises:
+        ValueError: for log p(x) without a density, too few generated examples, or codes that were given the class.
+    """
+    vae = module.vae
+    if nll and not vae.sampler.has_elbo:
+        raise ValueError("nll.samples: a run of sampler=deterministic has no posterior density to draw importance from")
+    if nll and vae.likelihood.needs_binary_to_be_normalised and not data.is_binary:
+        raise ValueError(
+            f"nll.samples: {type(vae.likelihood).__name__} is not a normalised density for values between 0 and 1; "
+            "train with dataset.binarise=static or dynamic, or with likelihood=continuous_bernoulli"
+        )
+    if 0 < generation < LEAST_GENERATED:
+        raise ValueError(f"generation.samples must be 0 or at least {LEAST_GENERATED}, but got {generation}")
+    if latents and vae.condition is not None:
+        raise ValueError("latents: the encoder of this run was given the class, so that its codes say nothing about it")
 
 
 @torch.no_grad()
 def marginal_likelihood(module: VAEModule, data: DataModule, split: str, samples: int) -> dict[str, float]:
     """Bound on −log p(x) of the clean examples of a split from ``samples`` importance draws each.
 
+    The density is that of the values before dataset.transform; of a conditional model it is log p(x|y).
+
     Returns:
         ``marginal/nll``: mean [nats per example], at least −log p(x) in expectation;
         ``marginal/nll_standard_error``: of that mean, over the examples.
-
-    Raises:
-        ValueError: for a model whose log p(x|z) or posterior is no density.
     """
-    _check_density(module, data)
     bounds = []
     for number, batch in enumerate(_progress(list(_batches(data.prepared(split))), "importance sampling")):
         _seed(module, "marginal", number)
         x, y = _on_device(module, batch)
-        bounds.append(importance_weighted_bound(module.vae, module.noise.clean(x), x, samples, y))
+        bound = importance_weighted_bound(module.vae, module.noise.clean(x), x, samples, y)
+        bounds.append(bound + data.log_slope(x).flatten(1).sum(1))
     every = torch.cat(bounds).double()
     error = (every.std() / math.sqrt(len(every))).item() if len(every) > 1 else math.inf
     return {"marginal/nll": -every.mean().item(), "marginal/nll_standard_error": error}
@@ -51,21 +72,26 @@ def marginal_likelihood(module: VAEModule, data: DataModule, split: str, samples
 def generation(module: VAEModule, data: DataModule, split: str, samples: int, permutations: int) -> dict[str, float]:
     """``samples`` examples generated from the prior against those of a split; for vectors, their tails too.
 
-    Vectors are drawn from p(x|z), images are its mean, as pictures of samples show them. A model that generates by
-    class is given the labels of the split. Names ending in _floor compare training examples instead of generated
-    ones: what a perfect model would reach.
+    Vectors and binary images are drawn from p(x|z); other images are its mean, as pictures of samples show them.
+    Vectors are compared as they were before dataset.transform. A model that generates by class is given the labels of
+    the split. Names ending in _floor compare real examples of another split instead of generated ones.
 
     Returns:
         ``generation/mmd`` and so on, see ``generation.distances`` and ``generation.tail_measures``.
     """
     generator = torch.Generator().manual_seed(module.seed)
-    real, train = _shuffled(data.prepared(split), generator), _shuffled(data.prepared("train"), generator)
-    generated = _generate(module, real.y[torch.arange(samples) % len(real)])
-    against = real.x.flatten(1)
+    other = "train" if split != "train" else "test"
+    real, others = (_shuffled(data.prepared(name), generator) for name in (split, other))
+    are_vectors = len(module.vae.x_shape) == 1
+    labels = real.y[torch.arange(samples) % len(real)]
+    generated = _generate(module, labels, draw=are_vectors or data.is_binary)
+    against, floor = real.x.flatten(1), others.x[:samples].flatten(1)
+    if are_vectors:
+        generated, against, floor = (data.restore(x) for x in (generated, against, floor))
+    least = distances(floor, against, permutations, generator)
     measures = distances(generated, against, permutations, generator)
-    floor = distances(train.x[: len(generated)].flatten(1), against, permutations, generator)
-    measures |= floors(["mmd", "sliced_wasserstein"], floor)
-    if len(module.vae.x_shape) == 1:
+    measures |= {f"{name}_floor": least[name] for name in ("mmd", "sliced_wasserstein")}
+    if are_vectors:
         measures |= tail_measures(generated, against, permutations, generator)
     return {f"generation/{name}": value for name, value in measures.items()}
 
@@ -74,14 +100,14 @@ def generation(module: VAEModule, data: DataModule, split: str, samples: int, pe
 def latents(module: VAEModule, data: DataModule, split: str) -> dict[str, float]:
     """Accuracy of a nearest-neighbour and a linear classifier on the codes of clean input, silhouette, active units.
 
-    The classifiers learn from codes of at most 10,000 training examples; unlabelled ones are left out.
+    The classifiers learn from codes of at most 10,000 training examples and all their labels, whatever the model saw.
 
     Returns:
         ``latents/knn_accuracy`` and so on, see ``latents.latent_measures``.
     """
     generator = torch.Generator().manual_seed(module.seed)
     train, test = _shuffled(data.prepared("train"), generator), _shuffled(data.prepared(split), generator)
-    train = train[(train.y >= 0).nonzero()[:PROBE_EXAMPLES, 0]]
+    train = train[torch.arange(min(PROBE_EXAMPLES, len(train)))]
     measures = latent_measures(codes(module, train), train.y, codes(module, test), test.y)
     return {f"latents/{name}": value for name, value in measures.items()}
 
@@ -96,25 +122,16 @@ def codes(module: VAEModule, examples: Examples) -> Tensor:
     return torch.cat(parts)
 
 
-def _check_density(module: VAEModule, data: DataModule) -> None:
-    vae = module.vae
-    if not vae.sampler.has_elbo:
-        raise ValueError("nll.samples: a run of sampler=deterministic has no posterior density to draw importance from")
-    if vae.likelihood.needs_binary_to_be_normalised and not data.is_binary:
-        raise ValueError(
-            f"nll.samples: {type(vae.likelihood).__name__} is not a normalised density for values between 0 and 1; "
-            "train with dataset.binarise=static or dynamic, or with likelihood=continuous_bernoulli"
-        )
+def _generate(module: VAEModule, y: Tensor, draw: bool) -> Tensor:
+    """One example a label (ignored by a model that does not generate by class), as vectors [N, D] on the CPU.
 
-
-def _generate(module: VAEModule, y: Tensor) -> Tensor:
-    """One example a label (ignored by a model that does not generate by class), as vectors [N, D] on the CPU."""
+    ``draw``: from p(x|z); otherwise its mean.
+    """
     parts = []
     for number, labels in enumerate(y.split(BATCH)):
         _seed(module, "generation", number)
         p = module.vae.decode(module.vae.prior_sample(len(labels)), labels.to(module.device))
-        x = p.sample() if len(module.vae.x_shape) == 1 else p.mean
-        parts.append(x.flatten(1).float().cpu())
+        parts.append((p.sample() if draw else p.mean).flatten(1).float().cpu())
     return torch.cat(parts)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -22,29 +20,34 @@ def kernel_matrix(x: Tensor) -> Tensor:
 def mmd_permutation_test(x: Tensor, y: Tensor, permutations: int, generator: torch.Generator) -> tuple[float, float]:
     """Squared maximum mean discrepancy of two samples, and the probability of one at least as large by chance.
 
-    MMD² = ‖mean φ(xᵢ) − mean φ(yⱼ)‖² in the space of a Gaussian kernel whose width is the median distance of
-    the pooled examples. Under the hypothesis that both come from one distribution, which of them is in which
-    sample is exchangeable: p = (1 + #{permuted MMD² ≥ MMD²}) / (1 + permutations).
+    MMD² = E k(x, x′) + E k(y, y′) − 2·E k(x, y) for a Gaussian kernel whose width is the median distance of the pooled
+    examples, estimated without bias from pairs of different examples: it does not depend on the number of them, and is
+    around 0, below as well as above, for samples of one distribution. Then which example is in which sample is
+    exchangeable: p = (1 + #{permuted MMD² ≥ MMD²}) / (1 + permutations).
 
     Args:
-        x, y: examples [N, D] and [M, D]; the first ``KERNEL_EXAMPLES`` of each are used.
+        x, y: examples [N, D] and [M, D], two or more; the first ``KERNEL_EXAMPLES`` of each are used.
         permutations: number of random assignments.
         generator: of the permutations.
 
     Returns:
-        MMD² ≥ 0 and p in (0, 1].
+        MMD² and p in (0, 1].
 
     Source: Gretton et al., "A kernel two-sample test", 2012.
     """
     x, y = x[:KERNEL_EXAMPLES].double(), y[:KERNEL_EXAMPLES].double()
-    kernel = kernel_matrix(torch.cat([x, y]))
-    weights = torch.cat([torch.full((len(x),), 1 / len(x)), torch.full((len(y),), -1 / len(y))]).double()
-    orders = [torch.randperm(len(weights), generator=generator) for _ in range(permutations)]
-    assignments = torch.stack([weights, *(weights[order] for order in orders)])
-    statistics = ((assignments @ kernel) * assignments).sum(-1)
+    n, m = len(x), len(y)
+    kernel = kernel_matrix(torch.cat([x, y])).fill_diagonal_(0)
+    in_x = (torch.arange(n + m) < n).double()
+    orders = [torch.randperm(n + m, generator=generator) for _ in range(permutations)]
+    assignments = torch.stack([in_x, *(in_x[order] for order in orders)])
+    within_x = ((assignments @ kernel) * assignments).sum(-1)
+    between = assignments @ kernel.sum(1) - within_x
+    within_y = kernel.sum() - within_x - 2 * between
+    statistics = within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * between / (n * m)
     # A permutation that only swaps equal examples gives the same number but for rounding.
-    as_large = (statistics[1:] >= statistics[0] * (1 - 1e-9)).sum().item()
-    return max(statistics[0].item(), 0.0), (1 + as_large) / (1 + permutations)
+    as_large = (statistics[1:] >= statistics[0] - 1e-12).sum().item()
+    return statistics[0].item(), (1 + as_large) / (1 + permutations)
 
 
 def sliced_wasserstein(x: Tensor, y: Tensor, projections: int, generator: torch.Generator) -> float:
@@ -96,8 +99,8 @@ def tail_measures(
     Returns:
         ``tail_share``: share of generated examples in the tail (right: 1 − level); ``q99``, ``q999`` and
         ``q9999``: quantiles of the generated radius over those of the real one (right: 1); ``hill`` and
-        ``hill_real``: tail indices; ``tail_mmd`` and ``tail_p``: the MMD² of both tails and its p value, absent if
-        fewer than 20 generated examples lie there.
+        ``hill_real``: tail indices; ``tail_mmd`` and ``tail_p``: the MMD² of both tails and its p value, absent where
+        fewer than 20 examples lie in one of them.
     """
     centre = real.median(0).values
     r_generated, r_real = radius(generated, centre), radius(real, centre)
@@ -107,8 +110,8 @@ def tail_measures(
     for name, q in (("q99", 0.99), ("q999", 0.999), ("q9999", 0.9999)):
         measures[name] = _quantile(r_generated, q) / _quantile(r_real, q)
     measures |= {"hill": hill_index(r_generated), "hill_real": hill_index(r_real)}
-    if inside.sum() >= 20:
-        tails = (generated[inside], real[r_real > start])
+    tails = (generated[inside], real[r_real > start])
+    if min(map(len, tails)) >= 20:
         measures["tail_mmd"], measures["tail_p"] = mmd_permutation_test(*tails, permutations, generator)
     return measures
 
@@ -124,8 +127,3 @@ def distances(
 def _quantile(values: Tensor, level: float) -> float:
     # torch.quantile refuses more than 16 million values and is slower.
     return values.double().kthvalue(max(1, round(level * len(values)))).values.item()
-
-
-def floors(names: Sequence[str], values: dict[str, float]) -> dict[str, float]:
-    """``values`` under names that say they compare two real samples: the least that generated ones could reach."""
-    return {f"{name}_floor": values[name] for name in names}

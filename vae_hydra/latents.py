@@ -23,7 +23,7 @@ def knn_accuracy(train: Tensor, train_y: Tensor, test: Tensor, test_y: Tensor, n
     """Share of test codes [M, L] whose class most of their nearest training codes [N, L] have."""
     from sklearn.neighbors import KNeighborsClassifier
 
-    model = KNeighborsClassifier(neighbours).fit(train.numpy(), train_y.numpy())
+    model = KNeighborsClassifier(min(neighbours, len(train))).fit(train.numpy(), train_y.numpy())
     return float(model.score(test.numpy(), test_y.numpy()))
 
 

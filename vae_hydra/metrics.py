@@ -24,16 +24,19 @@ def l1_per_pixel(reconstruction: Tensor, x: Tensor, event_dims: int) -> Tensor:
     return (reconstruction - x).abs().flatten(-event_dims).mean(-1)
 
 
-def labelled_cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
-    """Cross-entropy per example [nats], scaled so that its mean over a batch is that over the labelled examples.
+def labelled_cross_entropy(logits: Tensor, y: Tensor, share: float) -> Tensor:
+    """Cross-entropy per example [nats] over the share of examples that have a label.
+
+    Its mean over all examples is the mean over the labelled ones, in every batch in expectation: the number of
+    labels that a batch happens to hold does not change what they weigh.
 
     Args:
-        logits: [..., B, classes].
-        y: labels [..., B]; −1 for an example without one, whose term is 0.
+        logits: [..., classes].
+        y: labels [...]; −1 for an example without one, whose term is 0.
+        share: of examples with a label, in (0, 1].
     """
-    log_share = logits.log_softmax(-1).gather(-1, y.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-    labelled = (y >= 0).to(logits.dtype)
-    return -log_share * labelled / labelled.mean(-1, keepdim=True).clamp(min=1 / y.shape[-1])
+    log_probability = logits.log_softmax(-1).gather(-1, y.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    return -log_probability * (y >= 0).to(logits.dtype) / share
 
 
 def accuracy(logits: Tensor, y: Tensor) -> Tensor:

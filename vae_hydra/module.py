@@ -50,6 +50,7 @@ class VAEModule(L.LightningModule):
         description: plain values stored in every checkpoint, enough to rebuild the model.
         test_noises: noises to denoise in the test, besides reconstructing clean input.
         classifier_weight: of the cross-entropy of the model's head, if it has one.
+        labelled: share of the training examples that come with a label.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class VAEModule(L.LightningModule):
         description: Mapping[str, Any] | None = None,
         test_noises: Sequence[Noise] = (),
         classifier_weight: float = 1.0,
+        labelled: float = 1.0,
     ) -> None:
         super().__init__()
         self.vae, self.noise = vae, noise
@@ -73,6 +75,7 @@ class VAEModule(L.LightningModule):
         self.description = dict(description or {})
         self.test_noises = nn.ModuleList(test_noises)
         self.classifier_weight = checks.positive("classifier.weight", classifier_weight)
+        self.labelled = checks.positive_share("classifier.labelled", labelled)
         nats = {"loss": 1, "log_likelihood": 1, "kl_per_latent": vae.latent_dim}
         measures = dict.fromkeys(RECONSTRUCTION_MEASURES, 1)
         if vae.classifier is not None:
@@ -154,7 +157,9 @@ class VAEModule(L.LightningModule):
         terms = {"log_likelihood": log_likelihood, "kl_per_latent": kl}
         loss = self.objective(log_likelihood, kl, beta)
         if self.vae.classifier is not None and y is not None:
-            terms["cross_entropy"] = labelled_cross_entropy(self.vae.classify(output.z), y)
+            # Only training is kept from labels.
+            share = self.labelled if self.training else 1.0
+            terms["cross_entropy"] = labelled_cross_entropy(self.vae.classify(output.z), y, share)
             loss = loss + self.classifier_weight * terms["cross_entropy"]
         return {"loss": loss, **terms}, output
 

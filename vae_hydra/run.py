@@ -10,7 +10,7 @@ import platform
 import secrets
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
@@ -31,6 +31,7 @@ NOT_IDENTITY = (
     "output_dir",
     "logger",
     "threads",
+    "trust",
     "dataset.root",
     "dataset.download",
     "dataset.source.root",
@@ -114,6 +115,8 @@ class Run:
         """An existing run; ValueError for a folder that is none, which names the option ``key`` it came from."""
         run = cls(_folder(key, folder))
         if not run.record_path.is_file():
+            if run.folder.is_file():
+                raise ValueError(f"{key}={folder} is a file; give its folder, and checkpoint=best or last")
             raise ValueError(f"{key}={folder} is not a run: there is no {run.record_path}{_runs_beside(run.folder)}")
         return run
 
@@ -164,11 +167,10 @@ class Run:
         return path if path.is_file() else None
 
     @contextmanager
-    def writing(self, config: Mapping[str, Any], overrides: Sequence[str] = ()) -> Iterator[None]:
+    def writing(self, config: Mapping[str, Any]) -> Iterator[None]:
         """Own the folder while training: lock it, keep its record, and write a log beside it.
 
-        Of several processes that train one run together, the first does so. ``overrides`` are the options of the
-        command line, kept for runs that start from this one.
+        Of several processes that train one run together, the first does so.
 
         Raises:
             ValueError: if the folder cannot be written, or another process is training this run.
@@ -189,7 +191,7 @@ class Run:
         logging.getLogger("vae_hydra").addHandler(handler)
         try:
             write_text(self.folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
-            with self._recorded(overrides):
+            with self._recorded():
                 yield
         finally:
             logging.getLogger("vae_hydra").removeHandler(handler)
@@ -197,13 +199,8 @@ class Run:
             lock.release()
 
     @contextmanager
-    def _recorded(self, overrides: Sequence[str]) -> Iterator[None]:
-        started = {
-            "id": self.id,
-            "started": self.record.get("started", _now()),
-            "overrides": list(overrides),
-            **_environment(),
-        }
+    def _recorded(self) -> Iterator[None]:
+        started = {"id": self.id, "started": self.record.get("started", _now()), **_environment()}
         write_json(self.record_path, {"status": "running", **started})
         try:
             yield

@@ -153,11 +153,21 @@ class LogNormalSampler(Sampler):
 
 
 class GammaSampler(Sampler):
-    """q(z|x) = Gamma(concentration, rate), both through the positive map."""
+    """q(z|x) = Gamma(concentration, rate), both through the positive map.
+
+    Args:
+        min_concentration: the least concentration ≥ 0; above 1, E[1/z] is finite, as an Inverse Gaussian prior needs.
+    """
+
+    def __init__(
+        self, prior: Distribution, positive: str = "softplus", kl: str = "closed", min_concentration: float = 0.0
+    ) -> None:
+        super().__init__(prior, positive, kl)
+        self.min_concentration = checks.non_negative("sampler.min_concentration", min_concentration)
 
     def forward(self, features: Tensor) -> Distribution:
-        concentration, rate = self.positive(features).chunk(2, dim=-1)
-        return Gamma(concentration, rate, validate_args=False)
+        excess, rate = self.positive(features).chunk(2, dim=-1)
+        return Gamma(self.min_concentration + excess, rate, validate_args=False)
 
 
 class WeibullSampler(Sampler):
@@ -165,7 +175,7 @@ class WeibullSampler(Sampler):
 
     Args:
         min_concentration: the least concentration > 0; the mean grows as Γ(1 + 1/concentration), beyond
-            single precision from 0.03 on down.
+            single precision from 0.03 on down. Above 1, E[1/z] is finite, as an Inverse Gaussian prior needs.
     """
 
     def __init__(

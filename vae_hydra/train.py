@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -16,11 +16,11 @@ from vae_hydra import cli
 
 if TYPE_CHECKING:
     import lightning as L
-    from lightning.pytorch.callbacks import Callback
 
     from vae_hydra.build import Experiment
     from vae_hydra.callbacks import InterruptGuard
     from vae_hydra.run import Run
+    from vae_hydra.warm_start import Start
 
 # By name, because run as a command this module is called __main__.
 log = logging.getLogger("vae_hydra.train")
@@ -30,38 +30,31 @@ log = logging.getLogger("vae_hydra.train")
 def main(config: DictConfig) -> None:
     """Train the run that the command line describes, or say that it is done."""
     with cli.user_errors():
-        config, overrides = _with_inherited_options(config)
-        plain = cli.plain(config)
+        plain = cli.plain(config) if config.init_from is None else _with_inherited_options(config)
         from vae_hydra.callbacks import Interrupted
 
         try:
-            train(plain, overrides)
+            train(plain)
         except Interrupted as interrupt:
             log.warning("stopped by %s; start the same command again to go on", interrupt)
             sys.exit(interrupt.exit_code)
 
 
-def _with_inherited_options(config: DictConfig) -> tuple[DictConfig, list[str]]:
-    """The configuration, and what was typed for it; with init_from=RUN, on top of what was typed for that run."""
-    overrides = list(HydraConfig.get().overrides.task)
-    if config.init_from is None:
-        return config, overrides
-    from vae_hydra.warm_start import inherited_overrides
+def _with_inherited_options(config: DictConfig) -> dict[str, Any]:
+    """What was typed, on top of the options of the run that it starts from."""
+    from vae_hydra.warm_start import inherit
 
-    inherited = inherited_overrides(config.init_from)
-    log.info("options  %s from %s", " ".join(inherited) or "none", config.init_from)
-    together = [*inherited, *overrides]
-    return hydra.compose(HydraConfig.get().job.config_name, together), together
+    job = HydraConfig.get()
+    return inherit(config, hydra.compose(job.job.config_name), job.overrides.task)
 
 
-def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str, float]:
+def train(config: Mapping[str, Any]) -> dict[str, float]:
     """Train one run in its folder, test it, and return its test scores.
 
     A run that is done returns its scores at once; one that was cut off goes on from last.ckpt.
 
     Args:
         config: resolved configuration, as ``conf/train.yaml`` composes it.
-        overrides: what was typed for it, kept for runs that start from this one.
 
     Raises:
         ValueError: for a configuration that cannot work; nothing is written then.
@@ -71,6 +64,7 @@ def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str,
     from vae_hydra.callbacks import InterruptGuard
     from vae_hydra.run import Run
     from vae_hydra.scores import table
+    from vae_hydra.warm_start import KeepOptimizer
 
     run = Run.of(config)
     if run.is_done:
@@ -78,11 +72,12 @@ def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str,
         return run.metrics
     cli.prepare_torch(config["threads"])
     experiment = build_experiment(config)
-    callbacks = _start(run, config, experiment)
+    start = _start(run, config, experiment)
+    callbacks = [KeepOptimizer(start.checkpoint, experiment.module.vae)] if start and config["keep_optimizer"] else []
     with InterruptGuard() as guard:
         trainer = build_trainer(config, experiment.data, run.folder, run.id, [guard, *callbacks])
-        with run.writing(config, overrides):
-            _greet(run, experiment)
+        with run.writing(config):
+            _greet(run, experiment, start)
             metrics = _fit_and_score(run, config, trainer, experiment, guard)
             log.info("test scores\n%s\nrun      %s", table(metrics), run.folder)
             for picture in sorted((run.folder / "figures").glob("*.png")):
@@ -90,21 +85,20 @@ def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str,
     return metrics
 
 
-def _start(run: Run, config: Mapping[str, Any], experiment: Experiment) -> list[Callback]:
-    """Take over another run's weights, unless this run goes on from its own; callbacks for what training takes over."""
+def _start(run: Run, config: Mapping[str, Any], experiment: Experiment) -> Start | None:
+    """Take over another run's weights, if asked and unless this run goes on from its own."""
     from vae_hydra import checks
+    from vae_hydra.warm_start import start_from
 
-    keep_optimizer = checks.boolean("keep_optimizer", config["keep_optimizer"])
     if config["init_from"] is None:
-        if keep_optimizer:
+        if checks.boolean("keep_optimizer", config["keep_optimizer"]):
             raise ValueError("keep_optimizer=true keeps that of another run, but there is none; add init_from=RUN")
-        return []
+        return None
     if run.resume_path() is not None:
-        return []
-    from vae_hydra.warm_start import KeepOptimizer, start_from
-
-    checkpoint = start_from(experiment.module.vae, config["init_from"])
-    return [KeepOptimizer(checkpoint)] if keep_optimizer else []
+        return None
+    if config["trainer"]["precision"] == "64-true":
+        experiment.module.double()  # before Lightning does so: weights in double precision would be rounded
+    return start_from(experiment.module.vae, config["init_from"])
 
 
 def _fit_and_score(
@@ -133,7 +127,7 @@ def _fit_and_score(
     return metrics
 
 
-def _greet(run: Run, experiment: Experiment) -> None:
+def _greet(run: Run, experiment: Experiment, start: Start | None) -> None:
     module, data = experiment
     vae = module.vae
     sizes = " / ".join(f"{len(part):,}" for part in data.splits.values())
@@ -146,6 +140,10 @@ def _greet(run: Run, experiment: Experiment) -> None:
         type(vae.sampler).__name__,
         type(vae.likelihood).__name__,
     )
+    if start:
+        log.info("weights  %d of %d from %s", start.fitting, len(vae.state_dict()), start.path)
+        for line in start.misfits:
+            log.warning("         %s", line)
 
 
 if __name__ == "__main__":

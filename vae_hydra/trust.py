@@ -36,17 +36,19 @@ ALLOWED_FUNCTIONS = (
 ALLOWED_KEYS = ("_target_", "_partial_")
 
 
-def check_config(config: Any, trust: str | Sequence[str] = ()) -> None:
+def check_config(config: Any, trust: str | Sequence[str] = (), path: str = "") -> None:
     """Refuse a configuration that could run code we did not choose.
 
-    A ``_target_`` must be a class of ``ALLOWED_KINDS`` defined in ``ALLOWED_PACKAGES``, or one of
-    ``ALLOWED_FUNCTIONS``. What it resolves to counts, not the path that leads there, because modules hold
-    other modules. Interpolations and Hydra's other special keys are refused, because they could make
-    a target of what was not one when it was checked; a stored configuration has none.
+    A ``_target_`` must be a class of ``ALLOWED_KINDS`` defined in ``ALLOWED_PACKAGES``, or, where a dataset gets its
+    examples from and nowhere else, one of ``ALLOWED_FUNCTIONS``: a model must not fetch files. What it resolves to
+    counts, not the path that leads there, because modules hold other modules. Interpolations and Hydra's other
+    special keys are refused, because they could make a target of what was not one when it was checked; a stored
+    configuration has none.
 
     Args:
         config: nested mappings, lists and plain values.
         trust: further packages of which anything may be named.
+        path: where ``config`` is in the whole, dotted.
 
     Raises:
         ValueError: naming what is refused.
@@ -56,11 +58,11 @@ def check_config(config: Any, trust: str | Sequence[str] = ()) -> None:
         for key, value in config.items():
             _check_key(key)
             if key == "_target_":
-                _check_target(value, trusted)
-            check_config(value, trusted)
+                _check_target(value, trusted, path)
+            check_config(value, trusted, f"{path}.{key}".lstrip("."))
     elif isinstance(config, (list, tuple)):
         for value in config:
-            check_config(value, trusted)
+            check_config(value, trusted, f"{path}[]")
     elif isinstance(config, str) and "${" in config:
         raise ValueError(f"the checkpoint's configuration holds an interpolation, {config!r}, which is not trusted")
 
@@ -71,10 +73,10 @@ def _check_key(key: Any) -> None:
         raise ValueError(f"the checkpoint's configuration holds the key {key!r}, which is not trusted")
 
 
-def _check_target(target: Any, trusted: Sequence[str]) -> None:
+def _check_target(target: Any, trusted: Sequence[str], path: str) -> None:
     if isinstance(target, str) and _inside(target, trusted):
         return
-    if not (isinstance(target, str) and _inside(target, ALLOWED_PACKAGES) and _is_allowed(_resolve(target))):
+    if not (isinstance(target, str) and _inside(target, ALLOWED_PACKAGES) and _is_allowed(_resolve(target), path)):
         raise ValueError(
             f"the checkpoint's configuration names the target {target!r}, which is none of the models, distributions, "
             f"schedules, optimizers and datasets of {', '.join((*ALLOWED_PACKAGES, *trusted))}. "
@@ -93,10 +95,10 @@ def _resolve(target: str) -> Any:
         return None
 
 
-def _is_allowed(found: Any) -> bool:
+def _is_allowed(found: Any, path: str) -> bool:
     if inspect.isclass(found):
         return issubclass(found, ALLOWED_KINDS) and _inside(found.__module__, ALLOWED_PACKAGES)
-    return any(found is function for function in ALLOWED_FUNCTIONS)
+    return path == "dataset.source" and any(found is function for function in ALLOWED_FUNCTIONS)
 
 
 def _inside(name: str, packages: Sequence[str]) -> bool:

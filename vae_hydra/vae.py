@@ -92,14 +92,22 @@ class VAE(nn.Module):
         """n draws z ~ p(z), of shape [n, L]."""
         return self.sampler.prior_sample((n, self.latent_dim))
 
-    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, y: Tensor | int | None = None) -> Tensor:
         """Means of p(x|z) for n draws z ~ p(z), of shape [n, *x_shape].
 
         Args:
             n: how many.
-            y: labels [n] or [] for a model that generates by class; None draws them uniformly.
+            y: labels [n], or one for all, of a model that generates by class; None draws them uniformly.
+
+        Raises:
+            ValueError: for a label that is none of the model's classes.
         """
-        return self.decode(self.prior_sample(n), self.labels_for(n) if y is None else y).mean
+        if self.condition is not None and y is not None:
+            y = torch.as_tensor(y, device=next(self.parameters()).device)
+            if not bool(((y >= 0) & (y < self.condition.classes)).all()):
+                raise ValueError(f"labels must be from 0 to {self.condition.classes - 1}, but got {y.tolist()}")
+        z = self.prior_sample(n)
+        return self.decode(z, self.labels_for(n) if y is None else torch.as_tensor(y, device=z.device)).mean
 
     def labels_for(self, n: int) -> Tensor | None:
         """n labels drawn uniformly for a decoder that is given them; None for one that is not."""

@@ -2,71 +2,91 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import Callback
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from vae_hydra.build import vae_weights
+from vae_hydra.module import CHECKPOINT_KEY
 from vae_hydra.run import Run, read_checkpoint
+from vae_hydra.trust import check_config
 from vae_hydra.vae import VAE
 
-log = logging.getLogger(__name__)
-
-# Where and how a run is done is not passed on to the runs that start from it.
-NOT_INHERITED = ("init_from", "keep_optimizer", "output_dir", "logger", "threads", "dataset.root", "dataset.download")
-# What would let a run's record name code to be run.
-CODE = ("_target_", "_partial_", "${")
+# What a new run starts from, and how it is done, is not taken over; nor does it fetch what another run fetched.
+NOT_INHERITED = ("init_from", "keep_optimizer", "trust", "logger", "threads")
+Config = dict[str, Any]
 
 
-def inherited_overrides(init_from: str) -> list[str]:
-    """The options that the run in a folder was started with, as one would type them.
+class Start(NamedTuple):
+    """What a run starts from: a checkpoint, where it is, and how its weights fit."""
 
-    A checkpoint by itself has none: the options of a run from it are all on the command line.
+    checkpoint: Mapping[str, Any]
+    path: Path
+    fitting: int
+    misfits: list[str]
+
+
+def read_source(init_from: str) -> tuple[Path, dict[str, Any]]:
+    """The checkpoint that ``init_from`` names, a run's folder (its best, else its last) or a checkpoint by itself.
 
     Raises:
-        ValueError: if there is no such run or checkpoint, or an option names code.
+        ValueError: if there is none, or it is damaged.
     """
     path = Path(init_from).expanduser()
-    if path.is_file():
-        return []
-    overrides = Run.open(path, key="init_from").record.get("overrides", [])
-    kept = [override for override in overrides if not _is_among(override, NOT_INHERITED)]
-    for override in kept:
-        if any(word in override for word in CODE):
-            raise ValueError(
-                f"init_from={init_from} was started with {override!r}, which names code and is not taken over unseen; "
-                "give one of its checkpoints instead, init_from=RUN/last.ckpt, and all of its options"
-            )
-    return kept
+    path = path if path.is_file() else Run.open(path, key="init_from").checkpoint_path()
+    return path, read_checkpoint(path)
 
 
-def start_from(vae: VAE, init_from: str) -> Mapping[str, Any]:
-    """Put those weights of a run or checkpoint into ``vae`` whose names and shapes fit, and log what does not.
+def inherit(config: DictConfig, default: DictConfig, overrides: Sequence[str]) -> Config:
+    """The options of the run ``config.init_from``, and on top those that were typed.
 
-    Returns:
-        The checkpoint.
+    A group that was chosen (``sampler=normal``) replaces the other run's, a value replaces its value, and so does
+    what either stands for elsewhere: another activation is that of encoder and decoder too. Options of the trainer,
+    callbacks and loggers are this run's own. With ``experiment=…`` nothing is taken over: it has options for all.
+
+    Args:
+        config: as composed from what was typed, interpolations and all.
+        default: as composed from nothing.
+        overrides: what was typed.
+
+    Raises:
+        ValueError: if ``init_from`` names no run, or its options name code that is not trusted.
+    """
+    typed = _resolved(config)
+    keys = [_key(override) for override in overrides]
+    _, checkpoint = read_source(typed["init_from"])
+    if "experiment" in keys:
+        return typed
+    saved = checkpoint[CHECKPOINT_KEY]["config"]
+    check_config(saved, typed["trust"])
+    result = {**typed, **copy.deepcopy(saved)}
+    _forget_downloads(result)
+    plain_default = dict(_leaves(_resolved(default)))
+    changed = [path for path, value in _leaves(typed) if plain_default.get(path, ...) != value]
+    for path in [*NOT_INHERITED, *keys, *_standing_for(config, keys), *changed]:
+        _copy(typed, result, path)
+    return result
+
+
+def start_from(vae: VAE, init_from: str) -> Start:
+    """Put those weights of a run or checkpoint into ``vae`` whose names and shapes fit.
 
     Raises:
         ValueError: if there is no such run or checkpoint, or nothing of it fits.
     """
-    path = Path(init_from).expanduser()
-    path = path if path.is_file() else Run.open(path, key="init_from").checkpoint_path()
-    checkpoint = read_checkpoint(path)
+    path, checkpoint = read_source(init_from)
     given, wanted = vae_weights(checkpoint), vae.state_dict()
     fitting = {name: value for name, value in given.items() if name in wanted and wanted[name].shape == value.shape}
     if not fitting:
         raise ValueError(f"init_from={init_from}: none of its {len(given)} weights fit this model")
     vae.load_state_dict(fitting, strict=False)
-    log.info("weights  %d of %d from %s", len(fitting), len(wanted), path)
-    for line in _misfits(given, wanted):
-        log.warning("         %s", line)
-    return checkpoint
+    return Start(checkpoint, path, len(fitting), _misfits(given, wanted))
 
 
 class KeepOptimizer(Callback):
@@ -74,29 +94,32 @@ class KeepOptimizer(Callback):
 
     Args:
         checkpoint: whose optimizer state it is.
+        vae: the model that is trained.
+
+    Raises:
+        ValueError: if the state is that of parameters of other shapes.
     """
 
-    def __init__(self, checkpoint: Mapping[str, Any]) -> None:
+    def __init__(self, checkpoint: Mapping[str, Any], vae: VAE) -> None:
         self._state = checkpoint["optimizer_states"][0]["state"]
+        _check_state_fits(self._state, list(vae.parameters()))
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.global_step:
             return  # a run that goes on has its own
         (optimizer,) = trainer.optimizers
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        _check_state_fits(self._state, parameters)
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": self._state, "param_groups": groups})
 
 
 def _check_state_fits(state: Mapping[int, Mapping[str, Any]], parameters: Sequence[Tensor]) -> None:
-    fits = len(state) == len(parameters) and all(
-        value.dim() == 0 or value.shape == parameter.shape
-        for index, parameter in enumerate(parameters)
-        for value in state.get(index, {"missing": torch.empty(0, 0, 0)}).values()
-        if isinstance(value, Tensor)
-    )
-    if not fits:
+    moments = [
+        (value, parameters[index])
+        for index, values in state.items()
+        for value in values.values()
+        if index < len(parameters) and isinstance(value, Tensor) and value.dim()
+    ]
+    if len(state) != len(parameters) or any(value.shape != parameter.shape for value, parameter in moments):
         raise ValueError(
             "keep_optimizer=true needs a run whose parameters have the same shapes; use keep_optimizer=false"
         )
@@ -116,6 +139,47 @@ def _misfits(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[
     ]
 
 
-def _is_among(override: str, keys: Sequence[str]) -> bool:
-    key = override.lstrip("+~").split("=")[0].split("@")[0]
-    return key.startswith("hydra") or any(key == name or key.startswith(f"{name}.") for name in keys)
+def _key(override: str) -> str:
+    """The dotted path that a typed override is about."""
+    return override.lstrip("+~").split("=")[0].split("@")[0].replace("/", ".")
+
+
+def _standing_for(config: DictConfig, keys: Sequence[str]) -> list[str]:
+    """Paths of values that are written as an interpolation of one of ``keys``, or of something within."""
+    raw: Any = OmegaConf.to_container(config, resolve=False)
+    marks = [f"${{{key}{end}" for key in keys for end in ("}", ".")]
+    return [path for path, value in _leaves(raw) if isinstance(value, str) and any(mark in value for mark in marks)]
+
+
+def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _copy(source: Config, target: Config, path: str) -> None:
+    """Make ``target`` at a dotted path what ``source`` is there: another value, or none."""
+    *parents, leaf = path.split(".")
+    for parent in parents:
+        source = source.get(parent, {})
+        if not isinstance(source, dict):
+            return
+        if not isinstance(target.get(parent), dict):
+            target[parent] = {}
+        target = target[parent]
+    if leaf in source:
+        target[leaf] = copy.deepcopy(source[leaf])
+    else:
+        target.pop(leaf, None)
+
+
+def _forget_downloads(config: Config) -> None:
+    for node in (config["dataset"], config["dataset"].get("source")):
+        if isinstance(node, dict) and "download" in node:
+            node["download"] = False
+
+
+def _resolved(config: DictConfig) -> Config:
+    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]

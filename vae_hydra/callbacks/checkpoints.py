@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 from pathlib import Path
@@ -18,6 +19,8 @@ from vae_hydra.callbacks.guards import Interrupted
 from vae_hydra.files import replace_atomically
 from vae_hydra.history import History
 from vae_hydra.module import VAEModule
+
+log = logging.getLogger(__name__)
 
 LAST, BEST, METRICS = "last.ckpt", "best.ckpt", "metrics.csv"
 
@@ -94,6 +97,12 @@ class Checkpoints(Checkpoint):
                 replace_atomically(folder / LAST, lambda temporary: shutil.copyfile(folder / BEST, temporary))
         else:
             self._save(trainer, LAST)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.after_annealing and trainer.is_global_zero and not math.isfinite(self.best_score):
+            log.warning(
+                "β did not reach its end in any epoch that was validated: there is no best.ckpt, only last.ckpt"
+            )
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         if isinstance(exception, (Interrupted, SIGTERMException)) and trainer.state.fn == "fit":

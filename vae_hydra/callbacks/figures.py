@@ -105,13 +105,14 @@ def _labelled_samples(module: VAEModule, samples: int) -> tuple[Tensor, Tensor |
     return vae.decode(z).mean, None if vae.classifier is None else vae.classify(z).argmax(-1)
 
 
-def _vector_panels(data: Any, module: VAEModule, samples: int) -> dict[str, Figure]:
+def _vector_panels(data: Any, module: VAEModule, _: int) -> dict[str, Figure]:
     from vae_hydra import plots
 
     shown = _on_device(_some(data, POINTS), module)
     show = plots.histograms if shown.x.shape[1] == 1 else plots.scatter_panels
     reconstruct = _reconstructor(module, shown.y)
-    clean = {"original": shown.x, "reconstruction": reconstruct(shown.x), "prior samples": module.vae.sample(POINTS)}
+    samples = module.vae.decode(module.vae.prior_sample(len(shown)), shown.y).mean
+    clean = {"original": shown.x, "reconstruction": reconstruct(shown.x), "prior samples": samples}
     figures = {"reconstructions": show(clean)}
     if not module.noise.is_none:
         noisy = module.noise(shown.x)
@@ -120,10 +121,13 @@ def _vector_panels(data: Any, module: VAEModule, samples: int) -> dict[str, Figu
 
 
 def _latent_panels(data: Any, module: VAEModule) -> dict[str, Figure]:
-    """The codes of clean test examples in a plane, where there are classes to tell apart and latents for a plane."""
+    """The codes of clean test examples in a plane, where there are classes to tell apart and latents for a plane.
+
+    An encoder that was given the class has nothing to tell apart.
+    """
     from vae_hydra import plots
 
-    if data.classes < 2 or module.vae.latent_dim < 2:
+    if data.classes < 2 or module.vae.latent_dim < 2 or module.vae.condition is not None:
         return {}
     shown = _on_device(_some(data, CODES), module)
     q = module.vae.encode(module.noise.clean(shown.x), shown.y)
