@@ -183,8 +183,8 @@ def test_epoch_timer_counts_the_batches_and_not_the_validation(configure, monkey
     [
         lambda: plots.loss_curves([{"epoch": 0, "train/loss": 2.0}, {"epoch": 1, "train/loss": 1.0, "val/loss": 1.0}]),
         lambda: plots.image_rows({"grey": torch.rand(3, 1, 8, 8), "noisy": torch.rand(3, 1, 8, 8)}, (0, 1), ["noisy"]),
-        lambda: plots.image_grid(torch.rand(5, 3, 8, 8), None, (0, 1)),
-        lambda: plots.image_grid(torch.rand(5, 1, 8, 8), torch.arange(5), (0, 1)),
+        lambda: plots.image_grid(torch.rand(5, 3, 8, 8), (0, 1)),
+        lambda: plots.image_grid(torch.rand(5, 1, 8, 8), (0, 1), torch.arange(5)),
         lambda: plots.histograms({"a": torch.randn(50, 1), "b": torch.randn(50, 1)}),
         lambda: plots.latent_plane(torch.randn(50, 2), torch.arange(50) % 3),
         lambda: plots.latent_plane(torch.randn(50, 6), torch.arange(50) % 12),

@@ -55,7 +55,7 @@ def image_rows(rows: Mapping[str, Tensor], limits: Limits, own_limits: Collectio
     return figure
 
 
-def image_grid(images: Tensor, labels: Tensor | None, limits: Limits) -> Figure:
+def image_grid(images: Tensor, limits: Limits, labels: Tensor | None = None) -> Figure:
     """Images [N, C, H, W] in a grid as square as N allows, over each its label [N] unless that is None.
 
     ``limits`` as for ``image_rows``.

@@ -83,9 +83,10 @@ def _image_panels(data: Any, module: VAEModule, samples: int) -> dict[str, Figur
     shown, limits = _on_device(data.one_of_each_class("test"), module), data.value_range()
     reconstruct = _reconstructor(module, shown.y)
     clean = {"original": shown.x, "reconstruction": reconstruct(module.noise.clean(shown.x))}
+    drawn, labels = _labelled_samples(module, samples)
     figures = {
         "reconstructions": plots.image_rows(clean, limits),
-        "prior_samples": plots.image_grid(*_labelled_samples(module, samples), limits),
+        "prior_samples": plots.image_grid(drawn, limits, labels),
     }
     if not module.noise.is_none:
         noisy = module.noise(shown.x)
