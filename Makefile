@@ -22,8 +22,8 @@ lint: setup    ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint     ## lint, types and tests
-	$(BIN)/python -m pytest
+test: lint     ## lint, types and tests, on up to four cores
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 test-slow: setup  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
