@@ -188,13 +188,18 @@ class Run:
             raise ValueError(f"output_dir cannot be written: {error}") from error
         handler = logging.FileHandler(self.folder / "train.log", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        logging.getLogger("vae_hydra").addHandler(handler)
+        logger = logging.getLogger("vae_hydra")
+        level = logger.level
+        # Called from Python, nobody may have asked for messages; the run's log has them all the same.
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
         try:
             write_text(self.folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
             with self._recorded():
                 yield
         finally:
-            logging.getLogger("vae_hydra").removeHandler(handler)
+            logger.removeHandler(handler)
+            logger.setLevel(level)
             handler.close()
             lock.release()
 
