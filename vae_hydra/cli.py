@@ -93,6 +93,8 @@ def user_errors() -> Iterator[None]:
 
     HYDRA_FULL_ERROR=1 shows where it was raised.
     """
+    # Output that is cut off (``| head``) is no error, and a traceback for each further line no help.
+    logging.raiseExceptions = False
     try:
         yield
     except Exception as error:
