@@ -117,7 +117,8 @@ def latent_plane(codes: Tensor, y: Tensor) -> Figure:
     classes = int(y.max()) + 1
     colours, top_class = ("tab10", 9) if classes <= 10 else ("turbo", classes - 1)
     x1, x2 = plane.T.numpy()
-    dots = axes.scatter(x1, x2, 4, y.numpy(), alpha=0.6, linewidths=0, cmap=colours, vmin=-0.5, vmax=top_class + 0.5)
+    size = min(20, max(4, 10_000 / len(plane)))
+    dots = axes.scatter(x1, x2, size, y.numpy(), alpha=0.6, linewidths=0, cmap=colours, vmin=-0.5, vmax=top_class + 0.5)
     axes.set(xlabel=names[0], ylabel=names[1])
     ends = torch.quantile(plane, torch.tensor([0.005, 0.995]), dim=0)
     margin = 0.05 * (ends[1] - ends[0]) + 1e-6
