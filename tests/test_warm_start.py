@@ -224,6 +224,12 @@ def test_nothing_that_fits_is_refused(first, configure):
         start_from(vae, str(first.folder))
 
 
+def test_keep_optimizer_is_checked_also_where_there_is_a_run(first, run_command):
+    code, text = run_command(train, f"init_from={first.folder}", "keep_optimizer=maybe")
+    assert code == 2
+    assert "keep_optimizer must be true or false, but got 'maybe'" in text
+
+
 def test_an_optimizer_of_other_shapes_is_refused(first, run_command):
     code, text = run_command(train, f"init_from={first.folder}", "keep_optimizer=true", "model.latent_dim=6")
     assert code == 2

@@ -46,6 +46,11 @@ class Condition(nn.Module):
         """Number of values that the decoder is given."""
         return latent_dim + self.width if self.decoder else latent_dim
 
+    def check(self, y: Tensor) -> None:
+        """Refuse labels [...] that are none of the classes; ValueError says which there are."""
+        if not bool(((y >= 0) & (y < self.classes)).all()):
+            raise ValueError(f"labels must be from 0 to {self.classes - 1}, but got {y.tolist()}")
+
     def forward(self, y: Tensor) -> Tensor:
         """The label as numbers: [...] → [..., width]."""
         if self.encoding == "one_hot":

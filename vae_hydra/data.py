@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -24,6 +22,7 @@ from vae_hydra.sources import (
     load_digits,
     load_torchvision,
 )
+from vae_hydra.splits import CHUNK, fold_out, generator_for, hide_labels, mixed, resize_images, set_apart, thin
 
 # Configurations, those of old checkpoints too, name the dataset functions here.
 __all__ = [
@@ -48,8 +47,6 @@ LOG_SLOPES: dict[str, Callable[[Tensor], Tensor]] = {"none": torch.zeros_like, "
 NEEDS = {"exp": "values < 88", "log1p": "values > −1"}
 BINARISATIONS = ("none", "static", "dynamic")
 SPLITS = ("train", "validation", "test")
-# Examples that are resized or binarised at a time, so that floats of all of them are never held.
-CHUNK = 1000
 
 
 class InMemoryDataset(Dataset):
@@ -155,20 +152,20 @@ class DataModule(L.LightningDataModule):
         checks.share("dataset.validation", validation)
         checks.non_negative_integer("dataset.seed", seed)
         # DistributedSampler shuffles by seed + epoch: unmixed, seed 1 would repeat seed 0 an epoch earlier.
-        self._order_seed = _mixed(checks.non_negative_integer("seed", order_seed))
+        self._order_seed = mixed(checks.non_negative_integer("seed", order_seed))
         self._transform_name = checks.one_of("dataset.transform", transform, TRANSFORMS)
         self._binarise = checks.one_of("dataset.binarise", binarise, BINARISATIONS)
         self._scale = source.scale
         self.classes = 1 + int(torch.cat([source.train.y, source.test.y]).max())
         self.test_split = "test"
 
-        train, test = _thin(source.train, fraction, seed), source.test
+        train, test = thin(source.train, fraction, seed), source.test
         checks.integer("dataset.folds", folds, minimum=2)
         if fold is not None:
-            train, test = _fold(train, folds, fold, seed)
+            train, test = fold_out(train, folds, fold, seed)
         if resize is not None:
-            train, test = _resize(train, resize), _resize(test, resize)
-        train, validation_part = _split(train, validation, seed)
+            train, test = resize_images(train, resize), resize_images(test, resize)
+        train, validation_part = set_apart(train, validation, seed)
         self.splits = {"train": train, "validation": validation_part, "test": test}
         self.x_shape = tuple(train.x.shape[1:])
         self._check_values()
@@ -176,7 +173,7 @@ class DataModule(L.LightningDataModule):
             self.splits = {name: self._drawn_once(part, name, seed) for name, part in self.splits.items()}
         # Drawn anew each time they are served, they stay grey in memory.
         served = train if binarise == "dynamic" else self.splits["train"]
-        self._served = _hide_labels(served, labelled, seed)
+        self._served = hide_labels(served, labelled, seed)
 
     @property
     def has_validation(self) -> bool:
@@ -217,6 +214,15 @@ class DataModule(L.LightningDataModule):
         """The first ``limit`` examples of a split, or all, as the model sees them."""
         examples = self._examples(split)
         return Examples(self.prepare(examples.x[:limit]), examples.y[:limit])
+
+    def shuffled(self, split: str, generator: torch.Generator | None = None, limit: int | None = None) -> Examples:
+        """``limit`` examples of a split, or all, in random order, as the model sees them.
+
+        Stored ones may be in the order of their classes.
+        """
+        examples = self._examples(split)
+        chosen = examples[torch.randperm(len(examples), generator=generator)[:limit]]
+        return Examples(self.prepare(chosen.x), chosen.y)
 
     def one_of_each_class(self, split: str, limit: int = 10) -> Examples:
         """The first example of each class, at most ``limit``, as the model sees them."""
@@ -285,78 +291,9 @@ class DataModule(L.LightningDataModule):
             )
 
     def _drawn_once(self, examples: Examples, split: str, seed: int) -> Examples:
-        generator = _generator(seed, f"binarise {split}")
+        generator = generator_for(seed, f"binarise {split}")
         parts = [torch.bernoulli(self.prepare(x), generator=generator).bool() for x in examples.x.split(CHUNK)]
         return Examples(torch.cat(parts), examples.y)
-
-
-def _thin(examples: Examples, fraction: float, seed: int) -> Examples:
-    """A share of the examples, at least one, in their stored order."""
-    if checks.positive_share("dataset.fraction", fraction) == 1:
-        return examples
-    order = torch.randperm(len(examples), generator=_generator(seed, "fraction"))
-    count = max(1, round(len(examples) * fraction))
-    return examples[order[:count].sort().values]
-
-
-def _fold(examples: Examples, folds: int, fold: int, seed: int) -> tuple[Examples, Examples]:
-    """All folds but one, and that one, each in its stored order."""
-    checks.integer("dataset.fold", fold, minimum=0, maximum=folds - 1)
-    if len(examples) < folds:
-        raise ValueError(
-            f"dataset.folds={folds} needs as many training examples, but there are {len(examples)}; "
-            "use fewer folds or a larger dataset.fraction"
-        )
-    order = torch.randperm(len(examples), generator=_generator(seed, "folds"))
-    parts = list(order.tensor_split(folds))
-    held_out = parts.pop(fold)
-    return examples[torch.cat(parts).sort().values], examples[held_out.sort().values]
-
-
-def _resize(examples: Examples, size: int | Sequence[int]) -> Examples:
-    """Images [N, C, H, W] of another size, of the same type."""
-    from torchvision.transforms.functional import resize
-
-    sides = [size, size] if isinstance(size, int) else size
-    if not isinstance(sides, (list, tuple)) or len(sides) != 2:
-        raise ValueError(f"dataset.resize must be null, a side or [height, width], but got {size!r}")
-    checks.positive_integers("dataset.resize", sides)
-    if examples.x.dim() != 4:
-        raise ValueError(
-            f"dataset.resize needs images [channels, height, width], but the examples of this dataset have shape "
-            f"{list(examples.x.shape[1:])}; use dataset.resize=null"
-        )
-    return Examples(torch.cat([resize(x, list(sides), antialias=True) for x in examples.x.split(CHUNK)]), examples.y)
-
-
-def _split(examples: Examples, validation: float, seed: int) -> tuple[Examples, Examples]:
-    """Training and validation examples; at least one stays for training."""
-    count = int(len(examples) * validation)
-    if not count:
-        return examples, examples[torch.empty(0, dtype=torch.long)]
-    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))
-    return examples[order[count:]], examples[order[:count]]
-
-
-def _hide_labels(examples: Examples, labelled: float, seed: int) -> Examples:
-    """The same examples, of every class a share, at least one, with its label, and the others with −1."""
-    checks.positive_share("classifier.labelled", labelled)
-    generator = _generator(seed, "labelled")
-    y = torch.full_like(examples.y, -1)
-    for label in examples.y.unique():
-        members = (examples.y == label).nonzero()[:, 0]
-        count = max(1, round(len(members) * labelled))
-        y[members[torch.randperm(len(members), generator=generator)[:count]]] = label
-    return Examples(examples.x, y)
-
-
-def _generator(seed: int, purpose: str) -> torch.Generator:
-    """A generator of its own for each purpose, so that no two of them share their draws."""
-    return torch.Generator().manual_seed(_mixed(seed, zlib.crc32(purpose.encode())))
-
-
-def _mixed(*entropy: int) -> int:
-    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
 
 def _already_a_batch(batch: Any) -> Any:

@@ -60,9 +60,9 @@ def marginal_likelihood(module: VAEModule, data: DataModule, split: str, samples
     bounds = []
     for number, batch in enumerate(_progress(list(_batches(data.prepared(split))), "importance sampling")):
         _seed(module, "marginal", number)
-        x, y = _on_device(module, batch)
-        bound = importance_weighted_bound(module.vae, module.noise.clean(x), x, samples, y)
-        bounds.append(bound + data.log_slope(x).flatten(1).sum(1))
+        taken = module.take(batch)
+        bound = importance_weighted_bound(module.vae, module.noise.clean(taken.x), taken.x, samples, taken.y)
+        bounds.append(bound + data.log_slope(taken.x).flatten(1).sum(1))
     every = torch.cat(bounds).double()
     error = (every.std() / math.sqrt(len(every))).item() if len(every) > 1 else math.inf
     return {"marginal/nll": -every.mean().item(), "marginal/nll_standard_error": error}
@@ -81,11 +81,11 @@ def generation(module: VAEModule, data: DataModule, split: str, samples: int, pe
     """
     generator = torch.Generator().manual_seed(module.seed)
     other = "train" if split != "train" else "test"
-    real, others = (_shuffled(data.prepared(name), generator) for name in (split, other))
+    real, others = data.shuffled(split, generator), data.shuffled(other, generator, samples)
     are_vectors = len(module.vae.x_shape) == 1
     labels = real.y[torch.arange(samples) % len(real)]
     generated = _generate(module, labels, draw=are_vectors or data.is_binary)
-    against, floor = real.x.flatten(1), others.x[:samples].flatten(1)
+    against, floor = real.x.flatten(1), others.x.flatten(1)
     if are_vectors:
         generated, against, floor = (data.restore(x) for x in (generated, against, floor))
     least = distances(floor, against, permutations, generator)
@@ -106,8 +106,7 @@ def latents(module: VAEModule, data: DataModule, split: str) -> dict[str, float]
         ``latents/knn_accuracy`` and so on, see ``latents.latent_measures``.
     """
     generator = torch.Generator().manual_seed(module.seed)
-    train, test = _shuffled(data.prepared("train"), generator), _shuffled(data.prepared(split), generator)
-    train = train[torch.arange(min(PROBE_EXAMPLES, len(train)))]
+    train, test = data.shuffled("train", generator, PROBE_EXAMPLES), data.shuffled(split, generator)
     measures = latent_measures(codes(module, train), train.y, codes(module, test), test.y)
     return {f"latents/{name}": value for name, value in measures.items()}
 
@@ -117,8 +116,9 @@ def codes(module: VAEModule, examples: Examples) -> Tensor:
     """The points that stand for the posteriors of clean examples: [N, L], in single precision on the CPU."""
     parts = []
     for batch in _batches(examples):
-        x, y = _on_device(module, batch)
-        parts.append(module.vae.sampler.code(module.vae.encode(module.noise.clean(x), y)).float().cpu())
+        taken = module.take(batch)
+        q = module.vae.encode(module.noise.clean(taken.x), taken.y)
+        parts.append(module.vae.sampler.code(q).float().cpu())
     return torch.cat(parts)
 
 
@@ -135,18 +135,9 @@ def _generate(module: VAEModule, y: Tensor, draw: bool) -> Tensor:
     return torch.cat(parts)
 
 
-def _shuffled(examples: Examples, generator: torch.Generator) -> Examples:
-    # Stored examples may be in the order of their classes.
-    return examples[torch.randperm(len(examples), generator=generator)]
-
-
 def _batches(examples: Examples) -> Iterator[Examples]:
     for start in range(0, len(examples), BATCH):
         yield examples[torch.arange(start, min(start + BATCH, len(examples)))]
-
-
-def _on_device(module: VAEModule, batch: Examples) -> tuple[Tensor, Tensor]:
-    return batch.x.to(next(module.vae.parameters())), batch.y.to(module.device)
 
 
 def _seed(module: VAEModule, what: str, number: int) -> None:

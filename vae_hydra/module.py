@@ -26,6 +26,7 @@ from vae_hydra.metrics import (
 )
 from vae_hydra.noise import Noise
 from vae_hydra.objective import Objective
+from vae_hydra.sources import Examples
 from vae_hydra.vae import VAE, VAEOutput
 
 CHECKPOINT_KEY = "vae_hydra"
@@ -137,6 +138,10 @@ class VAEModule(L.LightningModule):
     def _clean(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """The examples of a batch in the precision of the model (trainer.precision=64-true)."""
         return batch[0].to(self.dtype)
+
+    def take(self, examples: Examples) -> Examples:
+        """Prepared examples on the model's device, in its precision."""
+        return Examples(examples.x.to(next(self.vae.parameters())), examples.y.to(self.device))
 
     def _draw(self, x: Tensor) -> Tensor:
         """Training examples as they are seen this time: the data may draw them anew."""

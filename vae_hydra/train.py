@@ -90,8 +90,9 @@ def _start(run: Run, config: Mapping[str, Any], experiment: Experiment) -> Start
     from vae_hydra import checks
     from vae_hydra.warm_start import start_from
 
+    keep_optimizer = checks.boolean("keep_optimizer", config["keep_optimizer"])
     if config["init_from"] is None:
-        if checks.boolean("keep_optimizer", config["keep_optimizer"]):
+        if keep_optimizer:
             raise ValueError("keep_optimizer=true keeps that of another run, but there is none; add init_from=RUN")
         return None
     if run.resume_path() is not None:

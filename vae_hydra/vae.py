@@ -102,12 +102,10 @@ class VAE(nn.Module):
         Raises:
             ValueError: for a label that is none of the model's classes.
         """
-        if self.condition is not None and y is not None:
-            y = torch.as_tensor(y, device=next(self.parameters()).device)
-            if not bool(((y >= 0) & (y < self.condition.classes)).all()):
-                raise ValueError(f"labels must be from 0 to {self.condition.classes - 1}, but got {y.tolist()}")
-        z = self.prior_sample(n)
-        return self.decode(z, self.labels_for(n) if y is None else torch.as_tensor(y, device=z.device)).mean
+        labels = self.labels_for(n) if y is None else torch.as_tensor(y, device=next(self.parameters()).device)
+        if self.condition is not None and labels is not None:
+            self.condition.check(labels)
+        return self.decode(self.prior_sample(n), labels).mean
 
     def labels_for(self, n: int) -> Tensor | None:
         """n labels drawn uniformly for a decoder that is given them; None for one that is not."""

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from vae_hydra import checks
 from vae_hydra.callbacks.checkpoints import METRICS
-from vae_hydra.data import Examples
 from vae_hydra.files import replace_atomically
 from vae_hydra.history import read_epochs
 from vae_hydra.module import VAEModule
@@ -80,7 +79,7 @@ class Figures(Callback):
 def _image_panels(data: Any, module: VAEModule, samples: int) -> dict[str, Figure]:
     from vae_hydra import plots
 
-    shown, limits = _on_device(data.one_of_each_class("test"), module), data.value_range()
+    shown, limits = module.take(data.one_of_each_class("test")), data.value_range()
     reconstruct = _reconstructor(module, shown.y)
     clean = {"original": shown.x, "reconstruction": reconstruct(module.noise.clean(shown.x))}
     drawn, labels = _labelled_samples(module, samples)
@@ -109,7 +108,7 @@ def _labelled_samples(module: VAEModule, samples: int) -> tuple[Tensor, Tensor |
 def _vector_panels(data: Any, module: VAEModule, _: int) -> dict[str, Figure]:
     from vae_hydra import plots
 
-    shown = _on_device(_some(data, POINTS), module)
+    shown = module.take(data.shuffled("test", limit=POINTS))
     show = plots.histograms if shown.x.shape[1] == 1 else plots.scatter_panels
     reconstruct = _reconstructor(module, shown.y)
     samples = module.vae.decode(module.vae.prior_sample(len(shown)), shown.y).mean
@@ -130,20 +129,9 @@ def _latent_panels(data: Any, module: VAEModule) -> dict[str, Figure]:
 
     if data.classes < 2 or module.vae.latent_dim < 2 or module.vae.condition is not None:
         return {}
-    shown = _on_device(_some(data, CODES), module)
+    shown = module.take(data.shuffled("test", limit=CODES))
     q = module.vae.encode(module.noise.clean(shown.x), shown.y)
     return {"latent_plane": plots.latent_plane(module.vae.sampler.code(q), shown.y)}
-
-
-def _some(data: Any, count: int) -> Examples:
-    """Test examples drawn at random: stored ones may be in the order of their classes."""
-    examples = data.splits["test"]
-    chosen = examples[torch.randperm(len(examples))[:count]]
-    return Examples(data.prepare(chosen.x), chosen.y)
-
-
-def _on_device(examples: Examples, module: VAEModule) -> Examples:
-    return Examples(examples.x.to(next(module.vae.parameters())), examples.y.to(module.device))
 
 
 def _reconstructor(module: VAEModule, y: Tensor) -> Callable[[Tensor], Tensor]:
