@@ -17,6 +17,7 @@ FLOORS = [
     {"callbacks", "scores", "trust", "examine"},
     {"build", "run"},
     {"cli", "warm_start"},
+    {"sweep"},
     {"train", "evaluate"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import os
 import sys
@@ -29,12 +31,17 @@ UNHELPFUL_WARNINGS = (
 )
 
 
+# Options of where and how, not of what: a sweep that is started again with others is the same sweep.
+HOW_NOT_WHAT = ("output_dir", "logger", "threads", "trust", "dataset.root", "dataset.download", "callbacks.progress")
+
+
 def prepare() -> str:
     """Make the process ready for a command, before torch is imported; return the configuration's folder."""
     # With the default, active policy a second busy process makes torch's threads spin against it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     OmegaConf.register_new_resolver("vae_hydra.options", options_help, replace=True)
     OmegaConf.register_new_resolver("vae_hydra.sweep", sweep_name, replace=True)
+    OmegaConf.register_new_resolver("vae_hydra.sweep_id", sweep_id, replace=True)
     return str(config_folder())
 
 
@@ -76,6 +83,21 @@ def sweep_name() -> str | None:
     return Path(HydraConfig.get().sweep.dir).name if is_sweep() else None
 
 
+def sweep_id() -> str:
+    """A name for a --multirun from what was typed, so that a sweep that is started again is the same one."""
+    typed = sorted(argument for argument in sys.argv[1:] if not argument.startswith("-") and _is_about_runs(argument))
+    named = dict(argument.split("=", 1) for argument in typed if "=" in argument)
+    title = named.get("sweep") or named.get("experiment") or "sweep"
+    plain_title = "".join(c if c.isalnum() or c == "_" else "-" for c in title)[:80]
+    return f"{plain_title}-{hashlib.sha256(json.dumps(typed).encode()).hexdigest()[:8]}"
+
+
+def _is_about_runs(override: str) -> bool:
+    """Whether an override says what runs are, rather than where and how they are made."""
+    key = override.lstrip("+~").split("=")[0]
+    return key not in HOW_NOT_WHAT and not key.startswith(tuple(f"{name}." for name in HOW_NOT_WHAT))
+
+
 class SweepFolder(Callback):
     """Hydra callback: refuse a --multirun whose folder cannot be written, before Hydra tries with a traceback."""
 
@@ -100,11 +122,16 @@ def user_errors() -> Iterator[None]:
     except Exception as error:
         if not _is_the_users(error) or os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        message = str(error).split("\n    full_key:")[0]
+        message = one_line(error)
         print(f"error: {message}", file=sys.stderr)
         if is_sweep():
             raise ValueError(message) from None
         raise SystemExit(2) from None
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error without OmegaConf's account of where in the configuration it arose."""
+    return str(error).split("\n    full_key:")[0]
 
 
 def _is_the_users(error: Exception) -> bool:
@@ -115,20 +142,29 @@ def _is_the_users(error: Exception) -> bool:
 
 
 def prepare_torch(threads: int | None) -> None:
-    """Import torch and Lightning with ``threads`` CPU threads (None: torch's default) and without their chatter."""
+    """Import torch and Lightning with ``threads`` CPU threads (None: as many as are this job's) and without chatter."""
     import torch
     from lightning.pytorch.utilities import rank_zero_only
 
     from vae_hydra import checks
 
+    threads = _granted_threads() if threads is None else checks.positive_integer("threads", threads)
     if threads is not None:
-        torch.set_num_threads(checks.positive_integer("threads", threads))
+        torch.set_num_threads(threads)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         logging.getLogger("vae_hydra").setLevel(logging.WARNING)
     for message in UNHELPFUL_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
+
+
+def _granted_threads() -> int | None:
+    """Threads that a job was submitted with (hydra.launcher.cpus_per_task); None leaves torch's default.
+
+    joblib's workers have their share of the cores from joblib, and SLURM's from SLURM; submitit's local jobs from here.
+    """
+    return HydraConfig.get().launcher.get("cpus_per_task") if is_sweep() else None
 
 
 def _title(file: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import json
@@ -25,6 +26,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from vae_hydra import checks
 from vae_hydra.files import write_json, write_text
 from vae_hydra.module import CHECKPOINT_KEY
+
+log = logging.getLogger(__name__)
 
 # Where and how a run is done; everything else is what it is, and part of its name.
 NOT_IDENTITY = (
@@ -190,8 +193,8 @@ class Run:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger = logging.getLogger("vae_hydra")
         level = logger.level
-        # Called from Python, nobody may have asked for messages; the run's log has them all the same.
-        logger.setLevel(logging.INFO)
+        # Nobody may have asked for messages; the run's log has them all the same.
+        logger.setLevel(logging.DEBUG)
         logger.addHandler(handler)
         try:
             write_text(self.folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
@@ -210,11 +213,19 @@ class Run:
         try:
             yield
         except Exception as error:
-            write_json(self.record_path, {"status": "failed", "error": f"{type(error).__name__}: {error}", **started})
+            log.debug("stopped by an error", exc_info=True)  # for the run's own log
+            write_json(self.record_path, {"status": "failed", "error": _described(error), **started})
             raise
         except BaseException as error:
             write_json(self.record_path, {"status": "interrupted", "error": repr(error), **started})
             raise
+
+    def fail(self, config: Mapping[str, Any], error: Exception) -> None:
+        """Leave ``error`` in the folder, unless it was left there when it came, or another process has the folder."""
+        if self.record.get("error") == _described(error):
+            return
+        with contextlib.suppress(Exception), self.writing(config):
+            raise error
 
     def finish(self, metrics: Mapping[str, float], checkpoint: str, seconds_per_epoch: float | None) -> None:
         """Write the test scores, then the record that says done."""
@@ -281,13 +292,17 @@ def _runs_beside(folder: Path) -> str:
     return "" if not beside else "; runs there: " + ", ".join(str(path) for path in beside[:5])
 
 
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _environment() -> dict[str, Any]:
     versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
-    return {"versions": versions, "git_commit": _git_commit()}
+    return {"versions": versions, "git_commit": _git_commit(), "threads": torch.get_num_threads()}
 
 
 def _git_commit() -> str | None:

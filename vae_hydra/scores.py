@@ -47,6 +47,12 @@ def table(metrics: Mapping[str, float]) -> str:
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], NOTE, *others])
 
 
+def brief(metrics: Mapping[str, float]) -> str:
+    """half-SSE under every protocol, in one line."""
+    scores = {name.rpartition("/")[0]: value for name, value in metrics.items() if name.endswith("/half_sse")}
+    return "half-SSE  " + "  ".join(f"{protocol} {value:.4g}" for protocol, value in scores.items())
+
+
 def _is_protocol(name: str) -> bool:
     return name.startswith(("reconstruct/", "denoise/"))
 

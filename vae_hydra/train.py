@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from vae_hydra import cli
+from vae_hydra import cli, sweep
 
 if TYPE_CHECKING:
     import lightning as L
@@ -26,26 +27,35 @@ if TYPE_CHECKING:
 log = logging.getLogger("vae_hydra.train")
 
 
+sweep.register()
+
+
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="train")
 def main(config: DictConfig) -> None:
     """Train the run that the command line describes, or say that it is done."""
     with cli.user_errors():
-        plain = cli.plain(config) if config.init_from is None else _with_inherited_options(config)
+        plain = sweep.resolve(config, HydraConfig.get().overrides.task)
         from vae_hydra.callbacks import Interrupted
 
         try:
-            train(plain)
+            with _keeping_errors(plain):
+                train(plain)
         except Interrupted as interrupt:
             log.warning("stopped by %s; start the same command again to go on", interrupt)
             sys.exit(interrupt.exit_code)
 
 
-def _with_inherited_options(config: DictConfig) -> dict[str, Any]:
-    """What was typed, on top of the options of the run that it starts from."""
-    from vae_hydra.warm_start import inherit
+@contextmanager
+def _keeping_errors(config: Mapping[str, Any]) -> Iterator[None]:
+    """In a sweep, leave an error in the run's folder, also one that comes before there is a folder."""
+    try:
+        yield
+    except Exception as error:
+        if cli.is_sweep():
+            from vae_hydra.run import Run
 
-    job = HydraConfig.get()
-    return inherit(config, hydra.compose(job.job.config_name), job.overrides.task)
+            Run.of(config).fail(config, error)
+        raise
 
 
 def train(config: Mapping[str, Any]) -> dict[str, float]:
@@ -63,10 +73,12 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
     from vae_hydra.build import build_experiment, build_trainer
     from vae_hydra.callbacks import InterruptGuard
     from vae_hydra.run import Run
-    from vae_hydra.scores import table
+    from vae_hydra.scores import brief, table
     from vae_hydra.warm_start import KeepOptimizer
 
     run = Run.of(config)
+    # In a sweep the terminal gets a line a run; the run's own log has it all.
+    detail = logging.DEBUG if cli.is_sweep() else logging.INFO
     if run.is_done:
         log.info("%s is done already; its test scores\n%s", run.folder, table(run.metrics))
         return run.metrics
@@ -77,11 +89,12 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
     with InterruptGuard() as guard:
         trainer = build_trainer(config, experiment.data, run.folder, run.id, [guard, *callbacks])
         with run.writing(config):
-            _greet(run, experiment, start)
+            _greet(run, experiment, start, detail)
             metrics = _fit_and_score(run, config, trainer, experiment, guard)
-            log.info("test scores\n%s\nrun      %s", table(metrics), run.folder)
+            log.log(detail, "test scores\n%s", table(metrics))
+            log.info("run      %s%s", run.folder, f"  {brief(metrics)}" if cli.is_sweep() else "")
             for picture in sorted((run.folder / "figures").glob("*.png")):
-                log.info("figure   %s", picture)
+                log.log(detail, "figure   %s", picture)
     return metrics
 
 
@@ -128,13 +141,16 @@ def _fit_and_score(
     return metrics
 
 
-def _greet(run: Run, experiment: Experiment, start: Start | None) -> None:
+def _greet(run: Run, experiment: Experiment, start: Start | None, detail: int) -> None:
     module, data = experiment
     vae = module.vae
     sizes = " / ".join(f"{len(part):,}" for part in data.splits.values())
-    log.info("run      %s%s", run.folder, " (going on)" if run.resume_path() else "")
-    log.info("data     %s train / validation / test examples of shape %s", sizes, "×".join(map(str, data.x_shape)))
-    log.info(
+    log.log(detail, "run      %s%s", run.folder, " (going on)" if run.resume_path() else "")
+    log.log(
+        detail, "data     %s train / validation / test examples of shape %s", sizes, "×".join(map(str, data.x_shape))
+    )
+    log.log(
+        detail,
         "model    %s parameters, %d latents, %s, %s",
         f"{sum(p.numel() for p in vae.parameters()):,}",
         vae.latent_dim,
@@ -142,7 +158,7 @@ def _greet(run: Run, experiment: Experiment, start: Start | None) -> None:
         type(vae.likelihood).__name__,
     )
     if start:
-        log.info("weights  %d of %d from %s", start.fitting, len(vae.state_dict()), start.path)
+        log.log(detail, "weights  %d of %d from %s", start.fitting, len(vae.state_dict()), start.path)
         for line in start.misfits:
             log.warning("         %s", line)
 

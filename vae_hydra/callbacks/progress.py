@@ -14,9 +14,12 @@ from vae_hydra import checks
 
 log = logging.getLogger(__name__)
 
+# Seconds between two lines.
+QUIET = 5.0
+
 
 class Progress(TQDMProgressBar):
-    """A progress bar on a terminal; elsewhere a line for about every tenth of the epochs.
+    """A progress bar on a terminal; elsewhere a line for about every tenth of the epochs, unless they go by quickly.
 
     Args:
         refresh_rate: batches between two updates of the bar; 0 for no bar.
@@ -25,6 +28,7 @@ class Progress(TQDMProgressBar):
     def __init__(self, refresh_rate: int = 20) -> None:
         checks.non_negative_integer("callbacks.progress.refresh_rate", refresh_rate)
         self.on_terminal = sys.stdout.isatty()
+        self._said = time.monotonic()
         super().__init__(refresh_rate=refresh_rate if self.on_terminal else 0)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -32,7 +36,8 @@ class Progress(TQDMProgressBar):
         if self.on_terminal or not trainer.is_global_zero:
             return
         epoch, total = trainer.current_epoch, max(1, trainer.max_epochs or 1)
-        if epoch % max(1, total // 10) == 0 and epoch:
+        if epoch % max(1, total // 10) == 0 and epoch and time.monotonic() - self._said >= QUIET:
+            self._said = time.monotonic()
             losses = {n: v.item() for n, v in trainer.callback_metrics.items() if n.endswith("/loss")}
             log.info("epoch %d of %d  %s", epoch, total, "  ".join(f"{n} {v:.4f}" for n, v in losses.items()))
 

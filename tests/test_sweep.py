@@ -1,0 +1,196 @@
+"""A sweep: which runs it is made of, that it trains what is missing and nothing else, what it says of failures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vae_hydra import cli, sweep, train
+from vae_hydra.run import Run
+
+SHORT = ("trainer.max_epochs=1", "callbacks.figures.enabled=false", "trainer.accelerator=cpu")
+SWEEPS = sorted(file.relative_to(cli.config_folder() / "sweep") for file in cli.config_folder().glob("sweep/**/*.yaml"))
+
+
+@pytest.fixture
+def planned(run_command, tmp_path, monkeypatch):
+    """The runs of a sweep that is typed but not trained: planned(*arguments) → cells of plan.json."""
+    monkeypatch.setattr(sweep.Grids, "_launch", lambda self, missing: None)
+
+    def plan(*arguments: str) -> list[dict]:
+        run_command(train, *arguments)
+        (path,) = tmp_path.glob("outputs/sweeps/*/plan.json")
+        return json.loads(path.read_text())["cells"]
+
+    return plan
+
+
+def names(cells: list[dict], *parts: int) -> set[tuple[str, ...]]:
+    """Parts of the runs' names: 0 the dataset, 1 the noise, 2 the sampler, 3 the seed."""
+    return {tuple(cell["run"].split("-")[part] for part in parts) for cell in cells}
+
+
+def options(group: str) -> set[str]:
+    return {file.stem for file in (cli.config_folder() / group).glob("[!_]*.yaml")}
+
+
+SAMPLERS = {"normal", "lognormal", "inverse_gaussian"}
+NOISES = {"normal", "lognormal", "uniform", "inverse_gaussian"}
+
+
+@pytest.mark.parametrize("file", SWEEPS, ids=str)
+def test_every_sweep_file_plans_runs_that_exist_and_differ(file, planned):
+    cells = planned(f"sweep={file.with_suffix('').as_posix()}")
+    assert len(cells) > 1
+    assert all(cell["error"] is None for cell in cells)
+    assert len({cell["run"] for cell in cells}) == len(cells)
+
+
+def test_the_published_table_is_planned_cell_for_cell(planned):
+    cells = planned("sweep=heavy_tailed/table")
+    mnist = {("mnist", noise, sampler) for noise in NOISES | {"none"} for sampler in SAMPLERS}
+    others = {(data, "none", sampler) for data in ("mnist_exp", "lognormal_2d") for sampler in SAMPLERS}
+    assert len(cells) == 21
+    assert names(cells, 0, 1, 2) == mnist | others
+
+
+def test_the_coffee_break_is_all_samplers_all_noises_and_three_seeds(planned):
+    cells = planned("sweep=coffee_break")
+    expected = {(n, s, f"s{seed}") for n in options("noise") for s in options("sampler") for seed in range(3)}
+    assert names(cells, 1, 2, 3) == expected
+    assert len(cells) == len(expected)
+
+
+def test_what_is_typed_comes_on_top_of_every_grid(planned):
+    cells = planned("sweep=heavy_tailed/table", "seed=0,1", "sampler=normal")
+    assert len(cells) == 14
+    assert names(cells, 2) == {("normal",)}
+
+
+def test_runs_that_two_grids_share_are_planned_once(planned):
+    grids = "hydra.sweeper.grids=[{sampler:'normal,gamma',noise:none},{sampler:normal,noise:'none,uniform'}]"
+    assert names(planned("-m", grids), 1, 2) == {("none", "normal"), ("none", "gamma"), ("uniform", "normal")}
+
+
+def test_a_grid_that_is_no_mapping_is_refused(run_command):
+    code, text = run_command(train, "-m", "hydra.sweeper.grids=[normal]")
+    assert code != 0
+    assert "hydra.sweeper.grids[0] must be a group of options, but got 'normal'" in text
+
+
+def test_a_sweep_started_again_is_the_same_however_it_is_typed(planned, tmp_path):
+    planned("-m", "sampler=normal,gamma", "seed=0")
+    planned("-m", "seed=0", "sampler=normal,gamma", "threads=1", "logger=wandb", "callbacks.progress.refresh_rate=0")
+    assert len(list(tmp_path.glob("outputs/sweeps/*"))) == 1
+    with pytest.raises(ValueError, match="too many values"):
+        planned("-m", "seed=1", "sampler=normal,gamma")
+
+
+def test_only_what_is_missing_is_trained(run_command, tmp_path):
+    code, text = run_command(train, "-m", *SHORT, "seed=0,1")
+    assert (code, text.count("#0 :"), text.count("#1 :")) == (0, 1, 1)
+    (plan,) = tmp_path.glob("outputs/sweeps/*/plan.json")
+    planned = {cell["run"] for cell in json.loads(plan.read_text())["cells"]}
+    assert planned == {folder.name for folder in tmp_path.glob("outputs/digits-*")}
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("outputs/digits-*/*")}
+
+    code, text = run_command(train, "-m", *SHORT, "seed=0,1")
+    assert code == 0
+    assert "2 runs, 0 to go" in text
+    assert "2 done" in text
+
+    code, text = run_command(train, "-m", *SHORT, "seed=0,1", "noise=none,uniform")
+    assert code == 0
+    assert "4 runs, 2 to go" in text
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_cell_that_fails_leaves_its_error_and_is_tried_again(run_command, tmp_path):
+    arguments = ("-m", *SHORT, "sampler=normal,deterministic", "objective.free_bits=0.1")
+    code, text = run_command(train, *arguments)
+    assert code == 1
+    assert "1 done, 1 failed" in text
+    (failed,) = tmp_path.glob("outputs/*-deterministic-*")
+    record = Run(failed).record
+    assert record["status"] == "failed"
+    assert "objective.free_bits frees part of a KL" in record["error"]
+    assert f"FAILED   outputs/{failed.name}: ValueError: objective.free_bits" in text
+    assert "Traceback" not in text
+
+    code, text = run_command(train, *arguments)
+    assert code == 1
+    assert "2 runs, 1 to go" in text
+
+
+def test_a_cell_that_cannot_be_composed_is_said_and_the_others_go_on(run_command, tmp_path):
+    # The preset says how to add up the KL of three samplers only.
+    code, text = run_command(
+        train, "-m", *SHORT, "experiment=heavy_tailed/mnist", "sampler=gamma,normal", "dataset=digits", "model=mlp"
+    )
+    assert code == 1
+    assert "1 done, 1 failed" in text
+    assert "published_kl_reduction.gamma" in text
+    (plan,) = tmp_path.glob("outputs/sweeps/*/plan.json")
+    failed, done = json.loads(plan.read_text())["cells"]
+    assert failed["run"] is None
+    assert "published_kl_reduction.gamma" in failed["error"]
+    assert done["error"] is None
+
+
+def test_an_error_that_is_not_the_users_is_kept_with_its_traceback(run_command, tmp_path, monkeypatch):
+    def breaks(*arguments, **options):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("vae_hydra.module.VAEModule.training_step", breaks)
+    code, text = run_command(train, "-m", *SHORT, "seed=0,1")
+    assert code == 1
+    assert "2 failed" in text
+    for folder in tmp_path.glob("outputs/digits-*"):
+        assert Run(folder).record["error"] == "RuntimeError: out of memory"
+        assert "in breaks" in (folder / "train.log").read_text()
+
+
+def test_a_launcher_that_breaks_is_said_and_the_rest_is_counted(run_command, monkeypatch):
+    from hydra.core.plugins import Plugins
+
+    class Breaking:
+        def launch(self, *arguments, **options):
+            raise RuntimeError("a worker was killed")
+
+    monkeypatch.setattr(Plugins, "instantiate_launcher", lambda *arguments, **options: Breaking())
+    code, text = run_command(train, "-m", *SHORT, "seed=0,1")
+    assert code == 1
+    assert "the launcher stopped: RuntimeError: a worker was killed" in text
+    assert "2 missing" in text
+    assert "start the same command again for the 2 that are not done" in text
+
+
+def test_a_sweep_without_multirun_typed_runs_as_one(planned):
+    assert len(planned("sweep=heavy_tailed/beta")) == 12
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_joblib_gives_each_job_its_share_of_the_cores_and_the_same_scores(cores, run_command, tmp_path):
+    from joblib import cpu_count
+
+    launcher = ("hydra/launcher=joblib", f"hydra.launcher.n_jobs={cores}")
+    command = [sys.executable, "-m", "vae_hydra.train", "-m", *SHORT, "seed=0,1", *launcher]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, env=_environment())
+    runs = [Run(folder) for folder in sorted(tmp_path.glob("outputs/digits-*"))]
+    assert [run.record["threads"] for run in runs] == 2 * [max(1, cpu_count() // cores)]
+    assert len(list(tmp_path.glob("outputs/sweeps/*"))) == 1
+    for run in runs:
+        again = train.train({**run.config, "output_dir": str(tmp_path / "again")})
+        assert again == pytest.approx(run.metrics, rel=1e-4)
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"} | {
+        "PYTHONPATH": str(Path(__file__).resolve().parents[1])
+    }

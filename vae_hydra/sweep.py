@@ -1,0 +1,221 @@
+"""A --multirun as a union of grids: what is planned, what is missing, and what came of it."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.core.utils import configure_log
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from vae_hydra import checks, cli
+
+log = logging.getLogger(__name__)
+
+PLAN = "plan.json"
+
+
+def resolve(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
+    """What a run is, as plain values: its options and, with ``init_from``, those of the run it starts from.
+
+    Args:
+        config: as composed from ``overrides``.
+        overrides: what was typed for this run.
+    """
+    if config.init_from is None:
+        return cli.plain(config)
+    from vae_hydra.warm_start import inherit
+
+    return inherit(config, hydra.compose("train"), overrides)
+
+
+@dataclass
+class Cell:
+    """One run of a sweep: what is typed for it, its configuration and its folder; or why it can have none."""
+
+    overrides: list[str]
+    config: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    error: str | None = None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the run's folder says of it: its status, and its error if it failed."""
+        from vae_hydra.run import Run
+
+        return Run(self.folder).record if self.folder else {"status": "failed", "error": self.error}
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is nothing left to train or to score."""
+        from vae_hydra.run import Run
+
+        return self.folder is not None and Run(self.folder).is_done
+
+
+class Grids(Sweeper):
+    """Hydra sweeper: train those runs of a union of grids that are not done yet.
+
+    A grid maps options to values as one types them, ``sampler: normal,lognormal``. What is typed comes on top, and
+    is swept over as well. The plan is in plan.json of the sweep's folder before the first run starts.
+
+    Args:
+        grids: whose union is run; none for the grid that is typed.
+        params: options of every grid.
+        max_batch_size: runs handed to the launcher at a time; None for all.
+
+    Raises:
+        ValueError: for a grid that is no mapping.
+        SystemExit: with 1, after all others, if a run failed.
+    """
+
+    # See ``register``.
+    __module__ = "hydra_plugins.vae_hydra"
+    config: DictConfig
+
+    def __init__(
+        self,
+        grids: Sequence[Mapping[str, Any]] = (),
+        params: dict[str, str] | None = None,
+        max_batch_size: int | None = None,
+    ) -> None:
+        self.grids = [checks.group(f"hydra.sweeper.grids[{i}]", grid) for i, grid in enumerate(grids or [{}])]
+        self.params = checks.group("hydra.sweeper.params", params or {})
+        self.max_batch_size = max_batch_size
+        if max_batch_size is not None:
+            checks.positive_integer("hydra.sweeper.max_batch_size", max_batch_size)
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config, self.config_loader = config, hydra_context.config_loader
+        self._compositions: dict[tuple[str, ...], DictConfig] = {}
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Launch what is missing, and say what came of the whole."""
+        folder, started = Path(self.config.hydra.sweep.dir), time.monotonic()
+        self._log_as_jobs_do()
+        cells = [self._cell(overrides) for overrides in self._every(arguments)]
+        write_plan(folder, cells)
+        missing = [cell for cell in cells if not cell.error and not cell.is_finished]
+        log.info("sweep    %s: %d runs, %d to go", folder, len(cells), len(missing))
+        # Said for each job, which would make a name of its own from what is typed for it.
+        here = f"hydra.sweep.dir={_quoted(str(folder))}"
+        self._launch([[*cell.overrides, here] for cell in missing])
+        self._log_as_jobs_do()
+        conclude(folder, cells, time.monotonic() - started)
+
+    def _log_as_jobs_do(self) -> None:
+        # Hydra's launchers set up logging of their own.
+        configure_log(self.config.hydra.job_logging, self.config.hydra.verbose)
+
+    def _every(self, arguments: list[str]) -> list[list[str]]:
+        """What is typed for each run of each grid, without repetition."""
+        # Imported by now, as a plugin; before Hydra does so it would come to be there twice.
+        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+        parser = OverridesParser.create(config_loader=self.config_loader)
+        every: list[tuple[str, ...]] = []
+        for grid in self.grids:
+            options = [f"{key}={value}" for key, value in {**self.params, **grid}.items()]
+            (cells,) = BasicSweeper.split_arguments(parser.parse_overrides([*options, *arguments]), max_batch_size=None)
+            every += map(tuple, cells)
+        return [list(overrides) for overrides in dict.fromkeys(every)]
+
+    def _cell(self, overrides: list[str]) -> Cell:
+        from vae_hydra.run import Run
+
+        try:
+            plain = resolve(self._composed(overrides), overrides)
+            return Cell(overrides, plain, Run.of(plain).folder)
+        except (ValueError, OmegaConfBaseException) as error:
+            return Cell(overrides, error=cli.one_line(error))
+
+    def _composed(self, overrides: list[str]) -> DictConfig:
+        """The configuration of a cell; for further seeds of the same cell, that of the first with another seed."""
+        seeds = [o.removeprefix("seed=") for o in overrides if o.startswith("seed=")]
+        is_plain = len(seeds) == 1 and seeds[0].isdecimal()
+        key = tuple(o for o in overrides if not (is_plain and o.startswith("seed=")))
+        if key not in self._compositions:
+            self._compositions[key] = self.config_loader.load_sweep_config(self.config, overrides)
+            with open_dict(self._compositions[key]):
+                del self._compositions[key]["hydra"]
+        config = self._compositions[key]
+        if is_plain:
+            config.seed = int(seeds[0])
+        return config
+
+    def _launch(self, missing: list[list[str]]) -> None:
+        size = self.max_batch_size or max(1, len(missing))
+        for start in range(0, len(missing), size):
+            try:
+                self.launcher.launch(missing[start : start + size], initial_job_idx=start)
+            except Exception as error:
+                # A worker that the system killed, say. What came of each run is in its folder.
+                log.error("the launcher stopped: %s: %s", type(error).__name__, error)
+
+
+def write_plan(folder: Path, cells: Sequence[Cell]) -> None:
+    """Write plan.json: the command and, for every cell, its overrides and the name of its run, or why it has none."""
+    from vae_hydra.files import write_json
+
+    described = [
+        {"run": cell.folder.name if cell.folder else None, "overrides": cell.overrides, "error": cell.error}
+        for cell in cells
+    ]
+    command = shlex.join(["python", "-m", "vae_hydra.train", *sys.argv[1:]])
+    started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    write_json(folder / PLAN, {"sweep": folder.name, "started": started, "command": command, "cells": described})
+
+
+def conclude(folder: Path, cells: Sequence[Cell], seconds: float) -> None:
+    """Say what came of the runs, and where to read more.
+
+    Raises:
+        SystemExit: with 1 if not all are done.
+    """
+    records = [cell.record for cell in cells]
+    counts = Counter(record.get("status", "missing") for record in records)
+    said = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    log.info("sweep    %s: %s, in %s", folder, said, _duration(seconds))
+    for cell, record in zip(cells, records, strict=True):
+        if record.get("status") == "failed":
+            log.error("FAILED   %s: %s", cell.folder or " ".join(cell.overrides), record.get("error"))
+    log.info("table    python -m vae_hydra.report %s", shlex.quote(str(folder.parent.parent)))
+    if counts["done"] < len(cells):
+        log.warning("start the same command again for the %d that are not done", len(cells) - counts["done"])
+        raise SystemExit(1)
+
+
+def _quoted(text: str) -> str:
+    """Text as a quoted string of Hydra's override grammar."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def register() -> None:
+    """Make ``hydra/sweeper=grids`` known to Hydra, which takes plugins from modules of hydra_plugins only."""
+    module = ModuleType(Grids.__module__)
+    setattr(module, Grids.__name__, Grids)
+    sys.modules[module.__name__] = module
+    Plugins.instance().register(Grids)
