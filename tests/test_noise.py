@@ -8,7 +8,7 @@ import torch
 from torch.distributions import Gamma, LogNormal, Normal, Uniform
 
 from vae_hydra.distributions import InverseGaussian
-from vae_hydra.noise import Noise
+from vae_hydra.noise import Noise, nodes_to_test
 
 FAMILIES = {
     "normal": (Normal(0.0, 1.0), scipy.stats.norm()),
@@ -71,3 +71,40 @@ def test_bad_options_are_refused():
         Noise("normal", Normal(0.0, 1.0), "beside")
     with pytest.raises(ValueError, match="expected a torch.distributions.Distribution"):
         Noise("normal", "Normal")
+
+
+def node(name, scale=1.0, **options):
+    distribution = {"_target_": "torch.distributions.Normal", "loc": 0.0, "scale": scale}
+    return {"_target_": "vae_hydra.noise.Noise", "name": name, "distribution": distribution, **options}
+
+
+NONE = {**node("none"), "distribution": None}
+
+
+def test_a_run_is_tested_on_its_own_noise_first_and_on_others():
+    others = {"strong": node("strong", 3.0), "normal": node("normal"), "off": NONE, "dropped": None}
+    assert list(nodes_to_test(node("uniform"), others)) == ["uniform", "strong", "normal"]
+    assert list(nodes_to_test(NONE, others)) == ["strong", "normal"]
+    assert nodes_to_test(NONE, None) == {}
+    # Its own wins over one of the same name.
+    assert nodes_to_test(node("normal", 5.0), others)["normal"]["distribution"]["scale"] == 5.0
+
+
+def test_other_noises_take_the_mode_of_the_runs_own():
+    nodes = nodes_to_test(node("normal", mode="stacked"), {"uniform": node("uniform", mode="additive")})
+    assert [each["mode"] for each in nodes.values()] == ["stacked", "stacked"]
+    assert nodes_to_test({**NONE, "mode": "stacked"}, {"a": node("a")})["a"]["mode"] == "stacked"
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ({"a": node("normal"), "b": node("normal", 3.0)}, "test_noises.a and test_noises.b are both called 'normal'"),
+        ({"a": node("a/b")}, "test_noises.a.name must be made of letters, digits and '_', but got 'a/b'"),
+        ({"a": "normal"}, "test_noises.a must be a group of options, but got 'normal'"),
+        ("normal", "test_noises must be a group of options, but got 'normal'"),
+    ],
+)
+def test_bad_noises_to_test_are_refused(others, message):
+    with pytest.raises(ValueError, match=message):
+        nodes_to_test(NONE, others)

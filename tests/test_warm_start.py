@@ -78,6 +78,15 @@ def test_what_is_typed_counts_also_where_it_is_the_default(start):
     assert run.config["model"]["latent_dim"] == 10
 
 
+def test_noises_of_the_test_are_chosen_apart_from_that_of_training(first, start):
+    noisy, _ = start("noise=uniform", "~noise@test_noises.normal")
+    assert set(noisy.config["test_noises"]) == {"lognormal", "uniform", "inverse_gaussian"}
+    run, _ = start("noise@test_noises.lognormal=normal", "optimizer.lr=0.02", init_from=noisy.folder)
+    assert run.config["noise"]["name"] == "uniform"
+    assert {node["name"] for node in run.config["test_noises"].values()} == {"normal", "uniform", "inverse_gaussian"}
+    assert start("test_noises=null", "optimizer.lr=0.03")[0].config["test_noises"] is None
+
+
 def test_an_experiment_has_options_for_all(start):
     run, _ = start(
         "experiment=heavy_tailed/lognormal_2d", "model.encoder.widths=[256,256]", "+trainer.limit_train_batches=2"

@@ -20,7 +20,7 @@ from vae_hydra.callbacks import AtomicCheckpointIO, Checkpoints, MetricsCSV
 from vae_hydra.condition import Condition
 from vae_hydra.data import DataModule
 from vae_hydra.module import CHECKPOINT_KEY, VAEModule
-from vae_hydra.noise import Noise
+from vae_hydra.noise import Noise, nodes_to_test
 from vae_hydra.objective import Objective
 from vae_hydra.trust import check_config
 from vae_hydra.vae import VAE
@@ -67,7 +67,7 @@ def build_experiment(config: Config) -> Experiment:
     description = describe(config, data.x_shape, data.classes)
     noise = build_noise(config)
     vae = build_vae(config, data.x_shape, noise, data.classes)
-    module = _module(config, vae, noise, description, [] if noise.is_none else [noise])
+    module = _module(config, vae, noise, description, build_test_noises(config))
     _check_likelihood_fits(module, data)
     _check_kl_exists(vae)
     if module.objective.free_bits and not vae.sampler.has_elbo:
@@ -88,6 +88,16 @@ def build_data(config: Config, **source: Any) -> DataModule:
 def build_noise(config: Config) -> Noise:
     """The noise of ``config.noise``, which keeps its name."""
     return _make("noise", _node(config, "noise"))
+
+
+def build_test_noises(config: Config) -> list[Noise]:
+    """The noises of ``config`` that a run denoises in its test: its own first, then those of ``config.test_noises``.
+
+    Raises:
+        ValueError: for two of ``config.test_noises`` that share a name, or anything that is no noise.
+    """
+    nodes = nodes_to_test(_node(config, "noise"), config.get("test_noises"))
+    return [_make("noise", node) for node in nodes.values()]
 
 
 def build_vae(config: Config, x_shape: Sequence[int], noise: Noise, classes: int) -> VAE:
@@ -185,14 +195,18 @@ def describe(config: Config, x_shape: Sequence[int], classes: int) -> dict[str, 
 
 
 def rebuild(
-    checkpoint: Mapping[str, Any], trust: str | Sequence[str] = (), test_noises: Sequence[Noise] | None = None
+    checkpoint: Mapping[str, Any],
+    trust: str | Sequence[str] = (),
+    test_noises: Sequence[Noise] | None = None,
+    others: Config | None = None,
 ) -> VAEModule:
     """The module that ``checkpoint`` was saved from, with its weights, ready to evaluate.
 
     Args:
         checkpoint: as loaded by ``run.read_checkpoint``.
         trust: packages besides torch's and our own that its configuration may name.
-        test_noises: noises to test with; None for the one it was trained under.
+        test_noises: noises to test with; None for its own and the others.
+        others: options of those, as a configuration's ``test_noises`` has them; None for what its own says.
 
     Raises:
         ValueError: for a target that is not allowed, weights of another architecture, or a noise of
@@ -203,11 +217,12 @@ def rebuild(
     check_config(config, trust)
     noise = build_noise(config)
     vae = build_vae(config, description["x_shape"], noise, description.get("classes", 0))
-    chosen = [noise] if test_noises is None else test_noises
-    for one in chosen:
+    if test_noises is None:
+        test_noises = build_test_noises(config if others is None else {**config, "test_noises": others})
+    for one in test_noises:
         _check_same_mode(one, noise)
     # No optimizer, no data: fewer things that a stranger's configuration could name.
-    module = _module(config, vae, noise, description, [one for one in chosen if not one.is_none], trainable=False)
+    module = _module(config, vae, noise, description, [one for one in test_noises if not one.is_none], trainable=False)
     module.on_load_checkpoint(dict(checkpoint))
     if any(parameter.dtype == torch.float64 for parameter in vae.parameters()):
         module.double()  # as Lightning did, so that it is scored as it was trained

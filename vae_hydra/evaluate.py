@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -14,7 +14,6 @@ from vae_hydra import cli
 if TYPE_CHECKING:
     from vae_hydra.data import DataModule
     from vae_hydra.module import VAEModule
-    from vae_hydra.noise import Noise
 
 # By name, because run as a command this module is called __main__.
 log = logging.getLogger("vae_hydra.evaluate")
@@ -47,7 +46,7 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
     run = Run.open(config["run"])
     path = run.checkpoint_path(config["checkpoint"])
     noises = [build_noise(config)] if "noise" in config else None
-    module = rebuild(read_checkpoint(path), config["trust"], noises)
+    module = rebuild(read_checkpoint(path), config["trust"], noises, request["noises"])
     # A checkpoint from someone else must not make us fetch things.
     location = (
         {"download": False} if config["dataset_root"] is None else {"download": False, "root": config["dataset_root"]}
@@ -58,7 +57,7 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
     trainer = build_evaluation_trainer(config["accelerator"])
     metrics = score(trainer, module, data, config["split"])
     metrics |= _on_request(module.to(trainer.strategy.root_device), data, request)
-    target = run.folder / "evaluations" / f"{_name(path.stem, request, noises)}.json"
+    target = run.folder / "evaluations" / f"{_name(path.stem, request)}.json"
     target.parent.mkdir(exist_ok=True)
     write_json(target, {"checkpoint": path.stem, **request, "scores": metrics})
     log.info("%s, %s split\n%s\nwritten to %s", path, config["split"], table(metrics), target)
@@ -69,10 +68,15 @@ def _request(config: Mapping[str, Any]) -> dict[str, Any]:
     """What is asked for, checked."""
     from vae_hydra import checks
 
+    if config["noises"] is not None:
+        checks.one_of("noises", config["noises"], ["all"])
+        if "noise" in config:
+            raise ValueError("noise names one noise to test with, noises=all every one; leave one of them out")
     nll, generation = checks.group("nll", config["nll"]), checks.group("generation", config["generation"])
     return {
         "split": config["split"],
         "noise": config.get("noise"),
+        "noises": None if config["noises"] is None else config["test_noises"],
         "nll": {"samples": checks.non_negative_integer("nll.samples", nll["samples"])},
         "generation": {
             "samples": checks.non_negative_integer("generation.samples", generation["samples"]),
@@ -95,12 +99,14 @@ def _on_request(module: VAEModule, data: DataModule, request: Mapping[str, Any])
     return metrics
 
 
-def _name(checkpoint: str, request: Mapping[str, Any], noises: Sequence[Noise] | None) -> str:
+def _name(checkpoint: str, request: Mapping[str, Any]) -> str:
     """What the file of an evaluation is called: requests that differ have files that differ."""
     from vae_hydra.run import identity
 
     names = [checkpoint, request["split"]]
-    names += [f"{noise.name}-{identity({'noise': request['noise']})}" for noise in noises or []]
+    noise, noises = request["noise"], request["noises"]
+    names += [f"{noise['name']}-{identity({'noise': noise})}"] if noise else []
+    names += [f"noises-{identity({'noise': noises})}"] if noises else []
     names += [f"nll{request['nll']['samples']}"] if request["nll"]["samples"] else []
     generation = request["generation"]
     names += [f"generation{generation['samples']}x{generation['permutations']}"] if generation["samples"] else []

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.functional.image import peak_signal_noise_ratio
+
+# Side and standard deviation of the Gaussian window of SSIM (Wang et al., 2004), in pixels.
+SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 
 
 def half_sse(reconstruction: Tensor, x: Tensor, event_dims: int) -> Tensor:
@@ -50,6 +54,70 @@ RECONSTRUCTION_MEASURES = {"half_sse": half_sse, "mse_per_pixel": mse_per_pixel,
 def reconstruction_measures(reconstruction: Tensor, x: Tensor, event_dims: int) -> dict[str, Tensor]:
     """All of ``RECONSTRUCTION_MEASURES`` by name, each of shape [B]."""
     return {name: measure(reconstruction, x, event_dims) for name, measure in RECONSTRUCTION_MEASURES.items()}
+
+
+def psnr(reconstruction: Tensor, x: Tensor, span: float) -> Tensor:
+    """Peak signal-to-noise ratio per image [dB]: 10·log₁₀(span²/MSE), with the MSE of that image.
+
+    Reconstructions count as they are, not clipped to the range of the data, as in every other measure here; one
+    without error has inf.
+
+    Args:
+        reconstruction, x: images [B, C, H, W].
+        span: greatest less smallest value of the data.
+    """
+    return peak_signal_noise_ratio(reconstruction, x, data_range=span, reduction="none", dim=(1, 2, 3))
+
+
+def ssim(reconstruction: Tensor, x: Tensor, span: float) -> Tensor:
+    """Structural similarity per image, at most 1: the mean over windows and channels of
+    (2μ_x·μ_y + c₁)(2σ_xy + c₂) / ((μ_x² + μ_y² + c₁)(σ_x² + σ_y² + c₂)), c₁ = (0.01·span)², c₂ = (0.03·span)².
+
+    The window is a Gaussian of σ = 1.5 in 11×11 pixels, at all places where it lies within the image. In images with a
+    side below 11 it is the largest odd one that fits, and σ is smaller in proportion of its reach: 7×7 and 0.9 in 8×8.
+
+    Args:
+        reconstruction, x: images [B, C, H, W], H and W at least 3.
+        span: greatest less smallest value of the data.
+
+    Source: Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004.
+    """
+    reach = (min(SSIM_WINDOW, *x.shape[-2:]) - 1) // 2
+    # Sums over windows as products with matrices: a two-dimensional convolution takes many times as long.
+    rows, columns = (_gaussian_windows(side, reach, x) for side in x.shape[-2:])
+    one, other, one_square, other_square, product = (
+        rows @ values @ columns.T
+        for values in (reconstruction, x, reconstruction.square(), x.square(), reconstruction * x)
+    )
+    c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
+    variances = (one_square - one.square()).clamp(min=0) + (other_square - other.square()).clamp(min=0)
+    likeness = (2 * one * other + c1) * (2 * (product - one * other) + c2)
+    return (likeness / ((one.square() + other.square() + c1) * (variances + c2))).flatten(-3).mean(-1)
+
+
+def _gaussian_windows(side: int, reach: int, like: Tensor) -> Tensor:
+    """Weights of the pixels of a row in each Gaussian window that lies within it: [side − 2·reach, side]."""
+    pixels = torch.arange(side, dtype=like.dtype, device=like.device)
+    offsets = pixels - pixels[reach : side - reach, None]
+    sigma = SSIM_SIGMA * reach / (SSIM_WINDOW // 2)
+    weights = torch.exp(-0.5 * (offsets / sigma).square()) * (offsets.abs() <= reach)
+    return weights / weights.sum(1, keepdim=True)
+
+
+def image_measure_names(x_shape: Sequence[int]) -> list[str]:
+    """Which of ``psnr`` and ``ssim`` examples of a shape have: both for images [C, H, W], without SSIM below 3×3."""
+    if len(x_shape) != 3:
+        return []
+    return ["psnr", "ssim"] if min(x_shape[1:]) >= 3 else ["psnr"]
+
+
+def image_measures(reconstruction: Tensor, x: Tensor, span: float) -> dict[str, Tensor]:
+    """``psnr`` and ``ssim`` of images [B, C, H, W] by name, as far as they have them, each of shape [B]."""
+    measures = {"psnr": psnr, "ssim": ssim}
+    # Mixed precision would lose a variance, which is a difference of squares.
+    with torch.autocast(x.device.type, enabled=False):
+        reconstruction = reconstruction.to(x.dtype)
+        return {name: measures[name](reconstruction, x, span) for name in image_measure_names(x.shape[1:])}
 
 
 class MeanOverExamples(Metric):

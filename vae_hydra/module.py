@@ -21,6 +21,8 @@ from vae_hydra.metrics import (
     RECONSTRUCTION_MEASURES,
     MeanOverExamples,
     accuracy,
+    image_measure_names,
+    image_measures,
     labelled_cross_entropy,
     reconstruction_measures,
 )
@@ -32,6 +34,7 @@ from vae_hydra.vae import VAE, VAEOutput
 CHECKPOINT_KEY = "vae_hydra"
 TRAIN, VALIDATION, TEST = range(3)
 CLEAN = "reconstruct/clean"
+DENOISE = "denoise"
 
 
 class VAEModule(L.LightningModule):
@@ -86,12 +89,11 @@ class VAEModule(L.LightningModule):
         self._validated = False
         self.train_means = MeanOverExamples(nats)
         self.validation_means = MeanOverExamples({**nats, **measures})
-        self.test_means = nn.ModuleDict({name: MeanOverExamples({**nats, **measures}) for name in self.protocols})
 
     @property
     def protocols(self) -> list[str]:
         """Names of the test protocols: what is fed, clean or noisy; the target is always clean."""
-        return [CLEAN, *(f"denoise/{noise.name}" for noise in self.test_noises)]
+        return [CLEAN, *(f"{DENOISE}/{noise.name}" for noise in self.test_noises)]
 
     @property
     def beta(self) -> float:
@@ -126,14 +128,24 @@ class VAEModule(L.LightningModule):
         terms, output = self._step(self.noise(x), x, self.beta_schedule.final, batch[1])
         self.validation_means.update({**terms, **self._measures(output, x, batch[1])})
 
+    def on_test_start(self) -> None:
+        # Not before: what a run is tested with is no part of its checkpoints, and may differ when it goes on.
+        self._span: float | None = None
+        sizes = self.validation_means.sizes
+        if self._data is not None:
+            low, high = self._data.value_range()
+            self._span = high - low
+            sizes = {**sizes, **dict.fromkeys(image_measure_names(self.vae.x_shape), 1)}
+        self._test_means = {name: MeanOverExamples(sizes).to(self.device) for name in self.protocols}
+
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         x = self._clean(batch)
         inputs = [self.noise.clean, *self.test_noises]
-        for make_input, (protocol, means) in zip(inputs, self.test_means.items(), strict=True):
-            assert isinstance(means, MeanOverExamples)
+        for make_input, (protocol, means) in zip(inputs, self._test_means.items(), strict=True):
             self.seed_batch(TEST, zlib.crc32(protocol.encode()), batch_idx)
             terms, output = self._step(make_input(x), x, self.beta_schedule.final, batch[1])
-            means.update({**terms, **self._measures(output, x, batch[1])})
+            of_images = {} if self._span is None else image_measures(output.p.mean, x, self._span)
+            means.update({**terms, **self._measures(output, x, batch[1]), **of_images})
 
     def _clean(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """The examples of a batch in the precision of the model (trainer.precision=64-true)."""
@@ -200,8 +212,7 @@ class VAEModule(L.LightningModule):
         self._log_means("val", self.validation_means)
 
     def on_test_epoch_end(self) -> None:
-        for protocol, means in self.test_means.items():
-            assert isinstance(means, MeanOverExamples)
+        for protocol, means in self._test_means.items():
             self._log_means(protocol, means)
 
     def _log_means(self, prefix: str, means: MeanOverExamples, extra: Mapping[str, float] | None = None) -> None:
@@ -236,8 +247,11 @@ class VAEModule(L.LightningModule):
         checkpoint[CHECKPOINT_KEY] = self.description
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # Checkpoints once held the sums of the test.
+        state = checkpoint["state_dict"].items()
+        checkpoint["state_dict"] = {name: value for name, value in state if not name.startswith("test_means.")}
         # Lightning loads weights before it makes a model double (trainer.precision=64-true): they would be rounded.
-        weights = (value for name, value in checkpoint["state_dict"].items() if name.startswith("vae."))
+        weights = (value for name, value in state if name.startswith("vae."))
         self.vae.to(next((value.dtype for value in weights), self.dtype))
 
 

@@ -40,6 +40,7 @@ NOT_IDENTITY = (
     "dataset.source.root",
     "dataset.source.download",
     "callbacks.progress",
+    "test_noises",
 )
 # Options that came later, with the value at which a run is what it was without them: such a run keeps its name,
 # and a sweep that was finished before stays finished.

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import lightning as L
 
 from vae_hydra.data import DataModule
-from vae_hydra.module import VAEModule
+from vae_hydra.metrics import RECONSTRUCTION_MEASURES, image_measure_names
+from vae_hydra.module import CLEAN, DENOISE, VAEModule
+from vae_hydra.noise import nodes_to_test
 
 # Column → heading, in the order they are printed.
 COLUMNS = {
     "half_sse": "half-SSE",
     "mse_per_pixel": "MSE/pixel",
     "l1_per_pixel": "L1/pixel",
+    "psnr": "PSNR",
+    "ssim": "SSIM",
     "log_likelihood": "log p(x|z)",
     "kl": "KL",
     "elbo": "ELBO",
     "accuracy": "accuracy",
 }
-NOTE = "half-SSE per example; MSE and L1 per pixel; log p(x|z), KL and ELBO in nats per example (ELBO at β = 1)"
+NOTE = (
+    "half-SSE per example; MSE and L1 per pixel; PSNR in dB and SSIM per image; log p(x|z), KL and ELBO in nats per "
+    "example (ELBO at β = 1)"
+)
+# What every protocol measures, whatever the run; a run without KL has no ELBO.
+EXPECTED = ("loss", *RECONSTRUCTION_MEASURES, "log_likelihood", "kl")
+OF_A_CLASSIFIER = ("cross_entropy", "accuracy")
 
 
 def score(trainer: L.Trainer, module: VAEModule, data: DataModule, split: str = "test") -> dict[str, float]:
@@ -27,34 +38,66 @@ def score(trainer: L.Trainer, module: VAEModule, data: DataModule, split: str = 
 
     Returns:
         ``reconstruct/clean/half_sse`` and so on: fed the clean input; ``denoise/<noise>/half_sse``: fed a
-        noisy one. Both are compared with the clean example.
+        noisy one, in the order of the module's protocols. All are compared with the clean example.
     """
     data.test_split = split
     (results,) = trainer.test(module, datamodule=data, verbose=False)
-    return dict(sorted(results.items()))
+    places = {protocol: place for place, protocol in enumerate(module.protocols)}
+    return dict(sorted(results.items(), key=lambda item: (places[_protocol(item[0])], item[0])))
+
+
+def expected_scores(config: Mapping[str, Any], x_shape: Sequence[int] = ()) -> dict[str, list[str]]:
+    """Protocol → names of the scores that a run of ``config`` should have under it.
+
+    Args:
+        config: resolved configuration of training; without ``test_noises``, as before there were any, a run is tested
+            on its own noise alone.
+        x_shape: of an example, as the data or a checkpoint's description say: only images have PSNR and SSIM. By
+            default neither is expected.
+
+    Raises:
+        ValueError: for ``test_noises`` that cannot be tested.
+    """
+    noises = nodes_to_test(config["noise"], config.get("test_noises"))
+    measures = [*EXPECTED, *image_measure_names(x_shape), *(OF_A_CLASSIFIER if config.get("classifier") else ())]
+    protocols = [CLEAN, *(f"{DENOISE}/{name}" for name in noises)]
+    return {protocol: [f"{protocol}/{measure}" for measure in measures] for protocol in protocols}
+
+
+def missing_protocols(
+    config: Mapping[str, Any], metrics: Mapping[str, float], x_shape: Sequence[int] = ()
+) -> list[str]:
+    """Protocols of ``config`` of which ``metrics`` lack one of the ``expected_scores``; none if they are complete."""
+    expected = expected_scores(config, x_shape)
+    return [protocol for protocol, names in expected.items() if not metrics.keys() >= set(names)]
 
 
 def table(metrics: Mapping[str, float]) -> str:
     """The scores as text: a row a protocol, and below it, a line each, what was measured on request."""
-    protocols = sorted({name.rpartition("/")[0] for name in metrics if _is_protocol(name)}, reverse=True)
+    found = dict.fromkeys(_protocol(name) for name in metrics if _is_score(name))
+    protocols = sorted(found, key=lambda protocol: protocol != CLEAN)
     columns = [column for column in COLUMNS if any(f"{p}/{column}" in metrics for p in protocols)]
     rows = [["", *(COLUMNS[column] for column in columns)]]
     for protocol in protocols:
         cells = [metrics.get(f"{protocol}/{column}") for column in columns]
         rows.append([protocol, *("—" if cell is None else f"{cell:.4f}" for cell in cells)])
     lines = _aligned(rows)
-    others = _aligned([[name, f"{value:.4f}"] for name, value in metrics.items() if not _is_protocol(name)])
+    others = _aligned([[name, f"{value:.4f}"] for name, value in metrics.items() if not _is_score(name)])
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], NOTE, *others])
 
 
 def brief(metrics: Mapping[str, float]) -> str:
-    """half-SSE under every protocol, in one line."""
-    scores = {name.rpartition("/")[0]: value for name, value in metrics.items() if name.endswith("/half_sse")}
-    return "half-SSE  " + "  ".join(f"{protocol} {value:.4g}" for protocol, value in scores.items())
+    """half-SSE and ELBO on clean input, in one line."""
+    found = {heading: metrics.get(f"{CLEAN}/{column}") for column, heading in COLUMNS.items()}
+    return "  ".join(f"{name} {found[name]:.4g}" for name in ("half-SSE", "ELBO") if found[name] is not None)
 
 
-def _is_protocol(name: str) -> bool:
-    return name.startswith(("reconstruct/", "denoise/"))
+def _protocol(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _is_score(name: str) -> bool:
+    return name.startswith(("reconstruct/", f"{DENOISE}/"))
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

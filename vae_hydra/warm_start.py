@@ -141,7 +141,8 @@ def _misfits(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[
 
 def _key(override: str) -> str:
     """The dotted path that a typed override is about."""
-    return override.lstrip("+~").split("=")[0].split("@")[0].replace("/", ".")
+    group, _, package = override.lstrip("+~").split("=")[0].partition("@")
+    return (package or group).replace("/", ".")
 
 
 def _standing_for(config: DictConfig, keys: Sequence[str]) -> list[str]:
