@@ -176,7 +176,7 @@ def _save_arrays(shown: Shown, path: Path) -> None:
     def write(temporary: Path) -> None:
         # Given a name, numpy would append its own suffix to it.
         with temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+            np.savez_compressed(file, **arrays)
 
     replace_atomically(path, write)
 

@@ -91,14 +91,13 @@ def bars(panels: Mapping[str, Mapping[str, Mapping[str, Point]]], styles: Mappin
 
 
 def _bar_panel(axes: Any, groups: Mapping[str, Mapping[str, Point]], styles: Mapping[str, Style]) -> None:
-    width = 0.8 / len(styles)
-    for number, (name, look) in enumerate(styles.items()):
+    present = [name for name in styles if any(name in points for points in groups.values())]
+    width = 0.8 / len(present)
+    for number, name in enumerate(present):
+        look = styles[name]
         places = [i for i, points in enumerate(groups.values()) if name in points]
-        points = [series[name] for series in groups.values() if name in series]
-        if not points:
-            continue
-        x = np.array(places) + (number - (len(styles) - 1) / 2) * width
-        heights, spreads = np.array(points, dtype=float).T
+        x = np.array(places) + (number - (len(present) - 1) / 2) * width
+        heights, spreads = np.array([points[name] for points in groups.values() if name in points], dtype=float).T
         axes.bar(x, heights, width, label=name, color=look.colour, hatch=look.hatch, edgecolor="white", linewidth=0.5)
         known = np.isfinite(spreads)
         axes.errorbar(x[known], heights[known], spreads[known], fmt="none", ecolor="black", elinewidth=1, capsize=2)
