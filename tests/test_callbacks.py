@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 
+import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 from vae_hydra import plots
@@ -50,7 +52,40 @@ def test_vector_data_are_shown_as_clouds(configure):
     )
     train(config)
     names = {path.name for path in (Run.of(config).folder / "figures").iterdir()}
-    assert names == {"loss_curves.png", "reconstructions.png", "denoised.png", "latent_plane.png"}
+    assert names == {"loss_curves.png", "reconstructions.png", "denoised.png", "latent_plane.png", "examples.npz"}
+
+
+@pytest.mark.parametrize(
+    ("options", "shape"), [((), (10, 1, 8, 8)), (("dataset=lognormal_2d", "+trainer.limit_train_batches=5"), (2000, 2))]
+)
+def test_every_sampler_is_shown_the_same_noisy_examples(options, shape, configure):
+    """The noise is found again from the seed alone, and is that of the distribution asked for."""
+    shown = {}
+    for sampler in ("normal", "student_t", "inverse_gaussian"):
+        config = configure(f"sampler={sampler}", "noise=normal", "callbacks.figures.enabled=true", *options)
+        train(config)
+        with np.load(Run.of(config).folder / "figures" / "examples.npz") as arrays:
+            shown[sampler] = dict(arrays)
+    first, *others = shown.values()
+    assert {name: array.dtype.name for name, array in first.items()} == {
+        "labels": "int64",
+        **dict.fromkeys(("original", "reconstruction", "noisy", "denoised"), "float32"),
+    }
+    assert {first[name].shape for name in ("original", "reconstruction", "noisy", "denoised")} == {shape}
+    for other in others:
+        np.testing.assert_array_equal(other["original"], first["original"])
+        np.testing.assert_array_equal(other["noisy"], first["noisy"])
+        assert not np.array_equal(other["denoised"], first["denoised"])
+    noise = (first["noisy"] - first["original"]).ravel()
+    scale = config["noise"]["distribution"]["scale"]
+    assert scipy.stats.kstest(noise, scipy.stats.norm(scale=scale).cdf).pvalue > 1e-3
+
+
+def test_without_noise_there_is_nothing_denoised_to_keep(configure):
+    config = configure("callbacks.figures.enabled=true")
+    train(config)
+    with np.load(Run.of(config).folder / "figures" / "examples.npz") as arrays:
+        assert set(arrays) == {"original", "labels", "reconstruction"}
 
 
 def test_stacked_noise_is_shown_beside_the_image(configure):

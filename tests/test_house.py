@@ -14,11 +14,11 @@ FLOORS = [
     {"noise", "samplers", "likelihoods", "sources"},
     {"vae", "metrics", "splits", "loggers"},
     {"data", "module", "marginal"},
-    {"callbacks", "scores", "trust", "examine"},
-    {"build", "run"},
+    {"callbacks", "scores", "trust", "examine", "run"},
+    {"build", "reporting"},
     {"cli", "warm_start"},
     {"sweep"},
-    {"train", "evaluate"},
+    {"train", "evaluate", "report"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -18,14 +18,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from filelock import FileLock, Timeout
-from lightning.pytorch.utilities import rank_zero_only
 
 from vae_hydra import checks
 from vae_hydra.files import write_json, write_text
-from vae_hydra.module import CHECKPOINT_KEY
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +66,11 @@ CHECKPOINTS = ("best", "last")
 
 def identity(config: Mapping[str, Any]) -> str:
     """Eight hexadecimal digits of what ``config`` describes, the same on any machine."""
+    return hashlib.sha256(json.dumps(identifying_options(config), sort_keys=True).encode()).hexdigest()[:8]
+
+
+def identifying_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of ``config`` says what is trained; options that came later only where they change it."""
     kept = copy.deepcopy(dict(config))
     for path in NOT_IDENTITY:
         _drop(kept, path)
@@ -78,7 +80,7 @@ def identity(config: Mapping[str, Any]) -> str:
         # A run's folder is known by its name wherever it is; a checkpoint by itself only by its path.
         source = Path(kept["init_from"])
         kept["init_from"] = str(source) if source.suffix == ".ckpt" else source.name
-    return hashlib.sha256(json.dumps(_canonical(kept), sort_keys=True).encode()).hexdigest()[:8]
+    return _canonical(kept)
 
 
 def _drop(config: dict[str, Any], path: str, only_if: Any = ...) -> None:
@@ -242,6 +244,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ValueError: for a file that is missing, cut short, holds more than tensors and plain values, or
             was not written by vae_hydra.
     """
+    # Imported where they are needed: those who read records and scores do not wait for torch.
+    import torch
+
+    from vae_hydra.module import CHECKPOINT_KEY
+
     if not path.is_file():
         raise ValueError(f"there is no checkpoint {path}")
     try:
@@ -258,6 +265,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def is_first_process() -> bool:
     """False in the processes that Lightning starts for further devices."""
+    from lightning.pytorch.utilities import rank_zero_only
+
     return rank_zero_only.rank == 0  # type: ignore[attr-defined]
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
@@ -17,20 +19,36 @@ from vae_hydra import checks
 from vae_hydra.callbacks.checkpoints import METRICS
 from vae_hydra.files import replace_atomically
 from vae_hydra.history import read_epochs
-from vae_hydra.module import VAEModule
+from vae_hydra.module import TEST, VAEModule
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Vector data are shown as clouds of this many points, codes as one of this many.
 POINTS, CODES = 2000, 5000
+# What is shown, kept for a report that compares runs.
+EXAMPLES = "examples.npz"
+
+
+class Shown(NamedTuple):
+    """Test examples as a model is fed them and gives them back: [N, *x_shape] each, labels [N].
+
+    Where noise is stacked, ``noisy`` is one of its channels [N, 1, H, W]; without noise it and ``denoised`` are None.
+    """
+
+    original: Tensor
+    labels: Tensor
+    reconstruction: Tensor
+    noisy: Tensor | None
+    denoised: Tensor | None
 
 
 class Figures(Callback):
     """Draw loss curves, reconstructions of clean and of noisy inputs, samples from the prior, and codes by class.
 
-    Written at the end of training and, if asked, every few epochs under figures/epoch_NNNN/. Draws come
-    from a generator state of their own, so that looking does not change what is trained.
+    Written at the end of training and, if asked, every few epochs under figures/epoch_NNNN/, with the arrays
+    shown in examples.npz. Draws come from a generator state of their own, so that looking does not change what is
+    trained, and the noise from yet another: runs of one dataset, noise and seed are shown the same noisy inputs.
 
     Args:
         every_n_epochs: 0 for the end only.
@@ -61,37 +79,52 @@ class Figures(Callback):
         devices = [module.device] if module.device.type == "cuda" else []
         with torch.random.fork_rng(devices), torch.no_grad():
             torch.manual_seed(module.seed)
-            figures = self._figures(trainer, module)
+            shown = _shown(trainer.datamodule, module)  # type: ignore[attr-defined]
+            figures = self._figures(trainer, module, shown)
+        _save_arrays(shown, folder / EXAMPLES)
         for name, figure in figures.items():
             _save(figure, folder / f"{name}.png")
             _log(figure, name, trainer.loggers, trainer.global_step)
 
-    def _figures(self, trainer: L.Trainer, module: VAEModule) -> dict[str, Figure]:
+    def _figures(self, trainer: L.Trainer, module: VAEModule, shown: Shown) -> dict[str, Figure]:
         from vae_hydra import plots
 
         show = _image_panels if len(module.vae.x_shape) == 3 else _vector_panels
         data = trainer.datamodule  # type: ignore[attr-defined]
-        figures = {**show(data, module, self.samples), **_latent_panels(data, module)}
+        figures = {**show(data, module, shown, self.samples), **_latent_panels(data, module)}
         history = read_epochs(Path(trainer.default_root_dir) / METRICS)
         return {"loss_curves": plots.loss_curves(history), **figures} if history else figures
 
 
-def _image_panels(data: Any, module: VAEModule, samples: int) -> dict[str, Figure]:
+def _shown(data: Any, module: VAEModule) -> Shown:
+    """One test image of each class, or a cloud of test points, through the model."""
+    are_images = len(module.vae.x_shape) == 3
+    taken = module.take(data.one_of_each_class("test") if are_images else data.shuffled("test", limit=POINTS))
+    reconstruct = _reconstructor(module, taken.y)
+    reconstruction = reconstruct(module.noise.clean(taken.x))
+    if module.noise.is_none:
+        return Shown(taken.x, taken.y, reconstruction, None, None)
+    # How many draws came before depends on the sampler.
+    module.seed_batch(TEST, zlib.crc32(b"figures"), 0)
+    noisy = module.noise(taken.x)
+    # Stacked noise leaves the image alone: show one of its channels.
+    seen = noisy if noisy.shape == taken.x.shape else noisy[:, -1:]
+    return Shown(taken.x, taken.y, reconstruction, seen, reconstruct(noisy))
+
+
+def _image_panels(data: Any, module: VAEModule, shown: Shown, samples: int) -> dict[str, Figure]:
     from vae_hydra import plots
 
-    shown, limits = module.take(data.one_of_each_class("test")), data.value_range()
-    reconstruct = _reconstructor(module, shown.y)
-    clean = {"original": shown.x, "reconstruction": reconstruct(module.noise.clean(shown.x))}
+    limits = data.value_range()
+    clean = {"original": shown.original, "reconstruction": shown.reconstruction}
     drawn, labels = _labelled_samples(module, samples)
     figures = {
         "reconstructions": plots.image_rows(clean, limits),
         "prior_samples": plots.image_grid(drawn, limits, labels),
     }
-    if not module.noise.is_none:
-        noisy = module.noise(shown.x)
-        # Stacked noise leaves the image alone: show one of its channels.
-        title, seen = ("noise", noisy[:, -1:]) if noisy.shape != shown.x.shape else ("noisy input", noisy)
-        rows = {"original": shown.x, title: seen, "reconstruction": reconstruct(noisy)}
+    if shown.noisy is not None:
+        title = "noise" if module.noise.mode == "stacked" else "noisy input"
+        rows = {"original": shown.original, title: shown.noisy, "reconstruction": shown.denoised}
         figures["denoised"] = plots.image_rows(rows, limits, own_limits=[title])
     return figures
 
@@ -105,18 +138,16 @@ def _labelled_samples(module: VAEModule, samples: int) -> tuple[Tensor, Tensor |
     return vae.decode(z).mean, None if vae.classifier is None else vae.classify(z).argmax(-1)
 
 
-def _vector_panels(data: Any, module: VAEModule, _: int) -> dict[str, Figure]:
+def _vector_panels(data: Any, module: VAEModule, shown: Shown, _: int) -> dict[str, Figure]:
     from vae_hydra import plots
 
-    shown = module.take(data.shuffled("test", limit=POINTS))
-    show = plots.histograms if shown.x.shape[1] == 1 else plots.scatter_panels
-    reconstruct = _reconstructor(module, shown.y)
-    samples = module.vae.decode(module.vae.prior_sample(len(shown)), shown.y).mean
-    clean = {"original": shown.x, "reconstruction": reconstruct(shown.x), "prior samples": samples}
+    show = plots.histograms if shown.original.shape[1] == 1 else plots.scatter_panels
+    samples = module.vae.decode(module.vae.prior_sample(len(shown.original)), shown.labels).mean
+    clean = {"original": shown.original, "reconstruction": shown.reconstruction, "prior samples": samples}
     figures = {"reconstructions": show(clean)}
-    if not module.noise.is_none:
-        noisy = module.noise(shown.x)
-        figures["denoised"] = show({"original": shown.x, "noisy input": noisy, "reconstruction": reconstruct(noisy)})
+    if shown.noisy is not None:
+        denoised = {"original": shown.original, "noisy input": shown.noisy, "reconstruction": shown.denoised}
+        figures["denoised"] = show(denoised)
     return figures
 
 
@@ -136,6 +167,18 @@ def _latent_panels(data: Any, module: VAEModule) -> dict[str, Figure]:
 
 def _reconstructor(module: VAEModule, y: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda inputs: module.vae(inputs, y).p.mean
+
+
+def _save_arrays(shown: Shown, path: Path) -> None:
+    values = {name: tensor.cpu() for name, tensor in shown._asdict().items() if tensor is not None}
+    arrays = {name: (tensor if name == "labels" else tensor.float()).numpy() for name, tensor in values.items()}
+
+    def write(temporary: Path) -> None:
+        # Given a name, numpy would append its own suffix to it.
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    replace_atomically(path, write)
 
 
 def _save(figure: Figure, path: Path) -> None:

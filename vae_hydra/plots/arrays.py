@@ -1,0 +1,16 @@
+"""What every plot begins with: tensors or arrays as arrays, without importing torch for those who have none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+Limits = tuple[float, float]
+
+
+def to_array(values: Any) -> Array:
+    """A tensor on any device, or an array, in single precision."""
+    values = values.detach().cpu().float() if hasattr(values, "detach") else values
+    return np.asarray(values, dtype=np.float32)

@@ -1,0 +1,132 @@
+"""Tables, figures and a page of finished runs: ``python -m vae_hydra.report outputs``."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from omegaconf import DictConfig
+
+from vae_hydra import cli
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# By name, because run as a command this module is called __main__.
+log = logging.getLogger("vae_hydra.report")
+
+# Hydra's own options that are followed by a value.
+TAKE_A_VALUE = {
+    *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
+    *("--info", "-i", "--experimental-rerun"),
+}
+
+
+def main() -> None:
+    """Report on the folders that the command line names."""
+    sys.argv = [sys.argv[0], *with_folders(sys.argv[1:])]
+    _main()
+
+
+@hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="report")
+def _main(config: DictConfig) -> None:
+    with cli.user_errors():
+        report(cli.plain(config))
+
+
+def with_folders(arguments: Sequence[str]) -> list[str]:
+    """Command-line arguments with those that are folders, having no ``=``, as one ``folders=[…]``.
+
+    >>> with_folders(["outputs", "it's", "level=0.1", "--cfg", "job"])
+    ['level=0.1', '--cfg', 'job', "folders=['outputs','it\\\\'s']"]
+    """
+    before = ["", *arguments]
+    is_folder = [
+        "=" not in argument and not argument.startswith("-") and previous not in TAKE_A_VALUE
+        for previous, argument in zip(before, arguments, strict=False)
+    ]
+    folders = [_quoted(argument) for argument, is_one in zip(arguments, is_folder, strict=True) if is_one]
+    others = [argument for argument, is_one in zip(arguments, is_folder, strict=True) if not is_one]
+    return [*others, *([f"folders=[{','.join(folders)}]"] if folders else [])]
+
+
+def _quoted(text: str) -> str:
+    """``text`` as Hydra's grammar reads back: backslashes count only before a quote, ``${`` would be looked up."""
+    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", r"\'"), text)
+    return "'" + escaped.replace("${", r"\${") + "'"
+
+
+def report(config: Mapping[str, Any]) -> Path:
+    """Write results.csv, tables, figures and report.html; print the main table and where they are.
+
+    Args:
+        config: resolved configuration, as ``conf/report.yaml`` composes it.
+
+    Returns:
+        The folder written to.
+
+    Raises:
+        ValueError: if no folder is given, there is nothing to report in them, no run has any of the metrics, or the
+            report would be written into a run.
+    """
+    from vae_hydra.reporting import collect, markdown, pivot
+    from vae_hydra.reporting.write import write_report
+
+    results = collect(config["folders"])
+    output = _output(config["output"], Path(config["folders"][0]).expanduser())
+    pivots = [pivot(results.frame, metric, config["level"]) for metric in _chosen(config["metrics"], results.frame)]
+    page = write_report(output, results, pivots, [Path(folder) for folder in config["folders"]])
+    counts = results.frame["status"].value_counts()
+    if pivots:
+        log.info("%s", markdown(pivots[0]))
+    log.info("runs     %s", ", ".join(f"{count} {status}" for status, count in counts.items()))
+    for path in [output / "results.csv", output / "tables.md", page]:
+        log.info("written  %s", path)
+    return output
+
+
+def _chosen(patterns: Any, frame: pd.DataFrame) -> list[str]:
+    """The metrics that any run has, in the order asked for; said, where one is nowhere.
+
+    Raises:
+        ValueError: if there are runs with scores, and none of these.
+    """
+    from vae_hydra.reporting.pivots import measured
+
+    if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise ValueError(f"metrics must be a list of names, but got {patterns!r}")
+    there = measured(frame)
+    found = {pattern: [name for name in there if _matches(name, pattern)] for pattern in patterns}
+    absent = [pattern for pattern, names in found.items() if not names]
+    if there and len(absent) == len(patterns):
+        raise ValueError(f"metrics: no run has any of {', '.join(patterns)}; there are {', '.join(there)}")
+    if there and absent:
+        log.info("no run has %s", ", ".join(absent))
+    return list(dict.fromkeys(name for names in found.values() for name in names))
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Whether a metric is asked for, also where the name of an evaluation comes before its own."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"*/{pattern}")
+
+
+def _output(given: Any, first: Path) -> Path:
+    """The report's folder: never inside a run, where nothing is to be changed."""
+    if given is not None and not (isinstance(given, str) and given):
+        raise ValueError(f"output must be a folder, but got {given!r}")
+    is_run = (first / "run.json").exists()
+    output = Path(given).expanduser() if given else (first.resolve().parent if is_run else first) / "report"
+    run = next((place for place in [output, *output.resolve().parents] if (place / "run.json").exists()), None)
+    if run is not None:
+        raise ValueError(f"output={output} is inside the run {run}, which is only read; give another folder")
+    return output
+
+
+if __name__ == "__main__":
+    main()

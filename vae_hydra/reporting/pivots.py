@@ -1,0 +1,205 @@
+"""The table of results as a pivot: a row a (dataset, noise, options), a column a sampler, replicates within a cell."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from vae_hydra import checks
+from vae_hydra.reporting.measures import OWN, better
+
+# Two pairs leave a t-test one degree of freedom, and next to no power.
+FEWEST_PAIRS = 3
+# Differences that vary by less than this share of the values are rounding.
+ROUNDING = 1e-9
+Replicate = tuple[Any, Any]
+
+
+class Row(NamedTuple):
+    """What a row of a pivot is: a dataset, a noise of training, and other options as text."""
+
+    dataset: str
+    noise: str
+    options: str
+
+
+@dataclass
+class Cell:
+    """The replicates of one cell.
+
+    Attributes:
+        values: (seed, fold) → value of the metric.
+        others: status → number of replicates without a value.
+    """
+
+    values: dict[Replicate, float] = field(default_factory=dict)
+    others: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def n(self) -> int:
+        """Replicates with a value."""
+        return len(self.values)
+
+    @property
+    def total(self) -> int:
+        """Replicates, those without a value included."""
+        return self.n + self.others.total()
+
+    @property
+    def mean(self) -> float:
+        """Over the replicates; NaN without any."""
+        return math.fsum(self.values.values()) / self.n if self.n else math.nan
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation with n − 1; NaN for fewer than two replicates or values that are not finite."""
+        values = list(self.values.values())
+        return statistics.stdev(values) if self.n > 1 and np.isfinite(values).all() else math.nan
+
+
+@dataclass(frozen=True)
+class Pivot:
+    """One metric of all runs.
+
+    Attributes:
+        metric: its name.
+        level: of the tests behind ``best``.
+        columns: samplers, with the options that differ.
+        cells: row → sampler → cell; a combination that is nowhere is absent.
+        best: the row's column with the best mean, where a test supports that it is.
+    """
+
+    metric: str
+    level: float
+    columns: list[str]
+    cells: dict[Row, dict[str, Cell]]
+    best: dict[Row, str]
+
+    def __iter__(self) -> Iterator[tuple[Row, str, Cell]]:
+        return ((row, column, cell) for row, cells in self.cells.items() for column, cell in cells.items())
+
+    @property
+    def most_pairs(self) -> int:
+        """The most replicates that any two columns of a row have in common."""
+        shared = (
+            len(one.values.keys() & other.values.keys())
+            for cells in self.cells.values()
+            for one in cells.values()
+            for other in cells.values()
+            if one is not other
+        )
+        return max(shared, default=0)
+
+    @property
+    def usual_n(self) -> int:
+        """The number of replicates with a value that most cells have."""
+        counts = Counter(cell.n for _, _, cell in self if cell.n)
+        return max(counts, key=lambda n: (counts[n], n), default=0)
+
+    @property
+    def has_folds(self) -> bool:
+        """Whether replicates are folds of cross-validation."""
+        return any(fold is not None for _, _, cell in self for _, fold in cell.values)
+
+
+def pivot(frame: pd.DataFrame, metric: str, level: float = 0.05) -> Pivot:
+    """The values of ``metric`` by dataset, noise and options, and by sampler.
+
+    A column is best, and shown bold, where it has the row's best mean and a two-sided paired t-test over the common
+    replicates tells it from every other column of the row at ``level``: an intersection–union test, which needs no
+    correction for their number (Berger, 1982); two-sided, because the best is chosen after looking. At least three
+    pairs are asked for, and differences that do not vary are not tested.
+
+    Args:
+        frame: as ``results`` makes it.
+        metric: a score's column, or ``denoise/own/…`` for each row's own noise of training.
+        level: of the tests, in (0, 1).
+
+    Raises:
+        ValueError: if no run has the metric, two runs are the same replicate of a cell, or ``level`` is out of range.
+    """
+    if checks.positive("level", level) >= 1:
+        raise ValueError(f"level must be a number in (0, 1), but got {level}")
+    placed = frame.dropna(subset=["dataset", "noise_label", "sampler_label", "options"])
+    if metric.startswith(OWN):
+        placed = placed[placed["noise"] != "none"]
+    values = _values(placed, metric)
+    if not values.notna().any():
+        raise ValueError(f"metrics: no run has {metric}; there are {', '.join(measured(frame)) or 'none'}")
+    cells: dict[Row, dict[str, Cell]] = {}
+    for (_, run), value in zip(placed.iterrows(), values, strict=True):
+        row = Row(run["dataset"], run["noise_label"], run["options"])
+        _add(cells.setdefault(row, {}).setdefault(run["sampler_label"], Cell()), run, value)
+    cells = {row: by_sampler for row, by_sampler in cells.items() if _belongs(by_sampler)}
+    best = {row: name for row, by_sampler in cells.items() if (name := _best(by_sampler, better(metric), level))}
+    named = {column for by_sampler in cells.values() for column in by_sampler}
+    columns = [label for label in _in_order(placed) if label in named]
+    return Pivot(metric, level, columns, cells, best)
+
+
+def measured(frame: pd.DataFrame) -> list[str]:
+    """Names of all metrics that any run has a value of, each own noise of training as ``denoise/own/…`` besides."""
+    names = [column for column in frame.columns if "/" in column and frame[column].notna().any()]
+    own = sorted({f"{OWN}{name.rpartition('/')[2]}" for name in names if name.startswith("denoise/")})
+    return [*names, *(name for name in own if _values(frame, name).notna().any())]
+
+
+def _values(frame: pd.DataFrame, metric: str) -> pd.Series:
+    if not metric.startswith(OWN):
+        return frame.get(metric, pd.Series(math.nan, frame.index))
+    name = metric.removeprefix(OWN)
+    values = [row.get(f"denoise/{row['noise']}/{name}", math.nan) for _, row in frame.iterrows()]
+    return pd.Series(values, frame.index, dtype=float)
+
+
+def _in_order(frame: pd.DataFrame) -> list[str]:
+    """Labels of samplers, those of one sampler beside each other."""
+    names = list(dict.fromkeys(frame["sampler"]))
+    labels = dict.fromkeys(zip(frame["sampler"], frame["sampler_label"], strict=True))
+    return [label for _, label in sorted(labels, key=lambda pair: names.index(pair[0]))]
+
+
+def _add(cell: Cell, run: Any, value: float) -> None:
+    seed, fold = (None if pd.isna(part) else int(part) for part in (run["seed"], run["fold"]))
+    replicate = seed, fold
+    if run["status"] != "done" or pd.isna(value):
+        cell.others[run["status"]] += 1
+    elif replicate in cell.values:
+        raise ValueError(f"two runs are seed {seed} of one cell: {run['run']} and another")
+    else:
+        cell.values[replicate] = float(value)
+
+
+def _belongs(cells: Mapping[str, Cell]) -> bool:
+    """Whether a row is one of this metric: not if runs of it are done and none has a value."""
+    return any(cell.n for cell in cells.values()) or not any(cell.others["done"] for cell in cells.values())
+
+
+def _best(cells: Mapping[str, Cell], direction: int, level: float) -> str | None:
+    means = {name: direction * cell.mean for name, cell in cells.items() if cell.n}
+    if not direction or len(cells) < 2 or not means or not np.isfinite(list(means.values())).all():
+        return None
+    best = max(means, key=lambda name: means[name])
+    others = (cell for name, cell in cells.items() if name != best)
+    return best if all(_is_better(cells[best], other, direction, level) for other in others) else None
+
+
+def _is_better(one: Cell, other: Cell, direction: int, level: float) -> bool:
+    """Whether a two-sided paired t-test over the common replicates finds ``one`` better."""
+    common = sorted(one.values.keys() & other.values.keys(), key=str)
+    if len(common) < FEWEST_PAIRS:
+        return False
+    pairs = np.array([(one.values[replicate], other.values[replicate]) for replicate in common])
+    gains = direction * (pairs[:, 0] - pairs[:, 1])
+    if gains.std() <= ROUNDING * np.abs(pairs).max() or gains.mean() <= 0:
+        return False
+    from scipy import stats
+
+    return bool(stats.ttest_rel(pairs[:, 0], pairs[:, 1]).pvalue < level)

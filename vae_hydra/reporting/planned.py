@@ -1,0 +1,92 @@
+"""Runs that a sweep planned and that are not there, as rows of the table of results."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vae_hydra.reporting import options
+from vae_hydra.reporting.cells import GROUPS, cell_of
+from vae_hydra.reporting.folders import PlannedRun, RunFolder
+
+NAME = re.compile(r"(?P<dataset>\w+)-(?P<noise>\w+)-(?P<sampler>\w+)-s(?P<seed>\d+)-[0-9a-f]{8}")
+# What replicates and cells are made of: two cells of a sweep that agree in all else have the same options else.
+VARIED = (*GROUPS, "seed", "dataset.fold")
+Plan = Sequence[PlannedRun]
+
+
+def absent(plans: Sequence[Plan], found: Sequence[Path]) -> list[tuple[PlannedRun, Plan]]:
+    """The planned runs that have no folder, each once, with the plan that names them last."""
+    there = {path.resolve() for path in found}
+    cells: dict[Any, tuple[PlannedRun, Plan]] = {}
+    for plan in plans:
+        for cell in plan:
+            cells[cell.sweep.parent.resolve(), tuple(sorted(cell.overrides))] = cell, plan
+    missing = {}
+    for (output, overrides), (cell, plan) in cells.items():
+        if cell.folder is None or cell.folder.resolve() not in there:
+            missing[cell.folder.resolve() if cell.folder else (output, overrides)] = cell, plan
+    return list(missing.values())
+
+
+def missing_row(
+    cell: PlannedRun, plan: Plan, runs: Mapping[Path, RunFolder], keys: Sequence[str], known: Sequence[options.Leaves]
+) -> dict[str, Any]:
+    """The row of a planned run without a folder: ``failed`` with its error if it never came to have one, else
+    ``missing``."""
+    return {
+        "run": cell.folder.name if cell.folder else "",
+        **cell_of(_options(cell, plan, runs, keys), keys, known),
+        "status": "failed" if cell.error else "missing",
+        "error": cell.error,
+    }
+
+
+def options_of_name(name: str) -> dict[str, Any]:
+    """Dataset, noise, sampler and seed as a run's name tells them."""
+    match = NAME.fullmatch(name)
+    if match is None:
+        return {}
+    return {**{f"{group}.name": match[group] for group in GROUPS}, "seed": int(match["seed"])}
+
+
+def _options(cell: PlannedRun, plan: Plan, runs: Mapping[Path, RunFolder], keys: Sequence[str]) -> dict[str, Any]:
+    """What is known of the options of a run that is not there: by its overrides, by its name, and by the runs of
+    its sweep that were given the same ones but for dataset, noise, sampler, seed and fold."""
+    given = _given(cell)
+    known = {path: given[path] for path in (*options.ROLES, *keys) if path in given}
+    known |= options_of_name(cell.folder.name) if cell.folder else {}
+    siblings = list(_siblings(cell, plan, runs))
+    for path in {*options.ROLES, *keys} - known.keys():
+        if len({options.text(sibling, path) for sibling in siblings}) == 1:
+            known[path] = options.value(siblings[0], path)
+    return known
+
+
+def _siblings(cell: PlannedRun, plan: Plan, runs: Mapping[Path, RunFolder]) -> Iterator[options.Leaves]:
+    alike = _beyond_cells(cell)
+    for other in plan:
+        run = runs.get(other.folder.resolve()) if other.folder else None
+        if run and run.config and _beyond_cells(other) == alike:
+            yield options.leaves(run.config)
+
+
+def _beyond_cells(cell: PlannedRun) -> frozenset[str]:
+    return frozenset(entry for entry in cell.overrides if entry.lstrip("+").partition("=")[0] not in VARIED)
+
+
+def _given(cell: PlannedRun) -> dict[str, Any]:
+    """Path → value of overrides; a group's option stands for its name."""
+    given = {}
+    for entry in cell.overrides:
+        path, _, text = entry.lstrip("+").partition("=")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            continue
+        given[path if "." in path or path == "seed" else f"{path}.name"] = value
+    return given

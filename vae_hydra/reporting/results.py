@@ -1,0 +1,206 @@
+"""Run folders → one table, a row a run, those that a sweep planned and that are missing included."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vae_hydra.reporting import options
+from vae_hydra.reporting.cells import cell_of, grouped, plain
+from vae_hydra.reporting.folders import PlannedRun, RunFolder, find, read_run, readable_plans
+from vae_hydra.reporting.planned import absent, missing_row, options_of_name
+from vae_hydra.reporting.scores import Scores, named_scores
+
+# The order in which samplers and noises are listed; others follow by name.
+FIRST = (
+    "none",
+    "normal",
+    "lognormal",
+    "inverse_gaussian",
+    "student_t",
+    "laplace",
+    "gamma",
+    "weibull",
+    "uniform",
+    "deterministic",
+)
+CLEAN = "reconstruct/clean/"
+
+
+@dataclass(frozen=True)
+class Results:
+    """What folders of runs hold.
+
+    Attributes:
+        frame: a row a run, see ``results``.
+        keys: options that rows of a pivot differ in beyond dataset, noise and sampler, as dotted paths.
+        differences: options that come with dataset, noise, sampler or keys.
+        duplicates: (run left out, run of the same configuration that stands for it).
+        runs: everything that was read.
+        planned: the cells of the sweeps' plans that have no run.
+    """
+
+    frame: pd.DataFrame
+    keys: list[str]
+    differences: list[options.Difference]
+    duplicates: list[tuple[Path, Path]]
+    runs: list[RunFolder]
+    planned: list[PlannedRun]
+
+
+def results(folders: Iterable[str | Path]) -> pd.DataFrame:
+    """A table of the runs under ``folders``, a row a run: what it is, how it went, and every score.
+
+    Columns: run, dataset, noise, sampler, latent_dim, encoder_layers, decoder_layers, epochs, learning_rate,
+    batch_size, kl and half_sse of clean test input, seconds_per_epoch, final_loss, seed, fold, beta, status (done,
+    running, failed, interrupted, damaged, missing), error, started, finished; noise_label, sampler_label and options,
+    which name the cell of a pivot that the run belongs to; the options that differ, by dotted path; folder; the scores,
+    by names with a slash. A run that was copied is there once.
+
+    Raises:
+        ValueError: if there are neither runs nor plans of sweeps.
+    """
+    return collect(folders).frame
+
+
+def collect(folders: Iterable[str | Path]) -> Results:
+    """``results`` together with what differs between runs, what is there twice and what is missing.
+
+    Raises:
+        ValueError: for a folder that does not exist, or if there are neither runs nor plans of sweeps.
+    """
+    paths = [_existing(folder) for folder in folders]
+    if not paths:
+        raise ValueError("no folder was given; name those that hold runs: python -m vae_hydra.report outputs")
+    found, plans = find(paths)
+    if not found and not plans:
+        raise ValueError(f"there are no runs under {', '.join(map(str, paths))}: no folder there has a run.json")
+    runs, duplicates = _without_duplicates([read_run(path) for path in found])
+    known = [options.leaves(run.config) for run in runs if run.config]
+    keys = options.keys(known)
+    scores = named_scores(runs)
+    rows = [_row(run, keys, known, scores[run.path]) for run in runs]
+    cells = absent(list(readable_plans(plans)), found)
+    by_path = {run.path.resolve(): run for run in runs}
+    rows += [missing_row(cell, plan, by_path, keys, known) for cell, plan in cells]
+    frame = _ordered(pd.DataFrame(rows), keys)
+    planned = [cell for cell, _ in cells]
+    return Results(frame, keys, options.differences(known, keys), duplicates, runs, planned)
+
+
+def _existing(folder: str | Path) -> Path:
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise ValueError(f"folders: {folder} is not a folder; give one that holds runs, or a run's own")
+    return path
+
+
+def _without_duplicates(runs: Sequence[RunFolder]) -> tuple[list[RunFolder], list[tuple[Path, Path]]]:
+    """One run of each configuration: a done one before others, then the one that finished last."""
+    kept: dict[str, RunFolder] = {}
+    duplicates = []
+    for run in sorted(runs, key=_usefulness, reverse=True):
+        what = json.dumps(options.leaves(run.config), sort_keys=True) if run.config else str(run.path)
+        if what in kept:
+            duplicates.append((run.path, kept[what].path))
+        else:
+            kept[what] = run
+    chosen = {run.path for run in kept.values()}
+    return [run for run in runs if run.path in chosen], duplicates
+
+
+def _usefulness(run: RunFolder) -> tuple[bool, str]:
+    return run.status == "done", str(run.record.get("finished") or "")
+
+
+def _row(run: RunFolder, keys: Sequence[str], known: Sequence[options.Leaves], scores: Scores) -> dict[str, Any]:
+    record, config = run.record, run.config
+    last = run.epochs[-1] if run.epochs else {}
+    name = run.path.resolve().name
+    own = options.with_roles(options.leaves(config), keys) if config else options_of_name(name)
+    return {
+        "run": name,
+        **cell_of(own, keys, known),
+        "latent_dim": _at(config, "model", "latent_dim"),
+        "encoder_layers": _layers(_at(config, "model", "encoder"), is_encoder=True),
+        "decoder_layers": _layers(_at(config, "model", "decoder"), is_encoder=False),
+        "epochs": int(last["epoch"]) + 1 if last else None,
+        "learning_rate": _at(config, "optimizer", "lr"),
+        "batch_size": _at(config, "dataset", "batch_size"),
+        "kl": scores.get(f"{CLEAN}kl"),
+        "seconds_per_epoch": record.get("seconds_per_epoch"),
+        "final_loss": last.get("train/loss"),
+        "half_sse": scores.get(f"{CLEAN}half_sse"),
+        "beta": _at(config, "beta", "value", default=_at(config, "beta", "end")),
+        "status": run.status,
+        "error": "; ".join([str(e) for e in (run.problem, record.get("error")) if e] + list(run.remarks)) or None,
+        "started": record.get("started"),
+        "finished": record.get("finished"),
+        "folder": str(run.path),
+        **scores,
+    }
+
+
+def _at(node: Any, *path: str, default: Any = None) -> Any:
+    for key in path:
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return default if node is None else plain(node) if not isinstance(node, Mapping) else node
+
+
+def _layers(network: Any, is_encoder: bool) -> int | None:
+    """Layers with weights: those of an MLP, or convolutions and the linear layer that they start from or lead to."""
+    if not isinstance(network, Mapping):
+        return None
+    if isinstance(network.get("widths"), list):
+        return len(network["widths"]) + 1
+    if isinstance(network.get("depth"), int):
+        return network["depth"]
+    if isinstance(network.get("layers"), int):
+        return network["layers"] + 1
+    if not isinstance(network.get("channels"), list):
+        return None
+    count = len(network["channels"])
+    # Two convolutions a block; a decoder has none after its last layer.
+    blocks = network.get("residual_blocks") or 0
+    return count + 1 + 2 * blocks * (count if is_encoder else count - 1)
+
+
+LEADING = """
+    run dataset noise sampler latent_dim encoder_layers decoder_layers epochs learning_rate batch_size kl seconds_per_epoch
+    final_loss half_sse seed fold beta status error started finished noise_label sampler_label options
+""".split()
+
+
+def _ordered(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Columns as documented; rows by dataset, noise, options, sampler, seed and fold."""
+    leading = [*LEADING, *keys, "folder"]
+    frame = frame.reindex(columns=[*leading, *sorted(set(frame.columns) - set(leading))])
+    order = sorted(range(len(frame)), key=lambda i: _place(frame.iloc[i], keys))
+    return frame.iloc[order].reset_index(drop=True)
+
+
+def _place(row: Any, keys: Sequence[str]) -> tuple[Any, ...]:
+    noise_keys, sampler_keys, others = grouped(keys)
+
+    def by(names: Sequence[str]) -> list[Any]:
+        return [_rank(row[name]) for name in names]
+
+    named = [by(["dataset"]), [_rank_name(row["noise"]), *by(noise_keys)], by(others)]
+    return (*named, [_rank_name(row["sampler"]), *by(sampler_keys)], by(["seed", "fold", "run"]))
+
+
+def _rank(value: Any) -> tuple[int, float, str]:
+    """Numbers by size, then text, then nothing."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return 2, 0.0, ""
+    return (0, float(value), "") if isinstance(value, (int, float)) else (1, 0.0, str(value))
+
+
+def _rank_name(name: Any) -> tuple[int, float, str]:
+    return (0, float(FIRST.index(name)), "") if name in FIRST else _rank(name)

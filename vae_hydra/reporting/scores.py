@@ -1,0 +1,74 @@
+"""The scores of runs by names that mean the same in every run."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vae_hydra.reporting.folders import RunFolder
+
+Scores = Mapping[str, float]
+
+
+class Score(NamedTuple):
+    """One value, with what it was measured by: (split, checkpoint, what was asked for), the same text for the same."""
+
+    metric: str
+    value: float
+    measured_by: str
+    evaluation: str
+
+
+def named_scores(runs: Sequence[RunFolder]) -> dict[Path, Scores]:
+    """The scores of each run; one of an evaluation has the evaluation's name before its own where, among all
+    runs, that name was measured in more than one way."""
+    scores = {run.path: list(_scores(run)) for run in runs}
+    ways = defaultdict(set)
+    for score in (score for own in scores.values() for score in own):
+        ways[score.metric].add(score.measured_by)
+    named: dict[Path, Scores] = {}
+    for path, own in scores.items():
+        first = {score.metric: score.value for score in own if not score.evaluation}
+        named[path] = {
+            _name(score, first, len(ways[score.metric]) > 1): score.value
+            for score in sorted(own, key=lambda score: bool(score.evaluation), reverse=True)
+        }
+    return named
+
+
+def _name(score: Score, first: Scores, is_ambiguous: bool) -> str:
+    # A run that is scored again has the same scores again.
+    is_again = first.get(score.metric) == score.value
+    return f"{score.evaluation}/{score.metric}" if score.evaluation and is_ambiguous and not is_again else score.metric
+
+
+def _scores(run: RunFolder) -> Iterator[Score]:
+    for metric, value in run.metrics.items():
+        yield Score(metric, value, _way("test", True, _noise(metric, run.config.get("noise"))), "")
+    if run.status != "done":
+        return
+    for name, evaluation in run.evaluations.items():
+        is_chosen = evaluation.get("checkpoint") == run.record.get("checkpoint")
+        for metric, value in evaluation["scores"].items():
+            asked = _asked_for(metric, evaluation, evaluation.get("noise") or run.config.get("noise"))
+            yield Score(metric, value, _way(evaluation.get("split"), is_chosen, asked), name)
+
+
+def _way(split: Any, is_chosen: bool, asked: Any) -> str:
+    return json.dumps([split, is_chosen, asked], sort_keys=True)
+
+
+def _asked_for(metric: str, evaluation: Mapping[str, Any], noise: Any) -> Any:
+    """The part of an evaluation's request that this metric depends on."""
+    kind = metric.split("/")[0]
+    requests = {"marginal": "nll", "generation": "generation", "latents": "latents"}
+    return evaluation.get(requests[kind]) if kind in requests else _noise(metric, noise)
+
+
+def _noise(metric: str, noise: Any) -> Any:
+    """The noise that was denoised, as far as its options are known: those of another noise than this are not."""
+    is_this = isinstance(noise, Mapping) and metric.startswith(f"denoise/{noise.get('name')}/")
+    return noise if is_this else None

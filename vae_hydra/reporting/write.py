@@ -1,0 +1,66 @@
+"""Writing a report: the table, its pivots, the figures and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from vae_hydra.files import replace_atomically, write_text
+from vae_hydra.reporting import figures
+from vae_hydra.reporting.figures import Drawn
+from vae_hydra.reporting.measures import title
+from vae_hydra.reporting.page import Page, render
+from vae_hydra.reporting.pivots import Pivot
+from vae_hydra.reporting.results import Results
+from vae_hydra.reporting.tables import latex, markdown
+
+
+def write_report(output: Path, results: Results, pivots: Sequence[Pivot], folders: Sequence[Path]) -> Path:
+    """Write all files of a report under ``output``, and return the page's path.
+
+    Raises:
+        ValueError: if ``output`` cannot be written.
+    """
+    try:
+        for folder in (output / "tables", output / "figures"):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_text(output / "results.csv", results.frame.to_csv(index=False))
+        write_text(output / "tables.md", "\n".join(f"## {title(p.metric)}\n\n{markdown(p)}" for p in pivots))
+        for pivot in pivots:
+            write_text(output / "tables" / f"{figures.file_name(pivot.metric)}.tex", latex(pivot))
+        drawn = draw(results, pivots)
+        for one in drawn:
+            save(one.figure, output / "figures" / one.name)
+        pictures = [(one.caption, output / "figures" / f"{one.name}.png") for one in drawn]
+        page = output / "report.html"
+        write_text(page, render(Page(results, pivots, pictures, folders, without_examples(results))))
+    except OSError as error:
+        raise ValueError(f"output={output} cannot be written: {error}") from error
+    return page
+
+
+def draw(results: Results, pivots: Sequence[Pivot]) -> list[Drawn]:
+    """Every figure that the runs give rise to."""
+    looks = figures.styles(results.frame)
+    return [
+        *figures.examples(results.frame),
+        *(figures.bars(pivot, looks) for pivot in pivots),
+        *figures.beta_curves(results.frame, pivots, looks),
+        *figures.denoising(results.frame),
+    ]
+
+
+def without_examples(results: Results) -> int:
+    """The number of finished runs that did not keep what their figures show."""
+    done = results.frame[results.frame["status"] == "done"]
+    return sum(not (Path(folder) / figures.EXAMPLES).is_file() for folder in done["folder"])
+
+
+def save(figure: Figure, path: Path) -> None:
+    """The figure as ``path``.png and ``path``.svg."""
+    for kind in ("png", "svg"):
+        target = path.with_name(f"{path.name}.{kind}")
+        replace_atomically(target, partial(figure.savefig, format=kind, dpi=130))
