@@ -288,6 +288,20 @@ def test_two_processes_do_not_train_the_same_run(configure):
         train(config)
 
 
+def test_a_run_from_before_there_were_other_noises_is_tested_on_them_but_not_trained_again(configure):
+    before = train(configure("test_noises=null"))
+    run = Run.of(configure())
+    weights = {path: path.read_bytes() for path in run.folder.glob("*.ckpt")}
+    after = train(configure())
+    assert {name.split("/")[1] for name in after.keys() - before.keys()} == {
+        *("normal", "lognormal", "uniform", "inverse_gaussian")
+    }
+    assert {name: after[name] for name in before} == before
+    assert {path: path.read_bytes() for path in weights} == weights
+    assert run.record["seconds_per_epoch"] > 0
+    assert run.metrics == train(configure("test_noises=null"))
+
+
 def test_without_validation_the_last_weights_are_used(configure):
     config = configure("dataset.validation=0")
     train(config)

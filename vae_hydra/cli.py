@@ -31,10 +31,6 @@ UNHELPFUL_WARNINGS = (
 )
 
 
-# Options of where and how, not of what: a sweep that is started again with others is the same sweep.
-HOW_NOT_WHAT = ("output_dir", "logger", "threads", "trust", "dataset.root", "dataset.download", "callbacks.progress")
-
-
 def prepare() -> str:
     """Make the process ready for a command, before torch is imported; return the configuration's folder."""
     # With the default, active policy a second busy process makes torch's threads spin against it.
@@ -94,8 +90,10 @@ def sweep_id() -> str:
 
 def _is_about_runs(override: str) -> bool:
     """Whether an override says what runs are, rather than where and how they are made."""
+    from vae_hydra.run import NOT_IDENTITY
+
     key = override.lstrip("+~").split("=")[0]
-    return key not in HOW_NOT_WHAT and not key.startswith(tuple(f"{name}." for name in HOW_NOT_WHAT))
+    return key not in NOT_IDENTITY and not key.startswith(tuple(f"{name}." for name in NOT_IDENTITY))
 
 
 class SweepFolder(Callback):

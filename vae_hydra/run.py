@@ -311,6 +311,8 @@ def _now() -> str:
 
 
 def _environment() -> dict[str, Any]:
+    import torch
+
     versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
     return {"versions": versions, "git_commit": _git_commit(), "threads": torch.get_num_threads()}
 

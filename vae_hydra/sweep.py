@@ -64,8 +64,10 @@ class Cell:
     def is_finished(self) -> bool:
         """Whether there is nothing left to train or to score."""
         from vae_hydra.run import Run
+        from vae_hydra.scores import missing_protocols
 
-        return self.folder is not None and Run(self.folder).is_done
+        run = Run(self.folder) if self.folder else None
+        return run is not None and run.is_done and not missing_protocols(self.config, run.metrics)
 
 
 class Grids(Sweeper):

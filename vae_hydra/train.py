@@ -61,7 +61,8 @@ def _keeping_errors(config: Mapping[str, Any]) -> Iterator[None]:
 def train(config: Mapping[str, Any]) -> dict[str, float]:
     """Train one run in its folder, test it, and return its test scores.
 
-    A run that is done returns its scores at once; one that was cut off goes on from last.ckpt.
+    A run that is done returns its scores at once; one that was cut off goes on from last.ckpt, and one that was trained
+    but not tested on every noise that ``config`` has is tested again.
 
     Args:
         config: resolved configuration, as ``conf/train.yaml`` composes it.
@@ -73,15 +74,18 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
     from vae_hydra.build import build_experiment, build_trainer
     from vae_hydra.callbacks import InterruptGuard
     from vae_hydra.run import Run
-    from vae_hydra.scores import brief, table
+    from vae_hydra.scores import brief, missing_protocols, table
     from vae_hydra.warm_start import KeepOptimizer
 
     run = Run.of(config)
     # In a sweep the terminal gets a line a run; the run's own log has it all.
     detail = logging.DEBUG if cli.is_sweep() else logging.INFO
     if run.is_done:
-        log.info("%s is done already; its test scores\n%s", run.folder, table(run.metrics))
-        return run.metrics
+        lacking = missing_protocols(config, run.metrics)
+        if not lacking:
+            log.info("%s is done already; its test scores\n%s", run.folder, table(run.metrics))
+            return run.metrics
+        log.info("%s is trained, but not tested on %s: testing it again", run.folder, ", ".join(lacking))
     cli.prepare_torch(config["threads"])
     experiment = build_experiment(config)
     start = _start(run, config, experiment)
