@@ -16,7 +16,7 @@ FLOORS = [
     {"data", "module", "marginal"},
     {"callbacks", "scores", "trust", "examine", "run"},
     {"build", "reporting"},
-    {"cli", "warm_start"},
+    {"cli", "warm_start", "sweep_table"},
     {"sweep"},
     {"train", "evaluate", "report"},
 ]

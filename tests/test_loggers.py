@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.conftest import QUICK, REPOSITORY
+from vae_hydra import load
+from vae_hydra import train as train_command
 from vae_hydra.callbacks import NonFiniteLossError
 from vae_hydra.run import Run
 from vae_hydra.train import train
@@ -86,3 +92,77 @@ def test_offline_must_be_true_or_false(configure):
     with pytest.raises(ValueError, match="logger.wandb.offline must be true or false, but got 'maybe'"):
         train(config)
     assert not Run.of(config).folder.exists()
+
+
+def logged_values(path: Path) -> dict[str, dict]:
+    """The last value of every key of an offline run that is more than a number."""
+    values: dict[str, dict] = {}
+    for record in wandb_records(path):
+        for item in record.history.item:
+            if len(item.nested_key) == 2:
+                values.setdefault(item.nested_key[0], {})[item.nested_key[1]] = json.loads(item.value_json)
+    return values
+
+
+def test_wandb_and_tensorboard_hold_histograms_of_the_parameters(configure):
+    config = configure("logger=[wandb,tensorboard]", "callbacks.histograms.every_n_epochs=1")
+    train(config)
+    run = Run.of(config)
+    names = {f"parameters/{name}" for name, _ in load(run.folder, "last").named_parameters()}
+    (path,) = offline_runs(run)
+    values = logged_values(path)
+    assert names == {name for name in values if name.startswith("parameters/")}
+    for name, parameter in load(run.folder, "last").named_parameters():
+        histogram = values[f"parameters/{name}"]
+        assert histogram["_type"] == "histogram"
+        assert sum(histogram["values"]) == parameter.numel()
+        assert histogram["bins"][-1] == pytest.approx(parameter.max().item(), rel=1e-4)
+    events = EventAccumulator(str(run.folder / "tensorboard"))
+    events.Reload()
+    assert names == {name for name in events.Tags()["histograms"] if name.startswith("parameters/")}
+
+
+def test_the_table_of_a_sweep_is_logged_beside_its_runs(run_command, tmp_path):
+    arguments = ("-m", *QUICK, "logger=wandb", "sampler=normal,deterministic", "model.latent_dim=2,-2")
+    code, text = run_command(train_command, *arguments)
+    assert code == 1
+    assert "-table, beside the runs of the group" in text
+    (sweep,) = tmp_path.glob("outputs/sweeps/*")
+    (path,) = sweep.glob("wandb/offline-run-*/*.wandb")
+    started = next(r.run for r in wandb_records(path) if r.HasField("run"))
+    assert (started.run_group, started.display_name) == (sweep.name, f"{sweep.name}-table")
+    for run in tmp_path.glob("outputs/digits-*/wandb/offline-run-*/*.wandb"):
+        assert next(r.run for r in wandb_records(run) if r.HasField("run")).run_group == sweep.name
+
+    values = logged_values(path)
+    (file,) = (path.parent / "files/media/table").glob("results_*.table.json")
+    table = json.loads(file.read_text())
+    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    assert sorted(row["status"] for row in rows) == ["done", "done", "failed", "failed"]
+    for row in rows:
+        if row["status"] == "done":
+            scores = Run(tmp_path / "outputs" / row["run"]).metrics
+            assert row["reconstruct/clean/half_sse"] == scores["reconstruct/clean/half_sse"]
+    assert values["tables/reconstruct/clean/half_sse"]["_type"] == "table-file"
+    assert any(name.startswith("figures/") and value["_type"] == "image-file" for name, value in values.items())
+
+
+def test_wandb_agents_run_the_grid_of_the_sweep_file():
+    agents = yaml.safe_load((REPOSITORY / "docs/wandb/coffee_break.yaml").read_text())
+    values = {name: set(parameter["values"]) for name, parameter in agents["parameters"].items()}
+    options = {group: {file.stem for file in (REPOSITORY / "conf" / group).glob("[!_]*.yaml")} for group in values}
+    ours = yaml.safe_load((REPOSITORY / "conf/sweep/coffee_break.yaml").read_text())["hydra"]["sweeper"]["grids"]
+    assert ours == [{"sampler": "glob(*)", "noise": "glob(*)", "seed": "0,1,2"}]
+    assert values == {**options, "seed": {0, 1, 2}}
+
+
+def test_the_command_of_a_wandb_agent_trains_a_cell_of_the_sweep(tmp_path):
+    agents = yaml.safe_load((REPOSITORY / "docs/wandb/coffee_break.yaml").read_text())
+    arguments = [f"{name}={parameter['values'][0]}" for name, parameter in agents["parameters"].items()]
+    words = {"${env}": [], "${interpreter}": [sys.executable], "${args_no_hyphens}": arguments}
+    command = [word for entry in agents["command"] for word in words.get(entry, [entry])]
+    quick = [*QUICK, "logger.wandb.offline=true", f"output_dir={tmp_path}"]
+    subprocess.run([*command, *quick], cwd=REPOSITORY, check=True, capture_output=True)
+    (folder,) = tmp_path.glob("digits-*")
+    assert folder.name.startswith("digits-inverse_gaussian-deterministic-s0-")
+    assert Run(folder).is_done

@@ -33,7 +33,7 @@ def wandb_logger(
     return WandbLogger(
         name=folder.name,
         id=f"{folder.name}-{run_id}",
-        save_dir=folder,
+        save_dir=folder.resolve(),  # W&B's own process may have been started elsewhere
         project=project,
         offline=offline,
         group=group,

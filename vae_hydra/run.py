@@ -37,6 +37,7 @@ NOT_IDENTITY = (
     "dataset.source.root",
     "dataset.source.download",
     "callbacks.progress",
+    "callbacks.histograms",
     "test_noises",
 )
 # Options that came later, with the value at which a run is what it was without them: such a run keeps its name,

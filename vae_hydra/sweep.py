@@ -199,10 +199,30 @@ def conclude(folder: Path, cells: Sequence[Cell], seconds: float) -> None:
     for cell, record in zip(cells, records, strict=True):
         if record.get("status") == "failed":
             log.error("FAILED   %s: %s", cell.folder or " ".join(cell.overrides), record.get("error"))
+    _log_table(folder, cells)
     log.info("table    python -m vae_hydra.report %s", shlex.quote(str(folder.parent.parent)))
     if counts["done"] < len(cells):
         log.warning("start the same command again for the %d that are not done", len(cells) - counts["done"])
         raise SystemExit(1)
+
+
+def _log_table(folder: Path, cells: Sequence[Cell]) -> None:
+    """Log the table of all runs to W&B if that is where the runs are logged."""
+    options = next(
+        (cell.config["logger"]["wandb"] for cell in cells if cell.config.get("logger", {}).get("wandb")), None
+    )
+    runs = [cell.folder for cell in cells if cell.folder and (cell.folder / "run.json").is_file()]
+    if options is None or not runs:
+        return
+    from vae_hydra.sweep_table import log_table
+
+    try:
+        log_table(folder, runs, options)
+    except Exception as error:
+        # The runs are safe, and the report does not need W&B.
+        log.error("the table could not be logged to W&B: %s: %s", type(error).__name__, error)
+    else:
+        log.info("W&B      %s-table, beside the runs of the group %s", folder.name, folder.name)
 
 
 def _quoted(text: str) -> str:

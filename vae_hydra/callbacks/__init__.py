@@ -3,6 +3,7 @@
 from vae_hydra.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints, EarlyStop, MetricsCSV
 from vae_hydra.callbacks.figures import Figures
 from vae_hydra.callbacks.guards import CollapseWarning, FiniteLoss, Interrupted, InterruptGuard, NonFiniteLossError
+from vae_hydra.callbacks.histograms import Histograms
 from vae_hydra.callbacks.progress import EpochTimer, Progress
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "EpochTimer",
     "Figures",
     "FiniteLoss",
+    "Histograms",
     "InterruptGuard",
     "Interrupted",
     "MetricsCSV",
