@@ -58,6 +58,8 @@ def text(options: Leaves, path: str) -> str:
     found = value(options, path)
     if found is None or found == {}:
         return "none"
+    if isinstance(found, float) and found.is_integer():
+        return str(int(found))
     return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, sort_keys=True)
 
 

@@ -7,13 +7,13 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from time import gmtime, strftime
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from vae_hydra import __version__
 from vae_hydra.reporting.measures import title
 from vae_hydra.reporting.pivots import Pivot
 from vae_hydra.reporting.results import Results
@@ -71,7 +71,7 @@ def _context(page: Page) -> dict[str, Any]:
     return {
         "folders": [str(folder) for folder in page.folders],
         "written": strftime("%Y-%m-%d %H:%M UTC", gmtime()),
-        "version": __version__,
+        "version": version("vae_hydra"),
         "counts": [(status, int(counts.get(status, 0))) for status in STATUSES],
         "tables": [(title(pivot.metric), caption(pivot), grid(pivot)) for pivot in page.pivots],
         "pictures": [(text, _data_uri(path)) for text, path in page.pictures],
@@ -111,7 +111,7 @@ def _origins(results: Results) -> Iterator[tuple[str, int]]:
     made = Counter(
         ", ".join(
             [
-                *(f"{name} {version}" for name, version in sorted(_versions(run.record).items())),
+                *(f"{name} {number}" for name, number in sorted(_versions(run.record).items())),
                 f"commit {str(run.record.get('git_commit') or 'unknown')[:12]}",
             ]
         )

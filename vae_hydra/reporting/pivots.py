@@ -20,6 +20,8 @@ FEWEST_PAIRS = 3
 # Differences that vary by less than this share of the values are rounding.
 ROUNDING = 1e-9
 Replicate = tuple[Any, Any]
+# The columns of the table of results that say where a run belongs.
+CELL = ["run", "dataset", "noise_label", "options", "sampler_label", "seed", "fold", "status"]
 
 
 class Row(NamedTuple):
@@ -134,7 +136,7 @@ def pivot(frame: pd.DataFrame, metric: str, level: float = 0.05) -> Pivot:
     if not values.notna().any():
         raise ValueError(f"metrics: no run has {metric}; there are {', '.join(measured(frame)) or 'none'}")
     cells: dict[Row, dict[str, Cell]] = {}
-    for (_, run), value in zip(placed.iterrows(), values, strict=True):
+    for run, value in zip(placed[CELL].to_dict("records"), values, strict=True):
         row = Row(run["dataset"], run["noise_label"], run["options"])
         _add(cells.setdefault(row, {}).setdefault(run["sampler_label"], Cell()), run, value)
     cells = {row: by_sampler for row, by_sampler in cells.items() if _belongs(by_sampler)}
@@ -166,7 +168,7 @@ def _in_order(frame: pd.DataFrame) -> list[str]:
     return [label for _, label in sorted(labels, key=lambda pair: names.index(pair[0]))]
 
 
-def _add(cell: Cell, run: Any, value: float) -> None:
+def _add(cell: Cell, run: Mapping[str, Any], value: float) -> None:
     seed, fold = (None if pd.isna(part) else int(part) for part in (run["seed"], run["fold"]))
     replicate = seed, fold
     if run["status"] != "done" or pd.isna(value):

@@ -171,10 +171,32 @@ def _layers(network: Any, is_encoder: bool) -> int | None:
     return count + 1 + 2 * blocks * (count if is_encoder else count - 1)
 
 
-LEADING = """
-    run dataset noise sampler latent_dim encoder_layers decoder_layers epochs learning_rate batch_size kl seconds_per_epoch
-    final_loss half_sse seed fold beta status error started finished noise_label sampler_label options
-""".split()
+LEADING = [
+    "run",
+    "dataset",
+    "noise",
+    "sampler",
+    "latent_dim",
+    "encoder_layers",
+    "decoder_layers",
+    "epochs",
+    "learning_rate",
+    "batch_size",
+    "kl",
+    "seconds_per_epoch",
+    "final_loss",
+    "half_sse",
+    "seed",
+    "fold",
+    "beta",
+    "status",
+    "error",
+    "started",
+    "finished",
+    "noise_label",
+    "sampler_label",
+    "options",
+]
 
 
 def _ordered(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
