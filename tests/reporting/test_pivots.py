@@ -61,7 +61,7 @@ def test_cells_are_means_and_standard_deviations(folds):
 @pytest.mark.parametrize(("samplers", "seeds"), [(2, 3), (2, 5), (4, 5)])
 @pytest.mark.parametrize("level", [0.05, 0.2])
 def test_of_equal_samplers_none_is_bold_more_often_than_the_level(samplers, seeds, level):
-    rows = 1500
+    rows = 800
     table = pivot(frame(drawn(rows, [0.0] * samplers, seeds)), METRIC, level)
     rate, slack = len(table.best) / rows, 3 * math.sqrt(level * (1 - level) / rows)
     assert rate <= level + slack

@@ -60,7 +60,7 @@ def text(options: Leaves, path: str) -> str:
         return "none"
     if isinstance(found, float) and found.is_integer():
         return str(int(found))
-    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, sort_keys=True)
+    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, sort_keys=True, default=str)
 
 
 def keys(runs: Sequence[Leaves]) -> list[str]:

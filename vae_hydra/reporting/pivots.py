@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vae_hydra import checks
+from vae_hydra.reporting.cells import by_name
 from vae_hydra.reporting.measures import OWN, better
 
 # Two pairs leave a t-test one degree of freedom, and next to no power.
@@ -163,9 +164,8 @@ def _values(frame: pd.DataFrame, metric: str) -> pd.Series:
 
 def _in_order(frame: pd.DataFrame) -> list[str]:
     """Labels of samplers, those of one sampler beside each other."""
-    names = list(dict.fromkeys(frame["sampler"]))
     labels = dict.fromkeys(zip(frame["sampler"], frame["sampler_label"], strict=True))
-    return [label for _, label in sorted(labels, key=lambda pair: names.index(pair[0]))]
+    return [label for _, label in sorted(labels, key=lambda pair: by_name(pair[0]))]
 
 
 def _add(cell: Cell, run: Mapping[str, Any], value: float) -> None:
