@@ -78,10 +78,13 @@ def report(config: Mapping[str, Any]) -> Path:
     from vae_hydra.reporting import collect, markdown, pivot
     from vae_hydra.reporting.write import write_report
 
-    results = collect(config["folders"])
-    output = _output(config["output"], Path(config["folders"][0]).expanduser())
+    folders = config["folders"]
+    if not isinstance(folders, list) or not all(isinstance(folder, str) and folder for folder in folders):
+        raise ValueError(f"folders must be a list of folders, but got {folders!r}")
+    results = collect(folders)
+    output = _output(config["output"], Path(folders[0]).expanduser())
     pivots = [pivot(results.frame, metric, config["level"]) for metric in _chosen(config["metrics"], results.frame)]
-    page = write_report(output, results, pivots, [Path(folder) for folder in config["folders"]])
+    page = write_report(output, results, pivots, [Path(folder) for folder in folders])
     counts = results.frame["status"].value_counts()
     if pivots:
         log.info("%s", markdown(pivots[0]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,7 +36,7 @@ class Style(NamedTuple):
 
 def style(number: int, variant: int = 0) -> Style:
     """The style of the ``number``-th family, its variants in the same colour."""
-    other = number + 3 * variant
+    other = number + number // len(COLOURS) + 3 * variant
     return Style(
         COLOURS[number % len(COLOURS)],
         HATCHES[other % len(HATCHES)],
@@ -79,7 +79,7 @@ def bars(panels: Mapping[str, Mapping[str, Mapping[str, Point]]], styles: Mappin
     sizes = [max(1, len(groups)) for groups in panels.values()]
     inches = [max(2.6, 0.8 + size * (0.45 + 0.24 * len(styles))) for size in sizes]
     height = 3.6 + 0.12 * max(len(group) for groups in panels.values() for group in groups)
-    figure = Figure(figsize=(sum(inches) + 1.8, min(height, 6.0)), layout="constrained")
+    figure = Figure(figsize=(sum(inches) + _legend_width(styles), min(height, 6.0)), layout="constrained")
     grid = figure.subplots(1, len(panels), squeeze=False, width_ratios=inches)[0]
     for axes, (title, groups) in zip(grid, panels.items(), strict=True):
         _bar_panel(axes, groups, styles)
@@ -121,7 +121,7 @@ def curves(
     """
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(4.2 * columns + 1.8, 3.3 * rows), layout="constrained")
+    figure = Figure(figsize=(4.2 * columns + _legend_width(styles), 3.3 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes, (title, series) in zip(grid.flat, panels.items(), strict=False):
         places = [x for points in series.values() for x in points]
@@ -191,6 +191,11 @@ def heat_maps(
 def _scale(values: Any) -> Normalize:
     low, high = float(values.min()), float(values.max())
     return LogNorm(low, high) if low > 0 and high > WIDE * low else Normalize(low, high)
+
+
+def _legend_width(names: Iterable[str]) -> float:
+    """Inches beside the panels, so that long names do not take them from those."""
+    return 0.8 + 0.09 * max(map(len, names))
 
 
 def _legend(grid: Any) -> tuple[list[Any], list[str]]:

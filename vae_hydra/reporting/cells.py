@@ -10,6 +10,19 @@ from vae_hydra.reporting import options
 
 GROUPS = ("dataset", "noise", "sampler")
 ROW = ("dataset.name", "noise.name")
+# The order in which samplers and noises are listed; others follow by name.
+FIRST = (
+    "none",
+    "normal",
+    "lognormal",
+    "inverse_gaussian",
+    "student_t",
+    "laplace",
+    "gamma",
+    "weibull",
+    "uniform",
+    "deterministic",
+)
 
 
 class Keys(NamedTuple):
@@ -75,3 +88,15 @@ def _differing(
 def plain(value: Any) -> Any:
     """A value that a cell of a table can hold: lists and groups as text."""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value
+
+
+def in_order(value: Any) -> tuple[int, float, str]:
+    """A key to sort values by: numbers by size, then text, then nothing."""
+    if value is None or value != value:
+        return 2, 0.0, ""
+    return (0, float(value), "") if isinstance(value, (int, float)) else (1, 0.0, str(value))
+
+
+def by_name(name: Any) -> tuple[int, float, str]:
+    """A key to sort samplers and noises by: the usual order, then by name."""
+    return (0, float(FIRST.index(name)), "") if name in FIRST else in_order(name)

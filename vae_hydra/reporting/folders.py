@@ -87,7 +87,7 @@ def read_run(path: Path) -> RunFolder:
     try:
         record, config = _record(path / "run.json"), _config(path / "config.yaml")
         metrics = _scores(_json(path / "metrics.json")) if record["status"] == "done" else {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         return RunFolder(path, config=_readable_config(path), problem=_one_line(error))
     remarks = []
     epochs: list[dict[str, float]] = []
@@ -100,7 +100,7 @@ def read_run(path: Path) -> RunFolder:
         try:
             evaluation = _json(file)
             evaluations[file.stem] = {**evaluation, "scores": _scores(evaluation.get("scores"))}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             remarks.append(f"{file.name}: {_one_line(error)}")
     return RunFolder(path, record, config, metrics, epochs, evaluations, remarks=tuple(remarks))
 
@@ -155,6 +155,9 @@ def _config(path: Path) -> dict[str, Any]:
     groups = [config.get(group) for group in NAMED] if isinstance(config, dict) else [None]
     if not all(isinstance(group, dict) and isinstance(group.get("name"), str) for group in groups):
         raise ValueError(f"{path.name} is damaged (it does not name a dataset, a noise and a sampler)")
+    fold = config["dataset"].get("fold")
+    if type(config.get("seed")) is not int or not (fold is None or type(fold) is int):
+        raise ValueError(f"{path.name} is damaged (seed and dataset.fold are not integers)")
     return config
 
 

@@ -58,7 +58,9 @@ def text(options: Leaves, path: str) -> str:
     found = value(options, path)
     if found is None or found == {}:
         return "none"
-    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, sort_keys=True)
+    if isinstance(found, float) and found.is_integer():
+        return str(int(found))
+    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, sort_keys=True, default=str)
 
 
 def keys(runs: Sequence[Leaves]) -> list[str]:

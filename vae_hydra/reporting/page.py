@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from numbers import Real
 from pathlib import Path
 from time import gmtime, strftime
 from typing import Any, NamedTuple
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from vae_hydra import __version__
 from vae_hydra.reporting.measures import title
 from vae_hydra.reporting.pivots import Pivot
 from vae_hydra.reporting.results import Results
@@ -71,7 +72,7 @@ def _context(page: Page) -> dict[str, Any]:
     return {
         "folders": [str(folder) for folder in page.folders],
         "written": strftime("%Y-%m-%d %H:%M UTC", gmtime()),
-        "version": __version__,
+        "version": version("vae_hydra"),
         "counts": [(status, int(counts.get(status, 0))) for status in STATUSES],
         "tables": [(title(pivot.metric), caption(pivot), grid(pivot)) for pivot in page.pivots],
         "pictures": [(text, _data_uri(path)) for text, path in page.pictures],
@@ -98,12 +99,13 @@ def _columns(page: Page) -> Iterator[tuple[str, bool]]:
 
 
 def _entry(value: Any) -> Entry:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if pd.isna(value):
         return Entry("", None)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, Real):
         return Entry(str(value), None)
-    text = f"{value:.5g}" if abs(value) < 1e5 or not float(value).is_integer() else str(int(value))
-    return Entry(text.replace("-", MINUS), repr(float(value)))
+    number = float(value)
+    text = f"{number:.0f}" if number.is_integer() else f"{number:.5g}"
+    return Entry(text.replace("-", MINUS), repr(number))
 
 
 def _origins(results: Results) -> Iterator[tuple[str, int]]:
@@ -111,7 +113,7 @@ def _origins(results: Results) -> Iterator[tuple[str, int]]:
     made = Counter(
         ", ".join(
             [
-                *(f"{name} {version}" for name, version in sorted(_versions(run.record).items())),
+                *(f"{name} {number}" for name, number in sorted(_versions(run.record).items())),
                 f"commit {str(run.record.get('git_commit') or 'unknown')[:12]}",
             ]
         )

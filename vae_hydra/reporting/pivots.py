@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vae_hydra import checks
+from vae_hydra.reporting.cells import by_name
 from vae_hydra.reporting.measures import OWN, better
 
 # Two pairs leave a t-test one degree of freedom, and next to no power.
@@ -20,6 +21,8 @@ FEWEST_PAIRS = 3
 # Differences that vary by less than this share of the values are rounding.
 ROUNDING = 1e-9
 Replicate = tuple[Any, Any]
+# The columns of the table of results that say where a run belongs.
+CELL = ["run", "dataset", "noise_label", "options", "sampler_label", "seed", "fold", "status"]
 
 
 class Row(NamedTuple):
@@ -134,7 +137,7 @@ def pivot(frame: pd.DataFrame, metric: str, level: float = 0.05) -> Pivot:
     if not values.notna().any():
         raise ValueError(f"metrics: no run has {metric}; there are {', '.join(measured(frame)) or 'none'}")
     cells: dict[Row, dict[str, Cell]] = {}
-    for (_, run), value in zip(placed.iterrows(), values, strict=True):
+    for run, value in zip(placed[CELL].to_dict("records"), values, strict=True):
         row = Row(run["dataset"], run["noise_label"], run["options"])
         _add(cells.setdefault(row, {}).setdefault(run["sampler_label"], Cell()), run, value)
     cells = {row: by_sampler for row, by_sampler in cells.items() if _belongs(by_sampler)}
@@ -161,12 +164,11 @@ def _values(frame: pd.DataFrame, metric: str) -> pd.Series:
 
 def _in_order(frame: pd.DataFrame) -> list[str]:
     """Labels of samplers, those of one sampler beside each other."""
-    names = list(dict.fromkeys(frame["sampler"]))
     labels = dict.fromkeys(zip(frame["sampler"], frame["sampler_label"], strict=True))
-    return [label for _, label in sorted(labels, key=lambda pair: names.index(pair[0]))]
+    return [label for _, label in sorted(labels, key=lambda pair: by_name(pair[0]))]
 
 
-def _add(cell: Cell, run: Any, value: float) -> None:
+def _add(cell: Cell, run: Mapping[str, Any], value: float) -> None:
     seed, fold = (None if pd.isna(part) else int(part) for part in (run["seed"], run["fold"]))
     replicate = seed, fold
     if run["status"] != "done" or pd.isna(value):

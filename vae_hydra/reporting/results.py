@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,24 +11,11 @@ from typing import Any
 import pandas as pd
 
 from vae_hydra.reporting import options
-from vae_hydra.reporting.cells import cell_of, grouped, plain
+from vae_hydra.reporting.cells import by_name, cell_of, grouped, in_order, plain
 from vae_hydra.reporting.folders import PlannedRun, RunFolder, find, read_run, readable_plans
 from vae_hydra.reporting.planned import absent, missing_row, options_of_name
 from vae_hydra.reporting.scores import Scores, named_scores
 
-# The order in which samplers and noises are listed; others follow by name.
-FIRST = (
-    "none",
-    "normal",
-    "lognormal",
-    "inverse_gaussian",
-    "student_t",
-    "laplace",
-    "gamma",
-    "weibull",
-    "uniform",
-    "deterministic",
-)
 CLEAN = "reconstruct/clean/"
 
 
@@ -106,7 +92,7 @@ def _without_duplicates(runs: Sequence[RunFolder]) -> tuple[list[RunFolder], lis
     kept: dict[str, RunFolder] = {}
     duplicates = []
     for run in sorted(runs, key=_usefulness, reverse=True):
-        what = json.dumps(options.leaves(run.config), sort_keys=True) if run.config else str(run.path)
+        what = json.dumps(options.leaves(run.config), sort_keys=True, default=str) if run.config else str(run.path)
         if what in kept:
             duplicates.append((run.path, kept[what].path))
         else:
@@ -130,7 +116,7 @@ def _row(run: RunFolder, keys: Sequence[str], known: Sequence[options.Leaves], s
         "latent_dim": _at(config, "model", "latent_dim"),
         "encoder_layers": _layers(_at(config, "model", "encoder"), is_encoder=True),
         "decoder_layers": _layers(_at(config, "model", "decoder"), is_encoder=False),
-        "epochs": int(last["epoch"]) + 1 if last else None,
+        "epochs": len(run.epochs) or None,
         "learning_rate": _at(config, "optimizer", "lr"),
         "batch_size": _at(config, "dataset", "batch_size"),
         "kl": scores.get(f"{CLEAN}kl"),
@@ -163,18 +149,40 @@ def _layers(network: Any, is_encoder: bool) -> int | None:
         return network["depth"]
     if isinstance(network.get("layers"), int):
         return network["layers"] + 1
-    if not isinstance(network.get("channels"), list):
+    if not isinstance(network.get("channels"), list) or not isinstance(network.get("residual_blocks", 0), int):
         return None
     count = len(network["channels"])
     # Two convolutions a block; a decoder has none after its last layer.
-    blocks = network.get("residual_blocks") or 0
+    blocks = network.get("residual_blocks", 0)
     return count + 1 + 2 * blocks * (count if is_encoder else count - 1)
 
 
-LEADING = """
-    run dataset noise sampler latent_dim encoder_layers decoder_layers epochs learning_rate batch_size kl seconds_per_epoch
-    final_loss half_sse seed fold beta status error started finished noise_label sampler_label options
-""".split()
+LEADING = [
+    "run",
+    "dataset",
+    "noise",
+    "sampler",
+    "latent_dim",
+    "encoder_layers",
+    "decoder_layers",
+    "epochs",
+    "learning_rate",
+    "batch_size",
+    "kl",
+    "seconds_per_epoch",
+    "final_loss",
+    "half_sse",
+    "seed",
+    "fold",
+    "beta",
+    "status",
+    "error",
+    "started",
+    "finished",
+    "noise_label",
+    "sampler_label",
+    "options",
+]
 
 
 def _ordered(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
@@ -182,25 +190,23 @@ def _ordered(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     leading = [*LEADING, *keys, "folder"]
     frame = frame.reindex(columns=[*leading, *sorted(set(frame.columns) - set(leading))])
     order = sorted(range(len(frame)), key=lambda i: _place(frame.iloc[i], keys))
-    return frame.iloc[order].reset_index(drop=True)
+    return _with_counts(frame.iloc[order].reset_index(drop=True))
+
+
+def _with_counts(frame: pd.DataFrame) -> pd.DataFrame:
+    """Whole numbers stay whole where some are missing."""
+    for name in ("latent_dim", "encoder_layers", "decoder_layers", "epochs", "batch_size", "seed", "fold"):
+        numbers = pd.to_numeric(frame[name], errors="coerce")
+        if numbers.notna().equals(frame[name].notna()) and not (numbers.dropna() % 1).any():
+            frame[name] = numbers.astype("Int64")
+    return frame
 
 
 def _place(row: Any, keys: Sequence[str]) -> tuple[Any, ...]:
     noise_keys, sampler_keys, others = grouped(keys)
 
     def by(names: Sequence[str]) -> list[Any]:
-        return [_rank(row[name]) for name in names]
+        return [in_order(row[name]) for name in names]
 
-    named = [by(["dataset"]), [_rank_name(row["noise"]), *by(noise_keys)], by(others)]
-    return (*named, [_rank_name(row["sampler"]), *by(sampler_keys)], by(["seed", "fold", "run"]))
-
-
-def _rank(value: Any) -> tuple[int, float, str]:
-    """Numbers by size, then text, then nothing."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return 2, 0.0, ""
-    return (0, float(value), "") if isinstance(value, (int, float)) else (1, 0.0, str(value))
-
-
-def _rank_name(name: Any) -> tuple[int, float, str]:
-    return (0, float(FIRST.index(name)), "") if name in FIRST else _rank(name)
+    named = [by(["dataset"]), [by_name(row["noise"]), *by(noise_keys)], by(others)]
+    return (*named, [by_name(row["sampler"]), *by(sampler_keys)], by(["seed", "fold", "run"]))

@@ -1,0 +1,81 @@
+"""Charts show the numbers they are given, images are where they belong, and series are told apart without colour."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import LogNorm
+
+from vae_hydra import plots
+from vae_hydra.plots.charts import Point, style
+
+LOOKS = {"normal": style(0), "student_t df=3": style(3), "student_t df=5": style(3, 1)}
+NAN = float("nan")
+
+
+def test_bars_are_as_high_as_the_means_and_their_lines_as_long_as_the_spreads():
+    groups = {
+        "none": {"normal": Point(2.0, 0.5)},
+        "uniform": {"normal": Point(3.0, NAN), "student_t df=3": Point(1.0, 0.25)},
+    }
+    figure = plots.bars({"digits": groups}, LOOKS, "half-SSE")
+    axes = figure.axes[0]
+    assert sorted(bar.get_height() for bar in axes.patches) == [1.0, 2.0, 3.0]
+    ends = sorted(tuple(path.vertices[:, 1]) for lines in axes.collections for path in lines.get_paths())
+    assert ends == [(0.75, 1.25), (1.5, 2.5)]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["none", "uniform"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["normal", "student_t df=3"]
+
+
+def test_curves_go_through_their_points_in_order():
+    points = {1.0: Point(3.0, 0.1), 0.01: Point(1.0, NAN), 0.1: Point(2.0, 0.1)}
+    figure = plots.curves({"digits": {"normal": points}}, LOOKS, ("β", "half-SSE"))
+    (line, *_) = figure.axes[0].lines
+    np.testing.assert_allclose(line.get_xydata(), [[0.01, 1.0], [0.1, 2.0], [1.0, 3.0]])
+    assert figure.axes[0].get_xscale() == "log"
+
+
+@pytest.mark.parametrize(
+    ("values", "is_logarithmic"),
+    [([[1.0, 2.0], [3.0, NAN]], False), ([[1.0, 2.0], [30.0, NAN]], True), ([[-1.0, 90.0]], False)],
+)
+def test_heat_maps_share_a_scale_and_write_their_numbers(values, is_logarithmic):
+    maps = {"normal": values, "lognormal": np.array(values) + 0.5}
+    rows = ["none", "uniform"][: len(values)]
+    figure = plots.heat_maps(maps, rows, ["clean", "uniform"], "half-SSE", ("training", "testing"))
+    pictures = [axes.images[0] for axes in figure.axes if axes.images]
+    assert len({id(picture.norm) for picture in pictures}) == 1
+    assert isinstance(pictures[0].norm, LogNorm) == is_logarithmic
+    written = [float(text.get_text().replace("\u2212", "-")) for text in figure.axes[0].texts]
+    assert written == [value for value in np.ravel(values) if np.isfinite(value)]
+
+
+def test_rows_of_images_are_strips_in_blocks():
+    original, noisy = np.zeros((3, 1, 4, 4), np.float32), np.ones((3, 1, 4, 4), np.float32)
+    original[1, 0, 2, 3] = 1.0
+    blocks = {"clean": {"original": original, "normal": original}, "noisy": {"input": noisy}}
+    figure = plots.image_columns(blocks, (0.0, 2.0))
+    pictures = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    assert [picture.shape for picture in pictures] == [(4, 14)] * 3
+    # The second image begins after the first and a line between them; 1 is half of what is white.
+    assert pictures[0][2, 5 + 3] == 0.5
+    assert (np.delete(pictures[1], [4, 9], axis=1) == 0.5).all()
+
+
+def test_arrays_and_tensors_are_drawn_alike():
+    images = torch.rand(4, 3, 8, 8)
+    drawn = [
+        plots.image_rows({"a": values}, (0, 1)).axes[0].images[0].get_array() for values in (images, images.numpy())
+    ]
+    np.testing.assert_array_equal(*drawn)
+
+
+def test_any_two_series_of_a_chart_differ_in_more_than_colour():
+    looks = [style(number, variant) for number in range(12) for variant in (0, 1)]
+    assert len(set(looks)) == len(looks)
+    for one, other in itertools.combinations([style(number) for number in range(8)], 2):
+        assert one.hatch != other.hatch
+        assert one.marker != other.marker
