@@ -10,13 +10,24 @@ import vae_hydra
 PACKAGE = Path(vae_hydra.__file__).parent
 FLOORS = [
     {"checks", "files"},
-    {"history", "distributions", "networks", "beta", "objective", "plots", "condition", "generation", "latents"},
+    {
+        "history",
+        "distributions",
+        "networks",
+        "beta",
+        "objective",
+        "plots",
+        "condition",
+        "generation",
+        "latents",
+        "feature_distances",
+    },
     {"noise", "samplers", "likelihoods", "sources"},
     {"vae", "metrics", "splits", "loggers"},
     {"data", "module", "marginal"},
-    {"callbacks", "scores", "trust", "examine"},
+    {"callbacks", "scores", "trust", "examine", "recognition"},
     {"build", "run"},
-    {"cli", "warm_start"},
+    {"cli", "warm_start", "classifier_cache"},
     {"train", "evaluate"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
