@@ -40,6 +40,14 @@ def configure(tmp_path):
     return make
 
 
+@pytest.fixture
+def quick_recipe(monkeypatch):
+    """Classifiers of images are trained for a moment."""
+    from vae_hydra.recognition import RECIPE
+
+    monkeypatch.setitem(RECIPE, "steps", 20)
+
+
 @pytest.fixture(scope="session")
 def mnist_root() -> str:
     """Where the real MNIST is, or a skip that says so."""

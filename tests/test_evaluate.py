@@ -26,7 +26,11 @@ def test_scores_are_those_of_training_to_the_bit(configure, trained):
     run, metrics = trained
     assert again(configure, run) == metrics
     written = json.loads((run.folder / "evaluations" / "best-test.json").read_text())
-    nothing_more = {"nll": {"samples": 0}, "generation": {"samples": 0, "permutations": 500}, "latents": False}
+    nothing_more = {
+        "nll": {"samples": 0},
+        "generation": {"samples": 0, "permutations": 500, "features": True},
+        "latents": False,
+    }
     asked = {"checkpoint": "best", "split": "test", "noise": None, "noises": None, **nothing_more}
     assert written == {**asked, "scores": metrics}
     assert run.metrics == metrics

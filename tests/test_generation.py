@@ -110,7 +110,7 @@ def test_a_sample_without_a_tail_says_so():
         ("likelihood=bernoulli", "dataset.binarise=dynamic"),
     ],
 )
-def test_evaluate_measures_generation_and_codes(overrides, configure):
+def test_evaluate_measures_generation_and_codes(overrides, configure, quick_recipe):
     config = configure(*overrides)
     train(config)
     request = (f"run={Run.of(config).folder}", "accelerator=cpu", "generation.samples=300", "latents=true")
@@ -159,6 +159,7 @@ def test_transformed_vectors_are_compared_as_they_were_before(configure):
         ("generation.samples=5", "generation.samples must be 0 or at least 100, but got 5"),
         ("generation=100", "generation must be a group of options, but got 100"),
         ("nll=200", "nll must be a group of options, but got 200"),
+        ("generation.features=1", "generation.features must be true or false, but got 1"),
         ("latents=5", "latents must be true or false, but got 5"),
     ],
 )

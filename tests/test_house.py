@@ -10,13 +10,24 @@ import vae_hydra
 PACKAGE = Path(vae_hydra.__file__).parent
 FLOORS = [
     {"checks", "files"},
-    {"history", "distributions", "networks", "beta", "objective", "plots", "condition", "generation", "latents"},
+    {
+        "history",
+        "distributions",
+        "networks",
+        "beta",
+        "objective",
+        "plots",
+        "condition",
+        "generation",
+        "latents",
+        "feature_distances",
+    },
     {"noise", "samplers", "likelihoods", "sources"},
     {"vae", "metrics", "splits", "loggers"},
     {"data", "module", "marginal"},
-    {"callbacks", "scores", "trust", "examine", "run"},
+    {"callbacks", "scores", "trust", "examine", "recognition", "run"},
     {"build", "reporting"},
-    {"cli", "warm_start", "sweep_table"},
+    {"cli", "warm_start", "classifier_cache", "sweep_table"},
     {"sweep"},
     {"train", "evaluate", "report"},
 ]

@@ -6,9 +6,12 @@ import json
 import subprocess
 
 import pytest
+import torch
 
 from tests.test_train import command
+from vae_hydra.build import build_data
 from vae_hydra.history import read_epochs
+from vae_hydra.recognition import classifier_accuracy, train_classifier
 from vae_hydra.train import train
 
 pytestmark = pytest.mark.slow
@@ -22,6 +25,13 @@ def test_published_half_sse_on_mnist_is_reached_within_four_percent(sampler, pub
     overrides = ("experiment=heavy_tailed/mnist", f"sampler={sampler}", "trainer.max_epochs=100")
     metrics = train(configure(*overrides, f"dataset.root={mnist_root}"))
     assert metrics["reconstruct/clean/half_sse"] == pytest.approx(published, rel=0.04)
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("dataset", "accuracy"), [("mnist", 0.985), ("mnist_exp", 0.985), ("fashion_mnist", 0.9)])
+def test_classifier_recognises_what_it_is_shown(dataset, accuracy, configure, mnist_root):
+    data = build_data(configure(f"dataset={dataset}", f"dataset.root={mnist_root}"))
+    assert classifier_accuracy(train_classifier(data, torch.device("cpu")), data) >= accuracy
 
 
 def test_two_devices_train_one_run(tmp_path):

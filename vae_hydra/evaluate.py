@@ -12,8 +12,10 @@ from omegaconf import DictConfig
 from vae_hydra import cli
 
 if TYPE_CHECKING:
+    from vae_hydra.classifier_cache import KeptClassifier
     from vae_hydra.data import DataModule
     from vae_hydra.module import VAEModule
+    from vae_hydra.run import Run
 
 # By name, because run as a command this module is called __main__.
 log = logging.getLogger("vae_hydra.evaluate")
@@ -56,10 +58,13 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
     check_request(module, data, *sizes)
     trainer = build_evaluation_trainer(config["accelerator"])
     metrics = score(trainer, module, data, config["split"])
-    metrics |= _on_request(module.to(trainer.strategy.root_device), data, request)
+    module.to(trainer.strategy.root_device)
+    kept = _classifier(module, data, request["generation"], run)
+    metrics |= _on_request(module, data, request, kept)
+    recognised_by = {"classifier": {"name": kept.name, "sha256": kept.record["sha256"]}} if kept else {}
     target = run.folder / "evaluations" / f"{_name(path.stem, request)}.json"
     target.parent.mkdir(exist_ok=True)
-    write_json(target, {"checkpoint": path.stem, **request, "scores": metrics})
+    write_json(target, {"checkpoint": path.stem, **request, **recognised_by, "scores": metrics})
     log.info("%s, %s split\n%s\nwritten to %s", path, config["split"], table(metrics), target)
     return metrics
 
@@ -81,19 +86,37 @@ def _request(config: Mapping[str, Any]) -> dict[str, Any]:
         "generation": {
             "samples": checks.non_negative_integer("generation.samples", generation["samples"]),
             "permutations": checks.positive_integer("generation.permutations", generation["permutations"]),
+            "features": checks.boolean("generation.features", generation["features"]),
         },
         "latents": checks.boolean("latents", config["latents"]),
     }
 
 
-def _on_request(module: VAEModule, data: DataModule, request: Mapping[str, Any]) -> dict[str, float]:
+def _classifier(module: VAEModule, data: DataModule, generation: Mapping[str, Any], run: Run) -> KeptClassifier | None:
+    """The classifier that FID and KID are by, if they are asked for and the data are images of several classes."""
+    from vae_hydra.classifier_cache import load_or_train
+    from vae_hydra.recognition import can_be_recognised
+
+    if not (generation["samples"] and generation["features"] and can_be_recognised(data)):
+        return None
+    folder = run.folder.resolve().parent / "classifiers"
+    return load_or_train(module.description["config"], data, folder, module.device)
+
+
+def _on_request(
+    module: VAEModule, data: DataModule, request: Mapping[str, Any], kept: KeptClassifier | None
+) -> dict[str, float]:
     from vae_hydra import examine
 
     metrics: dict[str, float] = {}
     if request["nll"]["samples"]:
         metrics |= examine.marginal_likelihood(module, data, request["split"], **request["nll"])
-    if request["generation"]["samples"]:
-        metrics |= examine.generation(module, data, request["split"], **request["generation"])
+    samples, permutations = request["generation"]["samples"], request["generation"]["permutations"]
+    if samples:
+        classifier = kept.model if kept else None
+        metrics |= examine.generation(module, data, request["split"], samples, permutations, classifier)
+    if kept:
+        metrics["generation/classifier_accuracy"] = kept.record["test_accuracy"]
     if request["latents"]:
         metrics |= examine.latents(module, data, request["split"])
     return metrics
@@ -110,6 +133,7 @@ def _name(checkpoint: str, request: Mapping[str, Any]) -> str:
     names += [f"nll{request['nll']['samples']}"] if request["nll"]["samples"] else []
     generation = request["generation"]
     names += [f"generation{generation['samples']}x{generation['permutations']}"] if generation["samples"] else []
+    names += ["without_features"] if generation["samples"] and not generation["features"] else []
     names += ["latents"] if request["latents"] else []
     return "-".join(names)
 

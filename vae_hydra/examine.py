@@ -12,10 +12,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vae_hydra.data import DataModule, Examples
+from vae_hydra.feature_distances import feature_distances
 from vae_hydra.generation import distances, tail_measures
 from vae_hydra.latents import latent_measures
 from vae_hydra.marginal import importance_weighted_bound
 from vae_hydra.module import TEST, VAEModule
+from vae_hydra.networks.image_classifier import ImageClassifier, features_of
 
 log = logging.getLogger(__name__)
 
@@ -69,15 +71,24 @@ def marginal_likelihood(module: VAEModule, data: DataModule, split: str, samples
 
 
 @torch.no_grad()
-def generation(module: VAEModule, data: DataModule, split: str, samples: int, permutations: int) -> dict[str, float]:
+def generation(
+    module: VAEModule,
+    data: DataModule,
+    split: str,
+    samples: int,
+    permutations: int,
+    classifier: ImageClassifier | None = None,
+) -> dict[str, float]:
     """``samples`` examples generated from the prior against those of a split; for vectors, their tails too.
 
     Vectors and binary images are drawn from p(x|z); other images are its mean, as pictures of samples show them.
     Vectors are compared as they were before dataset.transform. A model that generates by class is given the labels of
-    the split. Names ending in _floor compare real examples of another split instead of generated ones.
+    the split. Names ending in _floor compare real examples of another split instead of generated ones. With a
+    ``classifier``, images are compared by its features as well.
 
     Returns:
-        ``generation/mmd`` and so on, see ``generation.distances`` and ``generation.tail_measures``.
+        ``generation/mmd`` and so on, see ``generation.distances`` and ``generation.tail_measures``; ``generation/fid``
+        and so on, see ``feature_distances``.
     """
     generator = torch.Generator().manual_seed(module.seed)
     other = "train" if split != "train" else "test"
@@ -93,7 +104,26 @@ def generation(module: VAEModule, data: DataModule, split: str, samples: int, pe
     measures |= {f"{name}_floor": least[name] for name in ("mmd", "sliced_wasserstein")}
     if are_vectors:
         measures |= tail_measures(generated, against, permutations, generator)
+    if classifier is not None:
+        measures |= _by_features(classifier, generated, floor, real.x, generator)
     return {f"generation/{name}": value for name, value in measures.items()}
+
+
+def _by_features(
+    classifier: ImageClassifier, generated: Tensor, others: Tensor, real: Tensor, generator: torch.Generator
+) -> dict[str, float]:
+    """Distances of generated and of other real images, as vectors, from real ones: as many of the one as of the other.
+
+    The Fréchet distance depends on how many there are.
+    """
+    count = min(len(generated), len(others))
+    features = features_of(classifier, real)
+    measures = []
+    for images in (generated[:count], others[:count]):
+        given = features_of(classifier, images.unflatten(1, real.shape[1:]))
+        measures.append(feature_distances(given, features, generator))
+    values, floors = measures
+    return {**values, "fid_floor": floors["fid"], "kid_floor": floors["kid"]}
 
 
 @torch.no_grad()
