@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from vae_hydra import plots
 from vae_hydra.plots.charts import Point, Style, style
-from vae_hydra.reporting.cells import FIRST
+from vae_hydra.reporting.cells import FIRST, by_name
 from vae_hydra.reporting.measures import axis_label, title
 from vae_hydra.reporting.pivots import Pivot
 
@@ -79,7 +79,8 @@ def beta_curves(frame: pd.DataFrame, pivots: Sequence[Pivot], looks: Mapping[str
 
 def denoising(frame: pd.DataFrame, measure: str = "half_sse") -> Iterator[Drawn]:
     """Noise of training × noise of testing, a figure a dataset, a map a sampler; nothing for one noise of testing."""
-    tested = ["reconstruct/clean", *sorted({c.rpartition("/")[0] for c in frame.columns if c.startswith("denoise/")})]
+    noises = {column.split("/")[1] for column in frame.columns if column.startswith("denoise/")}
+    tested = ["reconstruct/clean", *(f"denoise/{noise}" for noise in sorted(noises, key=by_name))]
     done = frame[frame["status"] == "done"].dropna(subset=["sampler_label", "noise_label", "options"])
     for (dataset, settings), runs in done.groupby(["dataset", "options"], sort=False):
         columns = [p for p in tested if runs.get(f"{p}/{measure}", pd.Series(dtype=float)).notna().any()]
@@ -115,12 +116,13 @@ def examples(frame: pd.DataFrame) -> Iterator[Drawn]:
 
 def _of_one_replicate(runs: pd.DataFrame) -> tuple[int, dict[str, dict[str, Any]]] | None:
     """The seed that the most samplers have examples of, and those that were made from the same inputs."""
-    found: dict[tuple[int, str], dict[str, dict[str, Any]]] = {}
+    found: dict[tuple[int, Any], dict[str, dict[str, Any]]] = {}
     for _, run in runs.iterrows():
         arrays = load_examples(Path(run["folder"]))
         if arrays:
             inputs = (arrays["original"].tobytes(), arrays.get("noisy", arrays["original"]).tobytes())
-            group = found.setdefault((int(run["seed"]), str(hash((run["fold"], inputs)))), {})
+            fold = None if pd.isna(run["fold"]) else int(run["fold"])
+            group = found.setdefault((int(run["seed"]), (fold, *inputs)), {})
             group[run["sampler_label"]] = arrays
     if not found:
         return None

@@ -68,6 +68,7 @@ def render(page: Page) -> str:
 
 def _context(page: Page) -> dict[str, Any]:
     frame = page.results.frame
+    columns = list(_columns(page))
     counts = frame["status"].value_counts()
     return {
         "folders": [str(folder) for folder in page.folders],
@@ -76,9 +77,9 @@ def _context(page: Page) -> dict[str, Any]:
         "counts": [(status, int(counts.get(status, 0))) for status in STATUSES],
         "tables": [(title(pivot.metric), caption(pivot), grid(pivot)) for pivot in page.pivots],
         "pictures": [(text, _data_uri(path)) for text, path in page.pictures],
-        "columns": list(_columns(page)),
-        "runs": [[(name, _entry(row[name])) for name, _ in _columns(page)] for _, row in frame.iterrows()],
-        "broken": [run for _, run in frame.iterrows() if run["status"] in ("failed", "damaged", "interrupted")],
+        "columns": columns,
+        "runs": [[(name, _entry(row[name])) for name, _ in columns] for row in frame.to_dict("records")],
+        "broken": list(_broken(frame)),
         "planned": page.results.planned,
         "sweeps": sorted({cell.command for cell in page.results.planned if cell.command}),
         "duplicates": page.results.duplicates,
@@ -106,6 +107,12 @@ def _entry(value: Any) -> Entry:
     number = float(value)
     text = f"{number:.0f}" if number.is_integer() else f"{number:.5g}"
     return Entry(text.replace("-", MINUS), repr(number))
+
+
+def _broken(frame: pd.DataFrame) -> Iterator[dict[str, str]]:
+    """Runs that came to no scores, with the reason."""
+    for run in frame[frame["status"].isin(("failed", "damaged", "interrupted"))].to_dict("records"):
+        yield {name: "" if pd.isna(run[name]) else str(run[name]) for name in ("run", "status", "error")}
 
 
 def _origins(results: Results) -> Iterator[tuple[str, int]]:

@@ -64,3 +64,5 @@ def save(figure: Figure, path: Path) -> None:
     for kind in ("png", "svg"):
         target = path.with_name(f"{path.name}.{kind}")
         replace_atomically(target, partial(figure.savefig, format=kind, dpi=130))
+        # Laid out by the first; to do so again takes longer than to draw.
+        figure.set_layout_engine("none")
