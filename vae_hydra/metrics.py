@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.functional.image import peak_signal_noise_ratio
 
 # Side and standard deviation of the Gaussian window of SSIM (Wang et al., 2004), in pixels.
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
@@ -66,7 +65,7 @@ def psnr(reconstruction: Tensor, x: Tensor, span: float) -> Tensor:
         reconstruction, x: images [B, C, H, W].
         span: greatest less smallest value of the data.
     """
-    return peak_signal_noise_ratio(reconstruction, x, data_range=span, reduction="none", dim=(1, 2, 3))
+    return 10 * torch.log10(span**2 / mse_per_pixel(reconstruction, x, event_dims=3))
 
 
 def ssim(reconstruction: Tensor, x: Tensor, span: float) -> Tensor:
