@@ -21,7 +21,8 @@ class ImageClassifier(nn.Module):
     """Images [N, C, H, W] → logits [N, classes], by way of 64 features.
 
     Three times convolution (the first in strides of 2 where the side is above 32), batch norm, ReLU and, while the side
-    is at least 8, a maximum over 2×2; means over 4×4 regions; a layer of 64 features ≥ 0; a linear one of logits.
+    is at least 8, a maximum over 2×2; means over 4×4 regions; a layer of 64 features, standardised over the
+    training images, and a ReLU; a linear layer of logits.
 
     Args:
         x_shape: [C, H, W], whatever they are.
@@ -46,7 +47,9 @@ class ImageClassifier(nn.Module):
             if side >= LEAST_SIDE:
                 layers.append(nn.MaxPool2d(2))
                 side //= 2
-        layers += [nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * channels, FEATURES), nn.ReLU()]
+        layers += [nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * channels, FEATURES)]
+        # Distances of features then have a scale of their own, however long the network was trained.
+        layers += [nn.BatchNorm1d(FEATURES, affine=False), nn.ReLU()]
         self.layers = nn.Sequential(*layers)
         self.head = nn.Linear(FEATURES, classes)
 
