@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
+from tests.test_train import wait_for
 from vae_hydra import cli, sweep, train
 from vae_hydra.run import Run
 
@@ -84,7 +87,14 @@ def test_a_grid_that_is_no_mapping_is_refused(run_command):
 
 def test_a_sweep_started_again_is_the_same_however_it_is_typed(planned, tmp_path):
     planned("-m", "sampler=normal,gamma", "seed=0")
-    planned("-m", "seed=0", "sampler=normal,gamma", "threads=1", "logger=wandb", "callbacks.progress.refresh_rate=0")
+    how = (
+        "threads=1",
+        "logger=wandb",
+        "callbacks.progress.refresh_rate=0",
+        "hydra/launcher=joblib",
+        "hydra.launcher.n_jobs=4",
+    )
+    planned("-m", "seed=0", "sampler=normal,gamma", *how)
     assert len(list(tmp_path.glob("outputs/sweeps/*"))) == 1
     with pytest.raises(ValueError, match="too many values"):
         planned("-m", "seed=1", "sampler=normal,gamma")
@@ -186,6 +196,70 @@ def test_joblib_gives_each_job_its_share_of_the_cores_and_the_same_scores(cores,
     for run in runs:
         again = train.train({**run.config, "output_dir": str(tmp_path / "again")})
         assert again == pytest.approx(run.metrics, rel=1e-4)
+
+
+def test_a_noise_that_means_something_else_now_is_tested_again_and_others_stay(run_command, tmp_path):
+    every = ("-m", *SHORT, "seed=0,1")
+    few = (*every, "~test_noises.normal", "~test_noises.lognormal", "~test_noises.inverse_gaussian")
+    assert run_command(train, *few)[0] == 0
+    (path, _) = sorted(tmp_path.glob("outputs/digits-*"))
+    weak = Run(path).metrics
+    assert "denoise/normal/half_sse" not in weak
+    assert "2 runs, 2 to go" in run_command(train, *every)[1]
+    both = Run(path).metrics
+    assert {name: both[name] for name in weak} == weak
+    assert "denoise/normal/half_sse" in both
+    code, text = run_command(train, *few, "test_noises.uniform.distribution.high=5")
+    assert code == 0
+    assert "2 runs, 2 to go" in text
+    strong = Run(path).metrics
+    assert strong["denoise/uniform/half_sse"] != both["denoise/uniform/half_sse"]
+    assert strong["denoise/normal/half_sse"] == both["denoise/normal/half_sse"]
+
+
+def test_a_test_that_cannot_be_made_leaves_what_was_done_alone(run_command, tmp_path):
+    assert run_command(train, "-m", *SHORT, "seed=0,1")[0] == 0
+    before = {path: path.read_bytes() for path in tmp_path.glob("outputs/digits-*/*.*")}
+    strong = ("+noise@test_noises.strong=normal", "test_noises.strong.name=strong")
+    code, text = run_command(train, "-m", *SHORT, "seed=0,1", *strong, "test_noises.strong.distribution.scale=-3")
+    assert code == 1
+    assert "2 not tested on every noise" in text
+    assert "test_noises.strong" in text
+    assert {path: path.read_bytes() for path in before} == before
+    code, text = run_command(train, "-m", *SHORT, "seed=0,1", strong[0], "test_noises.strong.distribution.scale=3")
+    assert code == 1
+    assert "test_noises.normal and test_noises.strong are both called 'normal'" in text
+    assert "Traceback" not in text
+
+
+def test_a_damaged_run_is_said_and_the_others_go_on(run_command, tmp_path):
+    assert run_command(train, "-m", *SHORT, "seed=0,1")[0] == 0
+    (one, _) = sorted(tmp_path.glob("outputs/digits-*"))
+    (one / "run.json").write_text("{")
+    code, text = run_command(train, "-m", *SHORT, "seed=0,1,2")
+    assert code == 1
+    assert "1 damaged, 2 done" in text
+    assert f"DAMAGED  outputs/{one.name}" in text
+    assert "Traceback" not in text
+
+
+def test_a_seed_typed_in_another_way_is_planned_as_it_is_trained(planned):
+    assert names(planned("-m", "seed=0", "++seed=7"), 3) == {("s7",)}
+
+
+def test_sigterm_ends_the_workers_of_joblib_and_the_sweep_goes_on_later(tmp_path):
+    launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "threads=1")
+    long = ("trainer.max_epochs=100000", "callbacks.figures.enabled=false", "trainer.accelerator=cpu")
+    command = [sys.executable, "-m", "vae_hydra.train", "-m", *long, "seed=0,1", *launcher]
+    process = subprocess.Popen(command, cwd=tmp_path, env=_environment(), stdout=subprocess.DEVNULL)
+    wait_for(lambda: len(list(tmp_path.glob("outputs/digits-*/last.ckpt"))) == 2, process)
+    workers = [child for child in psutil.Process(process.pid).children() if "loky" in " ".join(child.cmdline())]
+    assert len(workers) >= 2
+    process.terminate()
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert not psutil.wait_procs(workers, timeout=10)[1]
+    records = [Run(folder).record["status"] for folder in tmp_path.glob("outputs/digits-*")]
+    assert records == ["interrupted", "interrupted"]
 
 
 def _environment() -> dict[str, str]:

@@ -96,8 +96,9 @@ def build_test_noises(config: Config) -> list[Noise]:
     Raises:
         ValueError: for two of ``config.test_noises`` that share a name, or anything that is no noise.
     """
-    nodes = nodes_to_test(_node(config, "noise"), config.get("test_noises"))
-    return [_make("noise", node) for node in nodes.values()]
+    own = _node(config, "noise")
+    nodes = nodes_to_test(own, config.get("test_noises"))
+    return [_make("noise" if node is own else f"test_noises.{name}", node) for name, node in nodes.items()]
 
 
 def build_vae(config: Config, x_shape: Sequence[int], noise: Noise, classes: int) -> VAE:
@@ -344,7 +345,8 @@ def _make(key: str, node: Config, **arguments: Any) -> Any:
     """Instantiate one node of the configuration; its ``name`` is for people unless it is the noise's."""
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise ValueError(f"{key} must be a group of options with a _target_, but got {node!r}")
-    options = dict(node) if key == "noise" else {name: value for name, value in node.items() if name != "name"}
+    is_noise = key.split(".")[0] in ("noise", "test_noises")
+    options = dict(node) if is_noise else {name: value for name, value in node.items() if name != "name"}
     with naming(key):
         return instantiate(options, _convert_="all", **arguments)
 

@@ -81,7 +81,8 @@ def sweep_name() -> str | None:
 
 def sweep_id() -> str:
     """A name for a --multirun from what was typed, so that a sweep that is started again is the same one."""
-    typed = sorted(argument for argument in sys.argv[1:] if not argument.startswith("-") and _is_about_runs(argument))
+    overrides = [argument for argument in sys.argv[1:] if argument.startswith("~") or "=" in argument]
+    typed = sorted(override for override in overrides if not override.startswith("-") and _is_about_runs(override))
     named = dict(argument.split("=", 1) for argument in typed if "=" in argument)
     title = named.get("sweep") or named.get("experiment") or "sweep"
     plain_title = "".join(c if c.isalnum() or c == "_" else "-" for c in title)[:80]
@@ -93,6 +94,8 @@ def _is_about_runs(override: str) -> bool:
     from vae_hydra.run import NOT_IDENTITY
 
     key = override.lstrip("+~").split("=")[0]
+    if key.startswith(("hydra/", "hydra.")):
+        return key.startswith(("hydra.sweeper.grids", "hydra.sweeper.params"))
     return key not in NOT_IDENTITY and not key.startswith(tuple(f"{name}." for name in NOT_IDENTITY))
 
 

@@ -201,8 +201,7 @@ class Run:
         logger.setLevel(logging.DEBUG)
         logger.addHandler(handler)
         try:
-            write_text(self.folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
-            with self._recorded():
+            with self._recorded(config):
                 yield
         finally:
             logger.removeHandler(handler)
@@ -211,22 +210,30 @@ class Run:
             lock.release()
 
     @contextmanager
-    def _recorded(self) -> Iterator[None]:
+    def _recorded(self, config: Mapping[str, Any]) -> Iterator[None]:
+        path = self.folder / "config.yaml"
+        done = (self.record, path.read_text(encoding="utf-8")) if self.is_done else None
         started = {"id": self.id, "started": self.record.get("started", _now()), **_environment()}
+        write_text(path, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
         write_json(self.record_path, {"status": "running", **started})
         try:
             yield
-        except Exception as error:
-            log.debug("stopped by an error", exc_info=True)  # for the run's own log
-            write_json(self.record_path, {"status": "failed", "error": _described(error), **started})
-            raise
         except BaseException as error:
-            write_json(self.record_path, {"status": "interrupted", "error": repr(error), **started})
+            if isinstance(error, Exception):
+                log.debug("stopped by an error", exc_info=True)  # for the run's own log
+                ended = {"status": "failed", "error": _described(error), **started}
+            else:
+                ended = {"status": "interrupted", "error": repr(error), **started}
+            if done is not None:
+                # It was only to be tested again: what was done stays done.
+                ended = done[0]
+                write_text(path, done[1])
+            write_json(self.record_path, ended)
             raise
 
     def fail(self, config: Mapping[str, Any], error: Exception) -> None:
-        """Leave ``error`` in the folder, unless it was left there when it came, or another process has the folder."""
-        if self.record.get("error") == _described(error):
+        """Leave ``error`` in the folder, unless it is there already, the run is done, or another process has it."""
+        if self.is_done or self.record.get("error") == _described(error):
             return
         with contextlib.suppress(Exception), self.writing(config):
             raise error

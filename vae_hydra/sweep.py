@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import shlex
+import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -25,9 +27,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_hydra import checks, cli
 
+if TYPE_CHECKING:
+    from vae_hydra.run import Run
+
 log = logging.getLogger(__name__)
 
 PLAN = "plan.json"
+# Seconds that a run has to finish its batch and write its checkpoint.
+GRACE = 5.0
 
 
 def resolve(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
@@ -44,6 +51,16 @@ def resolve(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     return inherit(config, hydra.compose("train"), overrides)
 
 
+def untested(config: Mapping[str, Any], run: Run) -> list[str]:
+    """Protocols that a run that is done lacks, or has scores of with other noise than ``config`` means by the name."""
+    from vae_hydra.noise import nodes_to_test
+    from vae_hydra.scores import DENOISE, missing_protocols
+
+    now, then = (nodes_to_test(c["noise"], c.get("test_noises")) for c in (config, run.config))
+    changed = [f"{DENOISE}/{name}" for name, node in now.items() if then.get(name, node) != node]
+    return [*missing_protocols(config, run.metrics), *changed]
+
+
 @dataclass
 class Cell:
     """One run of a sweep: what is typed for it, its configuration and its folder; or why it can have none."""
@@ -54,20 +71,19 @@ class Cell:
     error: str | None = None
 
     @property
-    def record(self) -> dict[str, Any]:
-        """What the run's folder says of it: its status, and its error if it failed."""
+    def outcome(self) -> tuple[str, str | None]:
+        """What came of the run so far: its status, ``done`` only with nothing left to score, and its error."""
+        if self.folder is None:
+            return "failed", self.error
         from vae_hydra.run import Run
 
-        return Run(self.folder).record if self.folder else {"status": "failed", "error": self.error}
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether there is nothing left to train or to score."""
-        from vae_hydra.run import Run
-        from vae_hydra.scores import missing_protocols
-
-        run = Run(self.folder) if self.folder else None
-        return run is not None and run.is_done and not missing_protocols(self.config, run.metrics)
+        run = Run(self.folder)
+        try:
+            if run.is_done:
+                return ("not tested on every noise" if untested(self.config, run) else "done"), None
+            return run.record.get("status", "missing"), run.record.get("error")
+        except ValueError as error:
+            return "damaged", str(error)
 
 
 class Grids(Sweeper):
@@ -115,11 +131,12 @@ class Grids(Sweeper):
         self._log_as_jobs_do()
         cells = [self._cell(overrides) for overrides in self._every(arguments)]
         write_plan(folder, cells)
-        missing = [cell for cell in cells if not cell.error and not cell.is_finished]
+        missing = [cell for cell in cells if cell.folder and cell.outcome[0] != "done"]
         log.info("sweep    %s: %d runs, %d to go", folder, len(cells), len(missing))
         # Said for each job, which would make a name of its own from what is typed for it.
         here = f"hydra.sweep.dir={_quoted(str(folder))}"
-        self._launch([[*cell.overrides, here] for cell in missing])
+        with _ending_workers() if "n_jobs" in self.config.hydra.launcher else nullcontext():
+            self._launch([[*cell.overrides, here] for cell in missing])
         self._log_as_jobs_do()
         conclude(folder, cells, time.monotonic() - started)
 
@@ -141,17 +158,19 @@ class Grids(Sweeper):
         return [list(overrides) for overrides in dict.fromkeys(every)]
 
     def _cell(self, overrides: list[str]) -> Cell:
+        from vae_hydra.noise import nodes_to_test
         from vae_hydra.run import Run
 
         try:
             plain = resolve(self._composed(overrides), overrides)
+            nodes_to_test(plain["noise"], plain["test_noises"])
             return Cell(overrides, plain, Run.of(plain).folder)
         except (ValueError, OmegaConfBaseException) as error:
             return Cell(overrides, error=cli.one_line(error))
 
     def _composed(self, overrides: list[str]) -> DictConfig:
         """The configuration of a cell; for further seeds of the same cell, that of the first with another seed."""
-        seeds = [o.removeprefix("seed=") for o in overrides if o.startswith("seed=")]
+        seeds = [o.removeprefix("seed=") for o in overrides if o.lstrip("+~").startswith("seed")]
         is_plain = len(seeds) == 1 and seeds[0].isdecimal()
         key = tuple(o for o in overrides if not (is_plain and o.startswith("seed=")))
         if key not in self._compositions:
@@ -174,11 +193,18 @@ class Grids(Sweeper):
 
 
 def write_plan(folder: Path, cells: Sequence[Cell]) -> None:
-    """Write plan.json: the command and, for every cell, its overrides and the name of its run, or why it has none."""
+    """Write plan.json: the command and, for every cell, its overrides, the name of its run and what makes it another
+    run than others; or why it is none."""
     from vae_hydra.files import write_json
+    from vae_hydra.run import identifying_options
 
     described = [
-        {"run": cell.folder.name if cell.folder else None, "overrides": cell.overrides, "error": cell.error}
+        {
+            "run": cell.folder.name if cell.folder else None,
+            "overrides": cell.overrides,
+            "options": identifying_options(cell.config) if cell.folder else None,
+            "error": cell.error,
+        }
         for cell in cells
     ]
     command = shlex.join(["python", "-m", "vae_hydra.train", *sys.argv[1:]])
@@ -192,18 +218,45 @@ def conclude(folder: Path, cells: Sequence[Cell], seconds: float) -> None:
     Raises:
         SystemExit: with 1 if not all are done.
     """
-    records = [cell.record for cell in cells]
-    counts = Counter(record.get("status", "missing") for record in records)
+    outcomes = [cell.outcome for cell in cells]
+    counts = Counter(status for status, _ in outcomes)
     said = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     log.info("sweep    %s: %s, in %s", folder, said, _duration(seconds))
-    for cell, record in zip(cells, records, strict=True):
-        if record.get("status") == "failed":
-            log.error("FAILED   %s: %s", cell.folder or " ".join(cell.overrides), record.get("error"))
+    for cell, (status, error) in zip(cells, outcomes, strict=True):
+        if status in ("failed", "damaged"):
+            log.error("%-8s %s: %s", status.upper(), cell.folder or " ".join(cell.overrides), error)
     _log_table(folder, cells)
     log.info("table    python -m vae_hydra.report %s", shlex.quote(str(folder.parent.parent)))
     if counts["done"] < len(cells):
         log.warning("start the same command again for the %d that are not done", len(cells) - counts["done"])
         raise SystemExit(1)
+
+
+@contextmanager
+def _ending_workers() -> Iterator[None]:
+    """On SIGINT and SIGTERM, ask the processes that train to save their runs, and give them time to, before they end.
+
+    joblib would kill them on a KeyboardInterrupt, and leave them behind on SIGTERM.
+
+    Raises:
+        SystemExit: with 128 + the signal's number.
+    """
+
+    def stop(signum: int, frame: object) -> None:
+        import psutil
+
+        for worker in psutil.Process().children():
+            worker.send_signal(signal.SIGTERM)
+        time.sleep(GRACE)
+        log.warning("stopped by %s; start the same command again to go on", signal.Signals(signum).name)
+        raise SystemExit(128 + signum)
+
+    before = {signum: signal.signal(signum, stop) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def _log_table(folder: Path, cells: Sequence[Cell]) -> None:

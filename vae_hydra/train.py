@@ -74,18 +74,20 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
     from vae_hydra.build import build_experiment, build_trainer
     from vae_hydra.callbacks import InterruptGuard
     from vae_hydra.run import Run
-    from vae_hydra.scores import brief, missing_protocols, table
+    from vae_hydra.scores import brief, table
     from vae_hydra.warm_start import KeepOptimizer
 
     run = Run.of(config)
     # In a sweep the terminal gets a line a run; the run's own log has it all.
     detail = logging.DEBUG if cli.is_sweep() else logging.INFO
     if run.is_done:
-        lacking = missing_protocols(config, run.metrics)
+        lacking = sweep.untested(config, run)
         if not lacking:
             log.info("%s is done already; its test scores\n%s", run.folder, table(run.metrics))
             return run.metrics
         log.info("%s is trained, but not tested on %s: testing it again", run.folder, ", ".join(lacking))
+        # Whatever it was tested on before stays in its scores.
+        config = {**config, "test_noises": {**(run.config.get("test_noises") or {}), **config["test_noises"]}}
     cli.prepare_torch(config["threads"])
     experiment = build_experiment(config)
     start = _start(run, config, experiment)
