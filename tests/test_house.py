@@ -21,6 +21,7 @@ FLOORS = [
         "generation",
         "latents",
         "feature_distances",
+        "noise_nodes",
     },
     {"noise", "samplers", "likelihoods", "sources"},
     {"vae", "metrics", "splits", "loggers"},

@@ -56,10 +56,16 @@ def run(
     return folder
 
 
-def plan(output: Path, cells, command="python -m vae_hydra.train -m sampler=normal,lognormal", name="sweep") -> None:
-    """A sweep's plan; ``cells`` as triples (run's name, overrides, error)."""
+def plan(
+    output: Path,
+    cells,
+    command="python -m vae_hydra.train -m sampler=normal,lognormal",
+    name="sweep",
+    started="2026-01-01T00:00:00Z",
+) -> None:
+    """A sweep's plan; ``cells`` as (run's name, overrides, error) and, in newer plans, identifying options."""
     folder = output / "sweeps" / name
     folder.mkdir(parents=True)
-    entries = [{"run": run, "overrides": overrides, "error": error} for run, overrides, error in cells]
-    content = {"sweep": name, "started": "2026-01-01T00:00:00Z", "command": command, "cells": entries}
+    entries = [dict(zip(("run", "overrides", "error", "options"), cell, strict=False)) for cell in cells]
+    content = {"sweep": name, "started": started, "command": command, "cells": entries}
     (folder / "plan.json").write_text(json.dumps(content))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -25,6 +26,7 @@ class RunFolder:
     Attributes:
         problem: what is damaged, so that nothing of the run can be used; None if all is well.
         remarks: what is damaged besides, and was left out.
+        copies: the same run elsewhere, whose scores it may lack; the fullest first.
     """
 
     path: Path
@@ -35,6 +37,7 @@ class RunFolder:
     evaluations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     problem: str | None = None
     remarks: tuple[str, ...] = ()
+    copies: tuple[RunFolder, ...] = ()
 
     @property
     def status(self) -> str:
@@ -47,18 +50,22 @@ class PlannedRun:
     """A cell of a sweep's plan.
 
     Attributes:
-        folder: where its run is or would be; None if it failed before it had one.
+        name: of its run, which says what the run is wherever it lies; None if it failed before it had one.
         overrides: the options it was given.
         error: what it failed with, if it did.
         sweep: the plan's folder.
         command: what started the sweep.
+        started: when, as ISO time.
+        options: what identifies its run; None where the plan is older than that, or there is no run.
     """
 
-    folder: Path | None
+    name: str | None
     overrides: tuple[str, ...]
     error: str | None
     sweep: Path
     command: str
+    started: str = ""
+    options: Mapping[str, Any] | None = None
 
     @property
     def training_command(self) -> str:
@@ -112,15 +119,16 @@ def read_plan(path: Path) -> list[PlannedRun]:
         ValueError: if it is damaged.
     """
     plan = _json(path)
-    output_dir = path.parents[2]
     try:
         return [
             PlannedRun(
-                None if cell.get("run") is None else output_dir / Path(cell["run"]).name,
+                None if cell.get("run") is None else Path(cell["run"]).name,
                 tuple(map(str, cell["overrides"])),
                 None if cell.get("error") is None else str(cell["error"]),
                 path.parent,
                 str(plan.get("command") or ""),
+                str(plan.get("started") or ""),
+                None if cell.get("options") is None else _checked(cell["options"], path.name),
             )
             for cell in plan["cells"]
         ]
@@ -152,12 +160,16 @@ def _config(path: Path) -> dict[str, Any]:
         config = yaml.load(path.read_text(encoding="utf-8"), loader)
     except yaml.YAMLError as error:
         raise ValueError(f"{path.name} is damaged ({error})") from error
+    return _checked(config, path.name)
+
+
+def _checked(config: Any, name: str) -> dict[str, Any]:
     groups = [config.get(group) for group in NAMED] if isinstance(config, dict) else [None]
     if not all(isinstance(group, dict) and isinstance(group.get("name"), str) for group in groups):
-        raise ValueError(f"{path.name} is damaged (it does not name a dataset, a noise and a sampler)")
+        raise ValueError(f"{name} is damaged (it does not name a dataset, a noise and a sampler)")
     fold = config["dataset"].get("fold")
     if type(config.get("seed")) is not int or not (fold is None or type(fold) is int):
-        raise ValueError(f"{path.name} is damaged (seed and dataset.fold are not integers)")
+        raise ValueError(f"{name} is damaged (seed and dataset.fold are not integers)")
     return config
 
 
@@ -178,10 +190,12 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def readable_plans(paths: Iterable[Path]) -> Iterator[list[PlannedRun]]:
-    """The plans that can be read; of damaged ones a sweep's runs are reported, but not what it lacks."""
-    for path in paths:
-        try:
-            yield read_plan(path)
-        except (OSError, ValueError):
-            continue
+def readable_plans(paths: Iterable[Path]) -> list[list[PlannedRun]]:
+    """The plans that can be read, the latest last; of a damaged one its runs are reported, but not what it lacks."""
+    plans = [plan for path in paths for plan in _readable_plan(path) if plan]
+    return sorted(plans, key=lambda plan: (plan[0].started, str(plan[0].sweep.resolve())))
+
+
+def _readable_plan(path: Path) -> Iterator[list[PlannedRun]]:
+    with contextlib.suppress(OSError, ValueError):
+        yield read_plan(path)

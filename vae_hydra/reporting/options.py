@@ -32,7 +32,12 @@ class Difference(NamedTuple):
 
 def leaves(config: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted path → value of everything that says what a run trains."""
-    return dict(_flatten(identifying_options(config)))
+    return flat(identifying_options(config))
+
+
+def flat(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted path → value of everything in ``node``."""
+    return dict(_flatten(node))
 
 
 def with_roles(own: Leaves, keys: Iterable[str]) -> dict[str, Any]:
@@ -43,7 +48,7 @@ def with_roles(own: Leaves, keys: Iterable[str]) -> dict[str, Any]:
 def _flatten(node: Any, path: str = "") -> Iterable[tuple[str, Any]]:
     if isinstance(node, Mapping) and node:
         for key, value in node.items():
-            yield from _flatten(value, f"{path}.{key}" if path else key)
+            yield from _flatten(value, f"{path}.{key}" if path else str(key))
     else:
         yield path, node
 

@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 # Columns of the list of runs that are shown at first, beside the metrics that are tabled.
 MAIN = ("run", "dataset", "noise", "sampler", "seed", "fold", "status", "epochs", "final_loss")
 # Not for reading: they name the cells of pivots.
-HIDDEN = ("noise_label", "sampler_label", "options")
+HIDDEN = ("noise_label", "sampler_label", "options", "own_noise")
 STATUSES = ("done", "running", "failed", "interrupted", "damaged", "missing")
 
 

@@ -158,7 +158,10 @@ def _values(frame: pd.DataFrame, metric: str) -> pd.Series:
     if not metric.startswith(OWN):
         return frame.get(metric, pd.Series(math.nan, frame.index))
     name = metric.removeprefix(OWN)
-    values = [row.get(f"denoise/{row['noise']}/{name}", math.nan) for _, row in frame.iterrows()]
+    noises = frame.get("own_noise", frame["noise"]).fillna(frame["noise"])
+    values = [
+        row.get(f"denoise/{noise}/{name}", math.nan) for noise, (_, row) in zip(noises, frame.iterrows(), strict=True)
+    ]
     return pd.Series(values, frame.index, dtype=float)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -19,28 +18,31 @@ VARIED = (*GROUPS, "seed", "dataset.fold")
 Plan = Sequence[PlannedRun]
 
 
-def absent(plans: Sequence[Plan], found: Sequence[Path]) -> list[tuple[PlannedRun, Plan]]:
-    """The planned runs that have no folder, each once, with the plan that names them last."""
-    there = {path.resolve() for path in found}
+def absent(plans: Sequence[Plan], there: Container[str]) -> list[tuple[PlannedRun, Plan]]:
+    """The planned runs whose name is not among those ``there``, each once, with the plan that names them last."""
     cells: dict[Any, tuple[PlannedRun, Plan]] = {}
     for plan in plans:
         for cell in plan:
             cells[cell.sweep.parent.resolve(), tuple(sorted(cell.overrides))] = cell, plan
     missing = {}
     for (output, overrides), (cell, plan) in cells.items():
-        if cell.folder is None or cell.folder.resolve() not in there:
-            missing[cell.folder.resolve() if cell.folder else (output, overrides)] = cell, plan
+        if cell.name is None or cell.name not in there:
+            missing[cell.name or (output, overrides)] = cell, plan
     return list(missing.values())
 
 
 def missing_row(
-    cell: PlannedRun, plan: Plan, runs: Mapping[Path, RunFolder], keys: Sequence[str], known: Sequence[options.Leaves]
+    cell: PlannedRun, plan: Plan, runs: Mapping[str, RunFolder], keys: Sequence[str], known: Sequence[options.Leaves]
 ) -> dict[str, Any]:
     """The row of a planned run without a folder: ``failed`` with its error if it never came to have one, else
     ``missing``."""
+    if cell.options is None:
+        own = _guessed(cell, plan, runs, keys)
+    else:
+        own = options.with_roles(options.leaves(cell.options), keys)
     return {
-        "run": cell.folder.name if cell.folder else "",
-        **cell_of(_options(cell, plan, runs, keys), keys, known),
+        "run": cell.name or "",
+        **cell_of(own, keys, known),
         "status": "failed" if cell.error else "missing",
         "error": cell.error,
     }
@@ -54,12 +56,12 @@ def options_of_name(name: str) -> dict[str, Any]:
     return {**{f"{group}.name": match[group] for group in GROUPS}, "seed": int(match["seed"])}
 
 
-def _options(cell: PlannedRun, plan: Plan, runs: Mapping[Path, RunFolder], keys: Sequence[str]) -> dict[str, Any]:
-    """What is known of the options of a run that is not there: by its overrides, by its name, and by the runs of
-    its sweep that were given the same ones but for dataset, noise, sampler, seed and fold."""
+def _guessed(cell: PlannedRun, plan: Plan, runs: Mapping[str, RunFolder], keys: Sequence[str]) -> dict[str, Any]:
+    """What an older plan tells of the options of a run that is not there: by its overrides, by its name, and by the
+    runs of its sweep that were given the same ones but for dataset, noise, sampler, seed and fold."""
     given = _given(cell)
     known = {path: given[path] for path in (*options.ROLES, *keys) if path in given}
-    known |= options_of_name(cell.folder.name) if cell.folder else {}
+    known |= options_of_name(cell.name) if cell.name else {}
     siblings = list(_siblings(cell, plan, runs))
     for path in {*options.ROLES, *keys} - known.keys():
         if len({options.text(sibling, path) for sibling in siblings}) == 1:
@@ -67,10 +69,10 @@ def _options(cell: PlannedRun, plan: Plan, runs: Mapping[Path, RunFolder], keys:
     return known
 
 
-def _siblings(cell: PlannedRun, plan: Plan, runs: Mapping[Path, RunFolder]) -> Iterator[options.Leaves]:
+def _siblings(cell: PlannedRun, plan: Plan, runs: Mapping[str, RunFolder]) -> Iterator[options.Leaves]:
     alike = _beyond_cells(cell)
     for other in plan:
-        run = runs.get(other.folder.resolve()) if other.folder else None
+        run = runs.get(other.name) if other.name else None
         if run and run.config and _beyond_cells(other) == alike:
             yield options.leaves(run.config)
 

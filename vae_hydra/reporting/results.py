@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from vae_hydra.reporting import options
+from vae_hydra.reporting import denoised, options
 from vae_hydra.reporting.cells import by_name, cell_of, grouped, in_order, plain
+from vae_hydra.reporting.duplicates import without_duplicates
 from vae_hydra.reporting.folders import PlannedRun, RunFolder, find, read_run, readable_plans
 from vae_hydra.reporting.planned import absent, missing_row, options_of_name
 from vae_hydra.reporting.scores import Scores, named_scores
@@ -46,7 +46,8 @@ def results(folders: Iterable[str | Path]) -> pd.DataFrame:
     Columns: run, dataset, noise, sampler, latent_dim, encoder_layers, decoder_layers, epochs, learning_rate,
     batch_size, kl and half_sse of clean test input, seconds_per_epoch, final_loss, seed, fold, beta, status (done,
     running, failed, interrupted, damaged, missing), error, started, finished; noise_label, sampler_label and options,
-    which name the cell of a pivot that the run belongs to; the options that differ, by dotted path; folder; the scores,
+    which name the cell of a pivot that the run belongs to; own_noise, which its own noise is called in scores; the
+    options that differ, by dotted path; folder; the scores,
     by names with a slash. A run that was copied is there once.
 
     Raises:
@@ -67,17 +68,23 @@ def collect(folders: Iterable[str | Path]) -> Results:
     found, plans = find(paths)
     if not found and not plans:
         raise ValueError(f"there are no runs under {', '.join(map(str, paths))}: no folder there has a run.json")
-    runs, duplicates = _without_duplicates([read_run(path) for path in found])
-    known = [options.leaves(run.config) for run in runs if run.config]
+    runs, duplicates = without_duplicates([read_run(path) for path in found])
+    cells = absent(readable_plans(plans), {path.resolve().name for path in found})
+    configs = [run.config for run in runs if run.config] + [cell.options for cell, _ in cells if cell.options]
+    known = list(map(options.leaves, configs))
     keys = options.keys(known)
-    scores = named_scores(runs)
-    rows = [_row(run, keys, known, scores[run.path]) for run in runs]
-    cells = absent(list(readable_plans(plans)), found)
-    by_path = {run.path.resolve(): run for run in runs}
-    rows += [missing_row(cell, plan, by_path, keys, known) for cell, plan in cells]
+    noises = denoised.names(_with_copies(runs))
+    scores = named_scores(runs, noises)
+    rows = [{**_row(run, keys, known, scores[run.path]), "own_noise": denoised.own_noise(run, noises)} for run in runs]
+    named = {run.path.resolve().name: run for run in runs}
+    rows += [missing_row(cell, plan, named, keys, known) for cell, plan in cells]
     frame = _ordered(pd.DataFrame(rows), keys)
     planned = [cell for cell, _ in cells]
     return Results(frame, keys, options.differences(known, keys), duplicates, runs, planned)
+
+
+def _with_copies(runs: Iterable[RunFolder]) -> list[RunFolder]:
+    return [one for run in runs for one in (run, *run.copies)]
 
 
 def _existing(folder: str | Path) -> Path:
@@ -85,24 +92,6 @@ def _existing(folder: str | Path) -> Path:
     if not path.is_dir():
         raise ValueError(f"folders: {folder} is not a folder; give one that holds runs, or a run's own")
     return path
-
-
-def _without_duplicates(runs: Sequence[RunFolder]) -> tuple[list[RunFolder], list[tuple[Path, Path]]]:
-    """One run of each configuration: a done one before others, then the one that finished last."""
-    kept: dict[str, RunFolder] = {}
-    duplicates = []
-    for run in sorted(runs, key=_usefulness, reverse=True):
-        what = json.dumps(options.leaves(run.config), sort_keys=True, default=str) if run.config else str(run.path)
-        if what in kept:
-            duplicates.append((run.path, kept[what].path))
-        else:
-            kept[what] = run
-    chosen = {run.path for run in kept.values()}
-    return [run for run in runs if run.path in chosen], duplicates
-
-
-def _usefulness(run: RunFolder) -> tuple[bool, str]:
-    return run.status == "done", str(run.record.get("finished") or "")
 
 
 def _row(run: RunFolder, keys: Sequence[str], known: Sequence[options.Leaves], scores: Scores) -> dict[str, Any]:
@@ -182,6 +171,7 @@ LEADING = [
     "noise_label",
     "sampler_label",
     "options",
+    "own_noise",
 ]
 
 

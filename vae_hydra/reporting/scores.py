@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vae_hydra.reporting import denoised
 from vae_hydra.reporting.folders import RunFolder
 
 Scores = Mapping[str, float]
@@ -22,10 +23,16 @@ class Score(NamedTuple):
     evaluation: str
 
 
-def named_scores(runs: Sequence[RunFolder]) -> dict[Path, Scores]:
-    """The scores of each run; one of an evaluation has the evaluation's name before its own where, among all
-    runs, that name was measured in more than one way."""
-    scores = {run.path: list(_scores(run)) for run in runs}
+def named_scores(runs: Sequence[RunFolder], noises: denoised.Names) -> dict[Path, Scores]:
+    """The scores of each run, with those of its copies that it lacks; one of an evaluation has the evaluation's name
+    before its own where, among all runs, that name was measured in more than one way.
+
+    Args:
+        runs: whose scores are named together.
+        noises: what the noises of testing are called.
+    """
+    # What comes later stands where both have a score.
+    scores = {run.path: [s for one in (*reversed(run.copies), run) for s in _scores(one, noises)] for run in runs}
     ways = defaultdict(set)
     for score in (score for own in scores.values() for score in own):
         ways[score.metric].add(score.measured_by)
@@ -45,30 +52,25 @@ def _name(score: Score, first: Scores, is_ambiguous: bool) -> str:
     return f"{score.evaluation}/{score.metric}" if score.evaluation and is_ambiguous and not is_again else score.metric
 
 
-def _scores(run: RunFolder) -> Iterator[Score]:
+def _scores(run: RunFolder, noises: denoised.Names) -> Iterator[Score]:
+    tested = denoised.of_run(run)
     for metric, value in run.metrics.items():
-        yield Score(metric, value, _way("test", True, _noise(metric, run.config.get("noise"))), "")
+        yield Score(denoised.named(metric, tested, noises), value, _way("test", True, None), "")
     if run.status != "done":
         return
     for name, evaluation in run.evaluations.items():
         is_chosen = evaluation.get("checkpoint") == run.record.get("checkpoint")
+        tested = denoised.of_evaluation(run, evaluation)
         for metric, value in evaluation["scores"].items():
-            asked = _asked_for(metric, evaluation, evaluation.get("noise") or run.config.get("noise"))
-            yield Score(metric, value, _way(evaluation.get("split"), is_chosen, asked), name)
+            way = _way(evaluation.get("split"), is_chosen, _asked_for(metric, evaluation))
+            yield Score(denoised.named(metric, tested, noises), value, way, name)
 
 
 def _way(split: Any, is_chosen: bool, asked: Any) -> str:
     return json.dumps([split, is_chosen, asked], sort_keys=True)
 
 
-def _asked_for(metric: str, evaluation: Mapping[str, Any], noise: Any) -> Any:
-    """The part of an evaluation's request that this metric depends on."""
-    kind = metric.split("/")[0]
+def _asked_for(metric: str, evaluation: Mapping[str, Any]) -> Any:
+    """The part of an evaluation's request that this metric depends on; a noise is part of the metric's name."""
     requests = {"marginal": "nll", "generation": "generation", "latents": "latents"}
-    return evaluation.get(requests[kind]) if kind in requests else _noise(metric, noise)
-
-
-def _noise(metric: str, noise: Any) -> Any:
-    """The noise that was denoised, as far as its options are known: those of another noise than this are not."""
-    is_this = isinstance(noise, Mapping) and metric.startswith(f"denoise/{noise.get('name')}/")
-    return noise if is_this else None
+    return evaluation.get(requests.get(metric.split("/")[0], ""))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from vae_hydra.files import replace_atomically, write_text
 from vae_hydra.reporting import figures
@@ -45,12 +48,30 @@ def write_report(output: Path, results: Results, pivots: Sequence[Pivot], folder
 def draw(results: Results, pivots: Sequence[Pivot]) -> list[Drawn]:
     """Every figure that the runs give rise to."""
     looks = figures.styles(results.frame)
-    return [
-        *figures.examples(results.frame),
-        *(figures.bars(pivot, looks) for pivot in pivots),
-        *figures.beta_curves(results.frame, pivots, looks),
-        *figures.denoising(results.frame),
-    ]
+    with _names_as_they_are():
+        drawn = [
+            *figures.examples(results.frame),
+            *(figures.bars(pivot, looks) for pivot in pivots),
+            *figures.beta_curves(results.frame, pivots, looks),
+            *figures.denoising(results.frame),
+        ]
+    for one in drawn:
+        _without_formulas(one.figure)
+    return drawn
+
+
+def _names_as_they_are() -> AbstractContextManager[None]:
+    # A name with dollar signs would be read as a formula, and one that is none would end the report.
+    return rc_context({"text.parse_math": False})
+
+
+def _without_formulas(figure: Figure) -> None:
+    """Write the powers of ten at logarithmic axes as plain numbers: formulas are not read any more."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() == "log":
+                axis.set_major_formatter(LogFormatter())
+                axis.set_minor_formatter(LogFormatter())
 
 
 def without_examples(results: Results) -> int:
@@ -63,6 +84,7 @@ def save(figure: Figure, path: Path) -> None:
     """The figure as ``path``.png and ``path``.svg."""
     for kind in ("png", "svg"):
         target = path.with_name(f"{path.name}.{kind}")
-        replace_atomically(target, partial(figure.savefig, format=kind, dpi=130))
+        with _names_as_they_are():
+            replace_atomically(target, partial(figure.savefig, format=kind, dpi=130))
         # Laid out by the first; to do so again takes longer than to draw.
         figure.set_layout_engine("none")
