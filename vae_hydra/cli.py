@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -133,6 +134,12 @@ def user_errors() -> Iterator[None]:
 def one_line(error: Exception) -> str:
     """The message of an error without OmegaConf's account of where in the configuration it arose."""
     return str(error).split("\n    full_key:")[0]
+
+
+def quoted(text: str) -> str:
+    """``text`` as Hydra's grammar reads back: backslashes count only before a quote, ``${`` would be looked up."""
+    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", r"\'"), text)
+    return "'" + escaped.replace("${", r"\${") + "'"
 
 
 def _is_the_users(error: Exception) -> bool:

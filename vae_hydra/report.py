@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -51,15 +50,9 @@ def with_folders(arguments: Sequence[str]) -> list[str]:
         "=" not in argument and not argument.startswith("-") and previous not in TAKE_A_VALUE
         for previous, argument in zip(before, arguments, strict=False)
     ]
-    folders = [_quoted(argument) for argument, is_one in zip(arguments, is_folder, strict=True) if is_one]
+    folders = [cli.quoted(argument) for argument, is_one in zip(arguments, is_folder, strict=True) if is_one]
     others = [argument for argument, is_one in zip(arguments, is_folder, strict=True) if not is_one]
     return [*others, *([f"folders=[{','.join(folders)}]"] if folders else [])]
-
-
-def _quoted(text: str) -> str:
-    """``text`` as Hydra's grammar reads back: backslashes count only before a quote, ``${`` would be looked up."""
-    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", r"\'"), text)
-    return "'" + escaped.replace("${", r"\${") + "'"
 
 
 def report(config: Mapping[str, Any]) -> Path:

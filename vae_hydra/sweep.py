@@ -134,7 +134,7 @@ class Grids(Sweeper):
         missing = [cell for cell in cells if cell.folder and cell.outcome[0] != "done"]
         log.info("sweep    %s: %d runs, %d to go", folder, len(cells), len(missing))
         # Said for each job, which would make a name of its own from what is typed for it.
-        here = f"hydra.sweep.dir={_quoted(str(folder))}"
+        here = f"hydra.sweep.dir={cli.quoted(str(folder))}"
         with _ending_workers() if "n_jobs" in self.config.hydra.launcher else nullcontext():
             self._launch([[*cell.overrides, here] for cell in missing])
         self._log_as_jobs_do()
@@ -276,11 +276,6 @@ def _log_table(folder: Path, cells: Sequence[Cell]) -> None:
         log.error("the table could not be logged to W&B: %s: %s", type(error).__name__, error)
     else:
         log.info("W&B      %s-table, beside the runs of the group %s", folder.name, folder.name)
-
-
-def _quoted(text: str) -> str:
-    """Text as a quoted string of Hydra's override grammar."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _duration(seconds: float) -> str:
