@@ -149,16 +149,18 @@ def test_the_table_of_a_sweep_is_logged_beside_its_runs(run_command, tmp_path):
 
 def test_wandb_agents_run_the_grid_of_the_sweep_file():
     agents = yaml.safe_load((REPOSITORY / "docs/wandb/coffee_break.yaml").read_text())
-    values = {name: set(parameter["values"]) for name, parameter in agents["parameters"].items()}
-    options = {group: {file.stem for file in (REPOSITORY / "conf" / group).glob("[!_]*.yaml")} for group in values}
+    values = {name: set(one.get("values", [one.get("value")])) for name, one in agents["parameters"].items()}
+    groups = ("sampler", "noise")
+    options = {group: {file.stem for file in (REPOSITORY / "conf" / group).glob("[!_]*.yaml")} for group in groups}
     ours = yaml.safe_load((REPOSITORY / "conf/sweep/coffee_break.yaml").read_text())["hydra"]["sweeper"]["grids"]
-    assert ours == [{"sampler": "glob(*)", "noise": "glob(*)", "seed": "0,1,2"}]
-    assert values == {**options, "seed": {0, 1, 2}}
+    assert ours == [{"sampler": "glob(*)", "noise": "glob(*)", "seed": "0,1,2", "trainer.max_epochs": 50}]
+    assert values == {**options, "seed": {0, 1, 2}, "trainer.max_epochs": {50}}
 
 
 def test_the_command_of_a_wandb_agent_trains_a_cell_of_the_sweep(tmp_path):
     agents = yaml.safe_load((REPOSITORY / "docs/wandb/coffee_break.yaml").read_text())
-    arguments = [f"{name}={parameter['values'][0]}" for name, parameter in agents["parameters"].items()]
+    parameters = {name: one for name, one in agents["parameters"].items() if "values" in one}
+    arguments = [f"{name}={one['values'][0]}" for name, one in parameters.items()]
     words = {"${env}": [], "${interpreter}": [sys.executable], "${args_no_hyphens}": arguments}
     command = [word for entry in agents["command"] for word in words.get(entry, [entry])]
     quick = [*QUICK, "logger.wandb.offline=true", f"output_dir={tmp_path}"]
