@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,14 @@ def wandb_records(path: Path):
             record.ParseFromString(part)
             part = b""
             yield record
+
+
+def wait_until_written(path: Path) -> None:
+    """W&B's own process may still be writing when a run has ended."""
+    until = time.monotonic() + 30
+    while not any(record.HasField("exit") for record in wandb_records(path)):
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 def offline_runs(run: Run) -> list[Path]:
@@ -129,6 +138,7 @@ def test_the_table_of_a_sweep_is_logged_beside_its_runs(run_command, tmp_path):
     assert "-table, beside the runs of the group" in text
     (sweep,) = tmp_path.glob("outputs/sweeps/*")
     (path,) = sweep.glob("wandb/offline-run-*/*.wandb")
+    wait_until_written(path)
     started = next(r.run for r in wandb_records(path) if r.HasField("run"))
     assert (started.run_group, started.display_name) == (sweep.name, f"{sweep.name}-table")
     for run in tmp_path.glob("outputs/digits-*/wandb/offline-run-*/*.wandb"):
