@@ -64,7 +64,7 @@ def build_experiment(config: Config) -> Experiment:
     data = build_data(config)
     # The weights' initial values: a function of the seed alone.
     torch.manual_seed(seed)
-    description = describe(config, data.x_shape, data.classes)
+    description = describe(config, data)
     noise = build_noise(config)
     vae = build_vae(config, data.x_shape, noise, data.classes)
     module = _module(config, vae, noise, description, build_test_noises(config))
@@ -189,10 +189,15 @@ def build_evaluation_trainer(accelerator: str) -> L.Trainer:
         )
 
 
-def describe(config: Config, x_shape: Sequence[int], classes: int) -> dict[str, Any]:
-    """What a checkpoint holds besides tensors: enough to rebuild the model without its dataset."""
+def describe(config: Config, data: DataModule) -> dict[str, Any]:
+    """What a checkpoint holds besides tensors: enough to rebuild the model and show what it generates without data."""
     kept = {key: value for key, value in config.items() if key not in NOT_IN_CHECKPOINT}
-    return {"config": kept, "x_shape": list(x_shape), "classes": classes}
+    return {
+        "config": kept,
+        "x_shape": list(data.x_shape),
+        "classes": data.classes,
+        "value_range": list(data.value_range()),
+    }
 
 
 def rebuild(

@@ -37,23 +37,18 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
     Raises:
         ValueError: if ``run`` is no run, or its checkpoint cannot be rebuilt.
     """
-    from vae_hydra.build import build_data, build_evaluation_trainer, build_noise, rebuild
+    from vae_hydra.build import build_evaluation_trainer, build_noise
     from vae_hydra.examine import check_request
     from vae_hydra.files import write_json
-    from vae_hydra.run import Run, read_checkpoint
+    from vae_hydra.saved import data_of, open_saved
     from vae_hydra.scores import score, table
 
     cli.prepare_torch(config["threads"])
     request = _request(config)
-    run = Run.open(config["run"])
-    path = run.checkpoint_path(config["checkpoint"])
     noises = [build_noise(config)] if "noise" in config else None
-    module = rebuild(read_checkpoint(path), config["trust"], noises, request["noises"])
-    # A checkpoint from someone else must not make us fetch things.
-    location = (
-        {"download": False} if config["dataset_root"] is None else {"download": False, "root": config["dataset_root"]}
-    )
-    data = build_data(module.description["config"], **location)
+    saved = open_saved(config, noises, request["noises"])
+    run, path, module = saved
+    data = data_of(saved, config["dataset_root"])
     sizes = (request["nll"]["samples"], request["generation"]["samples"], request["latents"])
     check_request(module, data, *sizes)
     trainer = build_evaluation_trainer(config["accelerator"])

@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from vae_hydra.data import DataModule, Examples
+from vae_hydra.data import DataModule
 from vae_hydra.feature_distances import feature_distances
 from vae_hydra.generation import distances, tail_measures
 from vae_hydra.latents import latent_measures
 from vae_hydra.marginal import importance_weighted_bound
 from vae_hydra.module import TEST, VAEModule
 from vae_hydra.networks.image_classifier import ImageClassifier, features_of
+from vae_hydra.posteriors import BATCH, batches, posteriors
+from vae_hydra.sources import Examples
 
 log = logging.getLogger(__name__)
 
-# Examples decoded or encoded at once.
-BATCH = 1000
 # Training codes that classifiers of codes learn from.
 PROBE_EXAMPLES = 10_000
 # Fewer have no tail to speak of.
@@ -60,7 +60,7 @@ def marginal_likelihood(module: VAEModule, data: DataModule, split: str, samples
         ``marginal/nll_standard_error``: of that mean, over the examples.
     """
     bounds = []
-    for number, batch in enumerate(_progress(list(_batches(data.prepared(split))), "importance sampling")):
+    for number, batch in enumerate(_progress(list(batches(data.prepared(split))), "importance sampling")):
         _seed(module, "marginal", number)
         taken = module.take(batch)
         bound = importance_weighted_bound(module.vae, module.noise.clean(taken.x), taken.x, samples, taken.y)
@@ -137,19 +137,8 @@ def latents(module: VAEModule, data: DataModule, split: str) -> dict[str, float]
     """
     generator = torch.Generator().manual_seed(module.seed)
     train, test = data.shuffled("train", generator, PROBE_EXAMPLES), data.shuffled(split, generator)
-    measures = latent_measures(codes(module, train), train.y, codes(module, test), test.y)
+    measures = latent_measures(posteriors(module, train).codes, train.y, posteriors(module, test).codes, test.y)
     return {f"latents/{name}": value for name, value in measures.items()}
-
-
-@torch.no_grad()
-def codes(module: VAEModule, examples: Examples) -> Tensor:
-    """The points that stand for the posteriors of clean examples: [N, L], in single precision on the CPU."""
-    parts = []
-    for batch in _batches(examples):
-        taken = module.take(batch)
-        q = module.vae.encode(module.noise.clean(taken.x), taken.y)
-        parts.append(module.vae.sampler.code(q).float().cpu())
-    return torch.cat(parts)
 
 
 def _generate(module: VAEModule, y: Tensor, draw: bool) -> Tensor:
@@ -163,11 +152,6 @@ def _generate(module: VAEModule, y: Tensor, draw: bool) -> Tensor:
         p = module.vae.decode(module.vae.prior_sample(len(labels)), labels.to(module.device))
         parts.append((p.sample() if draw else p.mean).flatten(1).float().cpu())
     return torch.cat(parts)
-
-
-def _batches(examples: Examples) -> Iterator[Examples]:
-    for start in range(0, len(examples), BATCH):
-        yield examples[torch.arange(start, min(start + BATCH, len(examples)))]
 
 
 def _seed(module: VAEModule, what: str, number: int) -> None:

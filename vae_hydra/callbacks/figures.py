@@ -20,6 +20,7 @@ from vae_hydra.callbacks.checkpoints import METRICS
 from vae_hydra.files import replace_atomically
 from vae_hydra.history import read_epochs
 from vae_hydra.module import TEST, VAEModule
+from vae_hydra.randomness import seeded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,9 +77,7 @@ class Figures(Callback):
         assert isinstance(module, VAEModule)
         folder = Path(trainer.default_root_dir) / "figures" / subfolder
         folder.mkdir(parents=True, exist_ok=True)
-        devices = [module.device] if module.device.type == "cuda" else []
-        with torch.random.fork_rng(devices), torch.no_grad():
-            torch.manual_seed(module.seed)
+        with seeded(module.seed, module.device), torch.no_grad():
             shown = _shown(trainer.datamodule, module)  # type: ignore[attr-defined]
             figures = self._figures(trainer, module, shown)
         _save_arrays(shown, folder / EXAMPLES)

@@ -8,6 +8,8 @@ from vae_hydra.distributions.huber import Huber
 from vae_hydra.distributions.hyperbolic_secant import HyperbolicSecant
 from vae_hydra.distributions.inverse_gaussian import InverseGaussian
 from vae_hydra.distributions.location_scale import LocationScale
+from vae_hydra.distributions.parameters import parameters, with_parameters
+from vae_hydra.distributions.quantiles import quantile
 from vae_hydra.distributions.student_t import StudentT
 from vae_hydra.distributions.weibull import Weibull
 
@@ -21,4 +23,7 @@ __all__ = [
     "LocationScale",
     "StudentT",
     "Weibull",
+    "parameters",
+    "quantile",
+    "with_parameters",
 ]

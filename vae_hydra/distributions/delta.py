@@ -48,6 +48,9 @@ class Delta(Distribution):
     def rsample(self, sample_shape: _size = ()) -> Tensor:
         return self.loc.expand(self._extended_shape(sample_shape))
 
+    def icdf(self, value: Tensor) -> Tensor:
+        return self.loc + torch.zeros_like(value)
+
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
             self._validate_sample(value)

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.distributions import Distribution
 
+from vae_hydra.distributions.parameters import parameter_names
+
 
 class FixedDistribution(nn.Module):
     """Hold a distribution's parameters as buffers, so that they follow ``.to(device)``.
@@ -25,7 +27,7 @@ class FixedDistribution(nn.Module):
         if not isinstance(distribution, Distribution):
             raise ValueError(f"expected a torch.distributions.Distribution, but got {distribution!r}")
         self.family = type(distribution)
-        self.names = _parameter_names(distribution)
+        self.names = parameter_names(distribution)
         for name in self.names:
             value = torch.as_tensor(getattr(distribution, name), dtype=torch.get_default_dtype())
             self.register_buffer(name, value, persistent=False)
@@ -46,10 +48,3 @@ class FixedDistribution(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.family.__name__}({', '.join(f'{n}={getattr(self, n)}' for n in self.names)})"
-
-
-def _parameter_names(distribution: Distribution) -> tuple[str, ...]:
-    """Constructor arguments: of the redundant pair probs and logits, the one that was given."""
-    own = vars(distribution)
-    redundant = {"probs", "logits"} - own.keys()
-    return tuple(name for name in distribution.arg_constraints if name not in redundant)
