@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -38,6 +39,34 @@ def configure(tmp_path):
             return cli.plain(compose(name, [*own, *overrides]))
 
     return make
+
+
+@pytest.fixture
+def cut_off(monkeypatch):
+    """Train until a signal comes: cut_off(config, epoch, batch) → what train raised; the next start goes on.
+
+    ``step`` is the method of the module that the signal finds running; an epoch of None is any.
+    """
+
+    def interrupt(config, epoch, batch, step="training_step", signum=signal.SIGTERM):
+        from vae_hydra.callbacks import Interrupted
+        from vae_hydra.module import VAEModule
+        from vae_hydra.train import train
+
+        original = getattr(VAEModule, step)
+
+        def interrupted_step(self, inputs, batch_idx):
+            if epoch in (None, self.current_epoch) and batch_idx == batch:
+                os.kill(os.getpid(), signum)
+            return original(self, inputs, batch_idx)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(VAEModule, step, interrupted_step)
+            with pytest.raises(Interrupted) as stop:
+                train(config)
+        return stop.value
+
+    return interrupt
 
 
 @pytest.fixture

@@ -23,15 +23,16 @@ FLOORS = [
         "feature_distances",
         "noise_nodes",
         "randomness",
+        "image_folder",
     },
     {"noise", "samplers", "likelihoods", "sources"},
     {"vae", "metrics", "splits", "loggers"},
     {"data", "module", "marginal"},
     {"callbacks", "scores", "trust", "posteriors", "recognition", "run"},
-    {"build", "examine", "reporting"},
+    {"build", "examine", "generators", "reporting"},
     {"cli", "warm_start", "classifier_cache", "saved", "sweep_table"},
     {"sweep"},
-    {"train", "evaluate", "report"},
+    {"train", "evaluate", "generate", "report"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

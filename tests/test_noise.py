@@ -8,7 +8,8 @@ import torch
 from torch.distributions import Gamma, LogNormal, Normal, Uniform
 
 from vae_hydra.distributions import InverseGaussian
-from vae_hydra.noise import Noise, nodes_to_test
+from vae_hydra.noise import Noise
+from vae_hydra.noise_nodes import nodes_to_test
 
 FAMILIES = {
     "normal": (Normal(0.0, 1.0), scipy.stats.norm()),

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import pytest
 import torch
 
 from vae_hydra.build import rebuild
-from vae_hydra.callbacks import Interrupted
 from vae_hydra.metrics import MeanOverExamples
-from vae_hydra.module import VAEModule
 from vae_hydra.run import Run, read_checkpoint
 from vae_hydra.scores import expected_scores, missing_protocols, table
 from vae_hydra.train import train
@@ -88,20 +83,10 @@ def test_scores_of_images_agree_with_one_another(configure):
     assert 0 < metrics["reconstruct/clean/ssim"] < 1
 
 
-def test_a_checkpoint_with_the_sums_of_a_test_goes_on(configure, monkeypatch):
+def test_a_checkpoint_with_the_sums_of_a_test_goes_on(configure, cut_off):
     """As they were written before what a run is tested with could change from one start to the next."""
     config = configure("noise=uniform")
-    original = VAEModule.training_step
-
-    def interrupted_step(self, batch, batch_idx):
-        if (self.current_epoch, batch_idx) == (1, 2):
-            os.kill(os.getpid(), signal.SIGTERM)
-        return original(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(VAEModule, "training_step", interrupted_step)
-        with pytest.raises(Interrupted):
-            train(config)
+    cut_off(config, epoch=1, batch=2)
     path = Run.of(config).folder / "last.ckpt"
     checkpoint = torch.load(path, weights_only=True)
     for name, value in MeanOverExamples({"loss": 1, "kl": 10}).state_dict().items():

@@ -217,6 +217,15 @@ def test_a_noise_that_means_something_else_now_is_tested_again_and_others_stay(r
     assert strong["denoise/normal/half_sse"] == both["denoise/normal/half_sse"]
 
 
+def test_test_noises_may_be_left_out_altogether(run_command, tmp_path):
+    code, text = run_command(train, "-m", *SHORT, "seed=0,1", "~test_noises")
+    assert (code, "Traceback" in text) == (0, False)
+    (path, _) = sorted(tmp_path.glob("outputs/digits-*"))
+    assert not any(name.startswith("denoise") for name in Run(path).metrics)
+    # Nothing is lacking either way of having none.
+    assert "2 runs, 0 to go" in run_command(train, "-m", *SHORT, "seed=0,1", "test_noises=null")[1]
+
+
 def test_a_test_that_cannot_be_made_leaves_what_was_done_alone(run_command, tmp_path):
     assert run_command(train, "-m", *SHORT, "seed=0,1")[0] == 0
     before = {path: path.read_bytes() for path in tmp_path.glob("outputs/digits-*/*.*")}

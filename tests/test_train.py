@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from hydra import compose, initialize_config_dir
 
 from tests.conftest import CONF, QUICK
 from vae_hydra import cli, load
-from vae_hydra.callbacks import Interrupted, NonFiniteLossError
+from vae_hydra.callbacks import NonFiniteLossError
 from vae_hydra.history import read_epochs
 from vae_hydra.module import VAEModule
 from vae_hydra.run import Run
@@ -160,20 +159,9 @@ MOMENTS = [
 
 @pytest.mark.parametrize(("step", "epoch", "batch"), MOMENTS)
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_and_the_run_goes_on_bit_equal(step, epoch, batch, signum, configure, unbroken, monkeypatch):
+def test_a_signal_saves_and_the_run_goes_on_bit_equal(step, epoch, batch, signum, configure, unbroken, cut_off):
     config = configure(*HARD)
-    original = getattr(VAEModule, step)
-
-    def interrupted_step(self, inputs, batch_idx):
-        if epoch in (None, self.current_epoch) and batch_idx == batch:
-            os.kill(os.getpid(), signum)
-        return original(self, inputs, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(VAEModule, step, interrupted_step)
-        with pytest.raises(Interrupted) as stop:
-            train(config)
-    assert stop.value.exit_code == 128 + signum
+    assert cut_off(config, epoch, batch, step, signum).exit_code == 128 + signum
     run = Run.of(config)
     assert run.record["status"] == "interrupted"
     assert (run.folder / "last.ckpt").is_file()
@@ -194,21 +182,11 @@ def test_a_signal_saves_and_the_run_goes_on_bit_equal(step, epoch, batch, signum
         (("dataset.binarise=dynamic", "likelihood=bernoulli"), 1, 4),
     ],
 )
-def test_other_ways_of_training_go_on_bit_equal_too(options, epoch, batch, configure, tmp_path, monkeypatch):
+def test_other_ways_of_training_go_on_bit_equal_too(options, epoch, batch, configure, tmp_path, cut_off):
     overrides = ("noise=uniform", "dataset.batch_size=128", "trainer.max_epochs=7", *options)
     whole, cut = (configure(*overrides, f"output_dir={tmp_path / name}") for name in ("whole", "cut"))
     train(whole)
-    original = VAEModule.training_step
-
-    def interrupted_step(self, inputs, batch_idx):
-        if (self.current_epoch, batch_idx) == (epoch, batch):
-            os.kill(os.getpid(), signal.SIGTERM)
-        return original(self, inputs, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(VAEModule, "training_step", interrupted_step)
-        with pytest.raises(Interrupted):
-            train(cut)
+    cut_off(cut, epoch, batch)
     train(cut)
     assert_same_outcome(Run.of(whole).folder, Run.of(cut).folder)
 

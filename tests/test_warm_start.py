@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
-import signal
 
 import pytest
 import torch
@@ -14,7 +12,6 @@ from tests.conftest import CONF
 from tests.test_train import assert_same_outcome
 from vae_hydra import train
 from vae_hydra.build import build_experiment
-from vae_hydra.callbacks import Interrupted
 from vae_hydra.module import VAEModule
 from vae_hydra.run import Run, identity
 from vae_hydra.warm_start import inherit, start_from
@@ -125,21 +122,11 @@ def test_what_does_not_fit_is_listed_and_kept_in_the_log(start):
 
 
 @pytest.mark.parametrize("keep", ["true", "false"])
-def test_a_warm_start_that_is_cut_off_goes_on_bit_equal(keep, first, configure, tmp_path, monkeypatch):
+def test_a_warm_start_that_is_cut_off_goes_on_bit_equal(keep, first, configure, tmp_path, cut_off):
     options = (f"init_from={first.folder}", "sampler=lognormal", "model.latent_dim=5", f"keep_optimizer={keep}")
     whole, cut = (configure(*options, f"output_dir={tmp_path / name}") for name in ("whole", "cut"))
     train.train(whole)
-    original = VAEModule.training_step
-
-    def interrupted_step(self, batch, batch_idx):
-        if (self.current_epoch, batch_idx) == (1, 2):
-            os.kill(os.getpid(), signal.SIGTERM)
-        return original(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(VAEModule, "training_step", interrupted_step)
-        with pytest.raises(Interrupted):
-            train.train(cut)
+    cut_off(cut, epoch=1, batch=2)
     train.train(cut)
     assert_same_outcome(Run.of(whole).folder, Run.of(cut).folder)
 

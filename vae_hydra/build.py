@@ -20,7 +20,8 @@ from vae_hydra.callbacks import AtomicCheckpointIO, Checkpoints, MetricsCSV
 from vae_hydra.condition import Condition
 from vae_hydra.data import DataModule
 from vae_hydra.module import CHECKPOINT_KEY, VAEModule
-from vae_hydra.noise import Noise, nodes_to_test
+from vae_hydra.noise import Noise
+from vae_hydra.noise_nodes import nodes_to_test
 from vae_hydra.objective import Objective
 from vae_hydra.trust import check_config
 from vae_hydra.vae import VAE

@@ -17,9 +17,10 @@ from filelock import FileLock
 from vae_hydra import checks
 from vae_hydra.data import DataModule
 from vae_hydra.files import replace_atomically, write_json
+from vae_hydra.module import VAEModule
 from vae_hydra.networks.image_classifier import ImageClassifier
 from vae_hydra.recognition import RECIPE, classifier_accuracy, train_classifier
-from vae_hydra.run import identity
+from vae_hydra.run import Run, identity
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,12 @@ class KeptClassifier(NamedTuple):
     model: ImageClassifier
     name: str
     record: dict[str, Any]
+
+
+def beside(run: Run, module: VAEModule, data: DataModule) -> KeptClassifier:
+    """The classifier of a run's images, kept in ``classifiers/`` beside the run; else as ``load_or_train``."""
+    folder = run.folder.resolve().parent / "classifiers"
+    return load_or_train(module.description["config"], data, folder, module.device)
 
 
 def load_or_train(config: Mapping[str, Any], data: DataModule, folder: Path, device: torch.device) -> KeptClassifier:
@@ -63,7 +70,8 @@ def load_or_train(config: Mapping[str, Any], data: DataModule, folder: Path, dev
             kept = _load(folder / name, data) or _train(folder / name, data, described, device)
     except OSError as error:
         raise ValueError(
-            f"the classifier for FID and KID cannot be kept: {error}; use generation.features=false"
+            f"the classifier of these images cannot be kept: {error}; do without it (generation.features=false, "
+            "recognise=false)"
         ) from error
     return KeptClassifier(kept.model.to(device), name, kept.record)
 
@@ -95,7 +103,7 @@ def _load(path: Path, data: DataModule) -> KeptClassifier | None:
 
 
 def _train(path: Path, data: DataModule, described: Mapping[str, Any], device: torch.device) -> KeptClassifier:
-    log.info("training a classifier of these images, once, for FID and KID: %s", path)
+    log.info("training a classifier of these images, once: %s", path)
     start = time.perf_counter()
     model = train_classifier(data, device)
     seconds = time.perf_counter() - start

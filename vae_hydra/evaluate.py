@@ -46,7 +46,7 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
     cli.prepare_torch(config["threads"])
     request = _request(config)
     noises = [build_noise(config)] if "noise" in config else None
-    saved = open_saved(config, noises, request["noises"])
+    saved = open_saved(config, test_noises=noises, others=request["noises"])
     run, path, module = saved
     data = data_of(saved, config["dataset_root"])
     sizes = (request["nll"]["samples"], request["generation"]["samples"], request["latents"])
@@ -89,13 +89,12 @@ def _request(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _classifier(module: VAEModule, data: DataModule, generation: Mapping[str, Any], run: Run) -> KeptClassifier | None:
     """The classifier that FID and KID are by, if they are asked for and the data are images of several classes."""
-    from vae_hydra.classifier_cache import load_or_train
+    from vae_hydra.classifier_cache import beside
     from vae_hydra.recognition import can_be_recognised
 
     if not (generation["samples"] and generation["features"] and can_be_recognised(data)):
         return None
-    folder = run.folder.resolve().parent / "classifiers"
-    return load_or_train(module.description["config"], data, folder, module.device)
+    return beside(run, module, data)
 
 
 def _on_request(

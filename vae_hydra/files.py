@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,18 @@ def replace_atomically(path: Path, write: Callable[[Path], Any]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Replace ``path`` by ``arrays`` under their names, compressed, as ``numpy.load`` reads them."""
+    import numpy as np  # here: those who only write records do not wait for it
+
+    def write(temporary: Path) -> None:
+        # Given a name, numpy would append its own suffix to it.
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    replace_atomically(path, write)
 
 
 def write_text(path: Path, text: str) -> None:

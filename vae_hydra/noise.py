@@ -10,9 +10,6 @@ from torch.distributions import Distribution
 
 from vae_hydra import checks
 from vae_hydra.distributions import FixedDistribution
-from vae_hydra.noise_nodes import nodes_to_test
-
-__all__ = ["MODES", "STACKED_CHANNELS", "Noise", "nodes_to_test"]
 
 MODES = ("additive", "stacked")
 STACKED_CHANNELS = 2

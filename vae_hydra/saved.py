@@ -21,23 +21,39 @@ class Saved(NamedTuple):
     module: VAEModule
 
 
-def open_saved(
-    config: Mapping[str, Any], test_noises: Sequence[Noise] | None = None, others: Mapping[str, Any] | None = None
+def open_run(
+    run: str | Path,
+    checkpoint: str | None = None,
+    trust: str | Sequence[str] = (),
+    accelerator: str = "auto",
+    test_noises: Sequence[Noise] | None = None,
+    others: Mapping[str, Any] | None = None,
 ) -> Saved:
-    """The run that ``config`` names, which has what ``conf/_saved.yaml`` lists.
+    """The run in a folder, wherever that is now.
 
     Args:
-        config: resolved configuration of a command.
+        run: its folder.
+        checkpoint: ``best`` or ``last``; None for the best if validation chose one.
+        trust: packages besides vae_hydra's and torch's own that its configuration may name.
+        accelerator: where the model is put, as Lightning names it.
         test_noises, others: as for ``build.rebuild``.
 
     Raises:
         ValueError: if it is no run, or its checkpoint cannot be rebuilt.
     """
-    run = Run.open(config["run"])
-    checkpoint = run.checkpoint_path(config["checkpoint"])
-    module = rebuild(read_checkpoint(checkpoint), config["trust"], test_noises, others)
-    device = build_evaluation_trainer(config["accelerator"]).strategy.root_device
-    return Saved(run, checkpoint, module.to(device))
+    opened = Run.open(run)
+    path = opened.checkpoint_path(checkpoint)
+    module = rebuild(read_checkpoint(path), trust, test_noises, others)
+    device = build_evaluation_trainer(accelerator).strategy.root_device
+    return Saved(opened, path, module.to(device))
+
+
+def open_saved(config: Mapping[str, Any], **tested: Any) -> Saved:
+    """The run that ``config`` names, the configuration of a command with what ``conf/_saved.yaml`` lists.
+
+    ``tested`` and errors as for ``open_run``.
+    """
+    return open_run(config["run"], config["checkpoint"], config["trust"], config["accelerator"], **tested)
 
 
 def data_of(saved: Saved, root: str | None = None) -> DataModule:

@@ -10,7 +10,7 @@ import lightning as L
 from vae_hydra.data import DataModule
 from vae_hydra.metrics import RECONSTRUCTION_MEASURES, image_measure_names
 from vae_hydra.module import CLEAN, DENOISE, VAEModule
-from vae_hydra.noise import nodes_to_test
+from vae_hydra.noise_nodes import nodes_to_test
 
 # Column → heading, in the order they are printed.
 COLUMNS = {
@@ -88,8 +88,8 @@ def table(metrics: Mapping[str, float]) -> str:
 
 def brief(metrics: Mapping[str, float]) -> str:
     """half-SSE and ELBO on clean input, in one line."""
-    found = {heading: metrics.get(f"{CLEAN}/{column}") for column, heading in COLUMNS.items()}
-    return "  ".join(f"{name} {found[name]:.4g}" for name in ("half-SSE", "ELBO") if found[name] is not None)
+    names = [name for name in ("half_sse", "elbo") if f"{CLEAN}/{name}" in metrics]
+    return "  ".join(f"{COLUMNS[name]} {metrics[f'{CLEAN}/{name}']:.4g}" for name in names)
 
 
 def _protocol(name: str) -> str:

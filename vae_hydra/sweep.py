@@ -53,7 +53,7 @@ def resolve(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
 
 def untested(config: Mapping[str, Any], run: Run) -> list[str]:
     """Protocols that a run that is done lacks, or has scores of with other noise than ``config`` means by the name."""
-    from vae_hydra.noise import nodes_to_test
+    from vae_hydra.noise_nodes import nodes_to_test
     from vae_hydra.scores import DENOISE, missing_protocols
 
     now, then = (nodes_to_test(c["noise"], c.get("test_noises")) for c in (config, run.config))
@@ -158,12 +158,12 @@ class Grids(Sweeper):
         return [list(overrides) for overrides in dict.fromkeys(every)]
 
     def _cell(self, overrides: list[str]) -> Cell:
-        from vae_hydra.noise import nodes_to_test
+        from vae_hydra.noise_nodes import nodes_to_test
         from vae_hydra.run import Run
 
         try:
             plain = resolve(self._composed(overrides), overrides)
-            nodes_to_test(plain["noise"], plain["test_noises"])
+            nodes_to_test(plain["noise"], plain.get("test_noises"))
             return Cell(overrides, plain, Run.of(plain).folder)
         except (ValueError, OmegaConfBaseException) as error:
             return Cell(overrides, error=cli.one_line(error))

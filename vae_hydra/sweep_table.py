@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vae_hydra import checks
-
-log = logging.getLogger(__name__)
 
 # What is pivoted, of what there is.
 METRICS = ("reconstruct/clean/half_sse", "denoise/own/half_sse", "reconstruct/clean/elbo", "reconstruct/clean/kl")
@@ -33,7 +30,8 @@ def log_table(folder: Path, runs: Sequence[Path], options: Mapping[str, Any]) ->
     from vae_hydra.reporting.write import draw
 
     results = collect([folder, *runs])
-    pivots = [pivot(results.frame, metric) for metric in METRICS if metric in measured(results.frame)]
+    found = set(measured(results.frame))
+    pivots = [pivot(results.frame, metric) for metric in METRICS if metric in found]
     filled = results.frame.astype(object).where(results.frame.notna(), None)
     content: dict[str, Any] = {"results": wandb.Table(dataframe=filled)}
     content |= {f"tables/{one.metric}": wandb.Table(dataframe=as_frame(one)) for one in pivots}

@@ -87,7 +87,7 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
             return run.metrics
         log.info("%s is trained, but not tested on %s: testing it again", run.folder, ", ".join(lacking))
         # Whatever it was tested on before stays in its scores.
-        config = {**config, "test_noises": {**(run.config.get("test_noises") or {}), **config["test_noises"]}}
+        config = {**config, "test_noises": (run.config.get("test_noises") or {}) | (config.get("test_noises") or {})}
     cli.prepare_torch(config["threads"])
     experiment = build_experiment(config)
     start = _start(run, config, experiment)

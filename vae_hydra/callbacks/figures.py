@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lightning as L
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from vae_hydra import checks
 from vae_hydra.callbacks.checkpoints import METRICS
-from vae_hydra.files import replace_atomically
+from vae_hydra.files import replace_atomically, save_arrays
 from vae_hydra.history import read_epochs
 from vae_hydra.module import TEST, VAEModule
 from vae_hydra.randomness import seeded
@@ -170,14 +169,7 @@ def _reconstructor(module: VAEModule, y: Tensor) -> Callable[[Tensor], Tensor]:
 
 def _save_arrays(shown: Shown, path: Path) -> None:
     values = {name: tensor.cpu() for name, tensor in shown._asdict().items() if tensor is not None}
-    arrays = {name: (tensor if name == "labels" else tensor.float()).numpy() for name, tensor in values.items()}
-
-    def write(temporary: Path) -> None:
-        # Given a name, numpy would append its own suffix to it.
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-
-    replace_atomically(path, write)
+    save_arrays(path, {n: (tensor if n == "labels" else tensor.float()).numpy() for n, tensor in values.items()})
 
 
 def _save(figure: Figure, path: Path) -> None:
