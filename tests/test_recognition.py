@@ -210,7 +210,7 @@ def test_names_and_folders_that_cannot_be_are_refused(quick_recipe, configure, t
     with pytest.raises(ValueError, match="dataset.name must be made of letters"):
         load_or_train({**config, "dataset": {**config["dataset"], "name": "../../x"}}, data, tmp_path, CPU)
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="cannot be kept: .*use generation.features=false"):
+    with pytest.raises(ValueError, match="cannot be kept: .*do without it"):
         load_or_train(config, data, tmp_path / "file", CPU)
 
 

@@ -69,7 +69,7 @@ def _request(config: Mapping[str, Any]) -> Request:
     from vae_hydra import checks
     from vae_hydra.generators import Request
 
-    for name in ("dataset", "arrays", "recognise"):
+    for name in ("images", "arrays", "recognise"):
         checks.boolean(name, config[name])
     names = ("n", "seed", "by", "mix", "weight", "temperature", "components", "draw")
     return Request(label=config["class"], **{name: config[name] for name in names})
@@ -101,13 +101,13 @@ def _check_asked(config: Mapping[str, Any], made: Generated, folder: Path) -> No
     are_images = made.x.dim() == 4
     if config["recognise"] and not are_images:
         raise ValueError("recognise: these examples are no images")
-    if not config["dataset"]:
+    if not config["images"]:
         return
     if not are_images or made.x.shape[1] not in (1, 3):
-        raise ValueError("dataset writes images of one or three channels; use arrays=true for other examples")
+        raise ValueError("images: only examples of one or three channels can be written as such; use arrays=true")
     if made.y is None:
         raise ValueError(
-            "dataset: these examples have no labels; use by=class_embedding or by=aggregate_posterior without mix, or "
+            "images: these examples have no labels; use by=class_embedding or by=aggregate_posterior without mix, or "
             "a run with condition=both or classifier=mlp"
         )
     if (folder / "images").exists():
@@ -129,7 +129,7 @@ def _write(config: Mapping[str, Any], made: Generated, limits: tuple[float, floa
     path = folder / "generated.png"
     replace_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=150))
     log.info("picture  %s", path)
-    if config["dataset"]:
+    if config["images"]:
         assert made.y is not None
         write_image_folder(made.x, made.y, limits, folder / "images")
         log.info("dataset  %s", folder / "images")

@@ -173,8 +173,7 @@ def _prior(vae: VAE, n: int, temperature: float) -> Tensor:
 
 def _from_posteriors(module: VAEModule, data: DataModule, request: Request) -> tuple[Tensor, Tensor | None]:
     vae = module.vae
-    generator = torch.Generator().manual_seed(request.seed)
-    encoded = posteriors(module, data.shuffled("train", generator), request.seed)
+    encoded = posteriors(module, data.prepared("train"), request.seed)
     family = vae.sampler(torch.zeros(1, vae.sampler.parameters_per_latent * vae.latent_dim).to(next(vae.parameters())))
     y = _asked(request, data.classes)
     if request.by == "aggregate_posterior":
@@ -194,7 +193,8 @@ def _from_posteriors(module: VAEModule, data: DataModule, request: Request) -> t
 def _from_mixtures(encoded: Posteriors, y: Tensor, family: Distribution, request: Request) -> Tensor:
     z = torch.empty(len(y), encoded.draws.shape[1])
     for label in y.unique().tolist():
-        of_class = encoded.draws[encoded.y == label][:FITTED]
+        of_class = encoded.draws[encoded.y == label]
+        of_class = of_class[torch.randperm(len(of_class))[:FITTED]]
         if not len(of_class):
             raise ValueError(f"class: there are no training examples of {label}")
         mixture = AggregatePosterior(of_class, family, request.components, request.seed)
