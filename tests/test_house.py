@@ -24,6 +24,7 @@ FLOORS = [
         "noise_nodes",
         "randomness",
         "image_folder",
+        "correlation",
     },
     {"noise", "samplers", "likelihoods", "sources"},
     {"vae", "metrics", "splits", "loggers"},
@@ -32,7 +33,7 @@ FLOORS = [
     {"build", "examine", "generators", "reporting"},
     {"cli", "warm_start", "classifier_cache", "saved", "sweep_table"},
     {"sweep"},
-    {"train", "evaluate", "generate", "report"},
+    {"train", "evaluate", "generate", "embed", "report"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

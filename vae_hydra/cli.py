@@ -149,6 +149,20 @@ def _is_the_users(error: Exception) -> bool:
     return is_misconfiguration or isinstance(error, (ValueError, FloatingPointError, OmegaConfBaseException))
 
 
+def output_folder(named: str | None, default: Path) -> Path:
+    """Where a command writes: a new folder that was named, or a place in the run's own.
+
+    Raises:
+        ValueError: if the folder named has something in it.
+    """
+    if named is None:
+        return default
+    folder = Path(named).expanduser()
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise ValueError(f"output={folder} is there already and not empty; name a new folder")
+    return folder
+
+
 def prepare_torch(threads: int | None) -> None:
     """Import torch and Lightning with ``threads`` CPU threads (None: as many as are this job's) and without chatter."""
     import torch

@@ -48,7 +48,8 @@ def generate(config: Mapping[str, Any]) -> Path:
     cli.prepare_torch(config["threads"])
     request = _request(config)
     saved = open_saved(config)
-    folder = _folder(config, request, saved)
+    default = saved.run.folder / "generated" / _name(request, config["checkpoint"])
+    folder = cli.output_folder(config["output"], default)
     needs_data = request.by != "prior" or config["recognise"]
     data = data_of(saved, config["dataset_root"]) if needs_data else None
     made = generate_examples(saved.module, data, request)
@@ -73,16 +74,6 @@ def _request(config: Mapping[str, Any]) -> Request:
         checks.boolean(name, config[name])
     names = ("n", "seed", "by", "mix", "weight", "temperature", "components", "draw")
     return Request(label=config["class"], **{name: config[name] for name in names})
-
-
-def _folder(config: Mapping[str, Any], request: Request, saved: Saved) -> Path:
-    """Where it all goes: the place that was named, if nothing is there yet, or one named after the request."""
-    if config["output"] is None:
-        return saved.run.folder / "generated" / _name(request, config["checkpoint"])
-    folder = Path(config["output"]).expanduser()
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise ValueError(f"output={folder} is there already and not empty; name a new folder")
-    return folder
 
 
 def _name(request: Request, checkpoint: str | None) -> str:

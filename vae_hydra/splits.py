@@ -63,6 +63,12 @@ def set_apart(examples: Examples, validation: float, seed: int) -> tuple[Example
     return examples[order[count:]], examples[order[:count]]
 
 
+def are_the_same(mine: Examples, theirs: Examples) -> bool:
+    """Whether two splits hold the same examples in the same order; resized or binarised they are the same still."""
+    comparable = mine.x.shape == theirs.x.shape and mine.x.dtype == theirs.x.dtype
+    return torch.equal(mine.y, theirs.y) and (not comparable or torch.equal(mine.x, theirs.x))
+
+
 def hide_labels(examples: Examples, labelled: float, seed: int) -> Examples:
     """The same examples, of every class a share, at least one, with its label, and the others with −1."""
     checks.positive_share("classifier.labelled", labelled)

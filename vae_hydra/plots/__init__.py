@@ -1,11 +1,12 @@
 """Tensors or arrays → matplotlib figures. Nothing here opens a window or keeps a global figure."""
 
-from vae_hydra.plots.charts import bars, curves, heat_maps, loss_curves
+from vae_hydra.plots.charts import bars, correlation_matrix, curves, heat_maps, loss_curves
 from vae_hydra.plots.clouds import histograms, latent_plane, scatter_panels
 from vae_hydra.plots.images import image_columns, image_grid, image_rows
 
 __all__ = [
     "bars",
+    "correlation_matrix",
     "curves",
     "heat_maps",
     "histograms",

@@ -9,6 +9,8 @@ import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
+from vae_hydra.plots.arrays import to_array
+
 # Okabe and Ito's colours, which the colour-blind can tell apart, and a brown and a grey.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D31", "#777777")
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo", "---", "++")
@@ -185,6 +187,23 @@ def heat_maps(
     figure.supylabel(axis_titles[0], fontsize=10)
     figure.supxlabel(axis_titles[1], fontsize=10)
     figure.colorbar(picture, ax=grid, label=label)
+    return figure
+
+
+def correlation_matrix(matrix: Any, names: tuple[str, str]) -> Figure:
+    """Correlations [L₁, L₂] of the latents of one model, down, with those of another, across; −1 blue, 1 red."""
+    values = to_array(matrix)
+    rows, columns = values.shape
+    figure = Figure(figsize=(2.6 + 0.34 * min(columns, 40), 1.8 + 0.34 * min(rows, 40)), layout="constrained")
+    axes = figure.subplots()
+    picture = axes.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1)
+    if max(rows, columns) <= 12:
+        for (i, j), value in np.ndenumerate(values):
+            ink = "white" if abs(value) > 0.6 else "black"
+            axes.text(j, i, f"{value:.2f}".replace("0.", "."), ha="center", va="center", color=ink, fontsize=6)
+    axes.set_ylabel(f"latents of\n{names[0]}", fontsize=8)
+    axes.set_xlabel(f"latents of\n{names[1]}", fontsize=8)
+    figure.colorbar(picture, ax=axes, label="Spearman's correlation of the codes", shrink=0.8)
     return figure
 
 
