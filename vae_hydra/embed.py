@@ -96,10 +96,10 @@ def _writer(form: str) -> Any:
 
 
 def _write_npz(path: Path, arrays: Mapping[str, Any]) -> Path:
-    from vae_hydra.files import save_arrays
+    from vae_hydra.files import write_arrays
 
     target = path.with_name(f"{path.name}.npz")
-    save_arrays(target, {name: value.numpy() for name, value in arrays.items()})
+    write_arrays(target, {name: value.numpy() for name, value in arrays.items()})
     return target
 
 
@@ -147,7 +147,7 @@ def _check_same_data(saved: Saved, other: Saved, mine: Examples, theirs: Example
 def _correlate(first: Tensor, second: Tensor, names: tuple[str, str], path: Path) -> None:
     from vae_hydra import plots
     from vae_hydra.correlation import by_chance, correlate
-    from vae_hydra.files import replace_atomically, write_json
+    from vae_hydra.files import write_figure, write_json
 
     found, chance = correlate(first, second), by_chance(first, second)
     measures = {
@@ -157,7 +157,7 @@ def _correlate(first: Tensor, second: Tensor, names: tuple[str, str], path: Path
     write_json(path.with_name(f"{path.name}.json"), {**measures, "spearman": found.spearman.tolist()})
     figure = plots.correlation_matrix(found.spearman, names)
     picture = path.with_name(f"{path.name}.png")
-    replace_atomically(picture, lambda temporary: figure.savefig(temporary, format="png", dpi=150))
+    write_figure(figure, picture)
     titles = {
         "matched": "best one-to-one |Spearman|",
         "canonical": "mean canonical correlation",

@@ -21,9 +21,19 @@ def replace_atomically(path: Path, write: Callable[[Path], Any]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Replace ``path`` by ``arrays`` under their names, compressed, as ``numpy.load`` reads them."""
-    import numpy as np  # here: those who only write records do not wait for it
+def write_text(path: Path, text: str) -> None:
+    """Replace ``path`` by ``text`` in UTF-8."""
+    replace_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace ``path`` by ``value`` as indented JSON."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Replace ``path`` by a compressed .npz of ``arrays``, by name."""
+    import numpy as np
 
     def write(temporary: Path) -> None:
         # Given a name, numpy would append its own suffix to it.
@@ -33,11 +43,6 @@ def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     replace_atomically(path, write)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` in UTF-8."""
-    replace_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Replace ``path`` by ``value`` as indented JSON."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+def write_figure(figure: Any, path: Path) -> None:
+    """Replace ``path`` by a matplotlib figure as PNG."""
+    replace_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=150))

@@ -109,7 +109,7 @@ def _write(config: Mapping[str, Any], made: Generated, limits: tuple[float, floa
     import numpy as np
 
     from vae_hydra import plots
-    from vae_hydra.files import replace_atomically, save_arrays
+    from vae_hydra.files import write_arrays, write_figure
     from vae_hydra.image_folder import write_image_folder
 
     if made.x.dim() == 4:
@@ -118,7 +118,7 @@ def _write(config: Mapping[str, Any], made: Generated, limits: tuple[float, floa
     else:
         figure = (plots.histograms if made.x.shape[1] == 1 else plots.scatter_panels)({"generated": made.x})
     path = folder / "generated.png"
-    replace_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=150))
+    write_figure(figure, path)
     log.info("picture  %s", path)
     if config["images"]:
         assert made.y is not None
@@ -126,7 +126,7 @@ def _write(config: Mapping[str, Any], made: Generated, limits: tuple[float, floa
         log.info("dataset  %s", folder / "images")
     if config["arrays"]:
         arrays = {name: np.asarray(value) for name, value in made._asdict().items() if value is not None}
-        save_arrays(folder / "generated.npz", arrays)
+        write_arrays(folder / "generated.npz", arrays)
         log.info("arrays   %s", folder / "generated.npz")
 
 

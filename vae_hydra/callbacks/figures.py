@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vae_hydra import checks
 from vae_hydra.callbacks.checkpoints import METRICS
-from vae_hydra.files import replace_atomically, save_arrays
+from vae_hydra.files import replace_atomically, write_arrays
 from vae_hydra.history import read_epochs
 from vae_hydra.module import TEST, VAEModule
 from vae_hydra.randomness import seeded
@@ -79,7 +79,7 @@ class Figures(Callback):
         with seeded(module.seed, module.device), torch.no_grad():
             shown = _shown(trainer.datamodule, module)  # type: ignore[attr-defined]
             figures = self._figures(trainer, module, shown)
-        _save_arrays(shown, folder / EXAMPLES)
+        _write_arrays(shown, folder / EXAMPLES)
         for name, figure in figures.items():
             _save(figure, folder / f"{name}.png")
             _log(figure, name, trainer.loggers, trainer.global_step)
@@ -167,9 +167,9 @@ def _reconstructor(module: VAEModule, y: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda inputs: module.vae(inputs, y).p.mean
 
 
-def _save_arrays(shown: Shown, path: Path) -> None:
+def _write_arrays(shown: Shown, path: Path) -> None:
     values = {name: tensor.cpu() for name, tensor in shown._asdict().items() if tensor is not None}
-    save_arrays(path, {n: (tensor if n == "labels" else tensor.float()).numpy() for n, tensor in values.items()})
+    write_arrays(path, {n: (tensor if n == "labels" else tensor.float()).numpy() for n, tensor in values.items()})
 
 
 def _save(figure: Figure, path: Path) -> None:
