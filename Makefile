@@ -31,8 +31,12 @@ test-slow: setup  ## the tests that take minutes
 bench: setup   ## an MNIST epoch: ours, a bare torch loop, its matrix products alone
 	$(BIN)/python benchmarks/epoch.py
 
-notebooks: setup  ## run every notebook on a freshly trained run
-	$(BIN)/python -m pytest tests/test_notebooks.py
+notebooks: setup  ## train what the notebooks look at, a few minutes, and run them with their outputs
+	$(BIN)/python -m vae_hydra.train -m sampler=normal,lognormal,inverse_gaussian,student_t seed=0,1,2 trainer.max_epochs=50 \
+		output_dir=outputs/notebooks/samplers
+	$(BIN)/python -m vae_hydra.train classifier=mlp classifier.labelled=0.1 classifier.weight=10 model.latent_dim=2 \
+		trainer.max_epochs=100 output_dir=outputs/notebooks/semi_supervised
+	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
 
 clean:         ## remove the virtual environment and caches, never runs or data
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
