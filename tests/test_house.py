@@ -29,11 +29,13 @@ FLOORS = [
     {"noise", "samplers", "likelihoods", "sources"},
     {"vae", "metrics", "splits", "loggers"},
     {"data", "module", "marginal"},
-    {"callbacks", "scores", "trust", "posteriors", "recognition", "run"},
+    {"scores", "trust", "posteriors", "recognition", "run"},
+    {"panels"},
+    {"callbacks"},
     {"build", "examine", "generators", "reporting"},
     {"cli", "warm_start", "classifier_cache", "saved", "sweep_table"},
     {"sweep"},
-    {"train", "evaluate", "generate", "embed", "report"},
+    {"train", "evaluate", "generate", "embed", "figures", "report"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -77,9 +77,14 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> Any:
 
 def positive_integers(name: str, values: Any) -> list[int]:
     """Return ``values`` as a list if every entry is an integer ≥ 1; raise ValueError otherwise."""
+    return integers(name, values, minimum=1)
+
+
+def integers(name: str, values: Any, minimum: int) -> list[int]:
+    """Return ``values`` as a list if every entry is an integer ≥ ``minimum``; raise ValueError otherwise."""
     if not isinstance(values, (list, tuple)):
-        raise ValueError(f"{name} must be a list of integers ≥ 1, but got {values!r}")
-    return [positive_integer(f"{name}[{i}]", value) for i, value in enumerate(values)]
+        raise ValueError(f"{name} must be a list of integers ≥ {minimum}, but got {values!r}")
+    return [integer(f"{name}[{i}]", value, minimum) for i, value in enumerate(values)]
 
 
 def group(name: str, value: Any) -> Mapping[str, Any]:

@@ -55,6 +55,8 @@ CAME_LATER: dict[str, Any] = {
     "dataset.binarise": "none",
     "likelihood.min_scale": 0.001,
     "callbacks.checkpoints.after_annealing": False,
+    "callbacks.figures.epochs": [],
+    "callbacks.figures.show": "default",
     **{
         f"model.{part}{option}": value
         for part in ("", "encoder.", "decoder.")

@@ -2,18 +2,31 @@
 
 from vae_hydra.plots.charts import bars, correlation_matrix, curves, heat_maps, loss_curves
 from vae_hydra.plots.clouds import histograms, latent_plane, scatter_panels
+from vae_hydra.plots.densities import OverDensity, draws_over_densities, parameter_histograms, value_histograms
 from vae_hydra.plots.images import image_columns, image_grid, image_rows
+from vae_hydra.plots.kl import kl_bars, kl_over_time
+from vae_hydra.plots.mosaics import Mosaic, image_mosaics
+from vae_hydra.plots.tails import survival_curves
 
 __all__ = [
+    "Mosaic",
+    "OverDensity",
     "bars",
     "correlation_matrix",
     "curves",
+    "draws_over_densities",
     "heat_maps",
     "histograms",
     "image_columns",
     "image_grid",
+    "image_mosaics",
     "image_rows",
+    "kl_bars",
+    "kl_over_time",
     "latent_plane",
     "loss_curves",
+    "parameter_histograms",
     "scatter_panels",
+    "survival_curves",
+    "value_histograms",
 ]

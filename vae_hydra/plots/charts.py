@@ -87,7 +87,7 @@ def bars(panels: Mapping[str, Mapping[str, Mapping[str, Point]]], styles: Mappin
         _bar_panel(axes, groups, styles)
         axes.set_title(title, fontsize=10)
     grid[0].set_ylabel(label)
-    handles, names = _legend(grid)
+    handles, names = legend_entries(grid)
     figure.legend(handles, names, loc="outside right upper", frameon=False)
     return figure
 
@@ -147,7 +147,7 @@ def curves(
         axes.spines[["top", "right"]].set_visible(False)
     for axes in grid.flat[len(panels) :]:
         axes.axis("off")
-    handles, names = _legend(grid.flat)
+    handles, names = legend_entries(grid.flat)
     figure.legend(handles, names, loc="outside right upper", frameon=False)
     return figure
 
@@ -217,7 +217,7 @@ def _legend_width(names: Iterable[str]) -> float:
     return 0.8 + 0.09 * max(map(len, names))
 
 
-def _legend(grid: Any) -> tuple[list[Any], list[str]]:
+def legend_entries(grid: Any) -> tuple[list[Any], list[str]]:
     """Every series once, in the order in which panels first have them."""
     entries = {name: handle for axes in grid for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
     return list(entries.values()), list(entries)

@@ -7,11 +7,17 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from vae_hydra.plots.arrays import Array, to_array
+from vae_hydra.plots.charts import COLOURS
 
 # More panels than this go into further rows.
 PANELS_A_ROW = 5
+# Okabe and Ito's yellow and black with the charts' colours: ten classes.
+CLASS_COLOURS = (*COLOURS, "#F0E442", "#000000")
+PLANES = ("pca", "tsne")
+_HALO = [withStroke(linewidth=3, foreground="white")]
 
 
 def scatter_panels(panels: Mapping[str, Any]) -> Figure:
@@ -49,33 +55,64 @@ def histograms(panels: Mapping[str, Any], bins: int = 80) -> Figure:
     return figure
 
 
-def latent_plane(codes: Any, y: Any) -> Figure:
-    """Codes [N, L], L ≥ 2, coloured by class [N]: both latents, or the first two principal components of more.
+def latent_plane(codes: Any, y: Any, plane: str = "pca", seed: int = 0) -> Figure:
+    """Codes [N, L], L ≥ 2, coloured by class [N], with the name of a class at the median of its codes.
 
-    The axes hold the middle 99 % of the codes.
+    Two latents are shown as they are. The axes hold the middle 99 % of the codes.
+
+    Args:
+        codes, y: the codes and their classes.
+        plane: of more latents the first two principal components (``pca``), or ``tsne``, an embedding that keeps
+            neighbours together and nothing else: distances and sizes of its clusters mean nothing.
+        seed: of where t-SNE starts.
+
+    Source: van der Maaten and Hinton, "Visualizing data using t-SNE", 2008.
     """
+    from matplotlib.colors import ListedColormap
+
     codes, y = to_array(codes), to_array(y)
-    plane, names = (codes, ("z₁", "z₂")) if codes.shape[1] == 2 else (_principal(codes), ("component 1", "component 2"))
+    points, names = _in_a_plane(codes, plane, seed)
     figure = Figure(figsize=(6, 5), layout="constrained")
     axes = figure.subplots()
     classes = int(y.max()) + 1
-    colours, top_class = ("tab10", 9) if classes <= 10 else ("turbo", classes - 1)
-    x1, x2 = plane.T
-    size = min(20, max(4, 10_000 / len(plane)))
-    dots = axes.scatter(x1, x2, size, y, alpha=0.6, linewidths=0, cmap=colours, vmin=-0.5, vmax=top_class + 0.5)
+    colours = ListedColormap(CLASS_COLOURS[:classes]) if classes <= len(CLASS_COLOURS) else "turbo"
+    size = min(20, max(4, 10_000 / len(points)))
+    across, up = points.T
+    dots = axes.scatter(across, up, size, y, alpha=0.7, linewidths=0, cmap=colours, vmin=-0.5, vmax=classes - 0.5)
+    for label in np.unique(y):
+        middle = np.median(points[y == label], axis=0)
+        axes.annotate(f"{label:.0f}", middle, fontsize=12, weight="bold", ha="center", va="center", path_effects=_HALO)
     axes.set(xlabel=names[0], ylabel=names[1])
-    ends = np.quantile(plane, [0.005, 0.995], axis=0)
-    margin = 0.05 * (ends[1] - ends[0]) + 1e-6
+    ends = np.quantile(points, [0.005, 0.995], axis=0)
+    # Codes that are all alike need some room too.
+    margin = 0.05 * (ends[1] - ends[0]) + 1e-3 * np.abs(ends).max(0) + 1e-6
     (left, bottom), (right, top) = (ends[0] - margin).tolist(), (ends[1] + margin).tolist()
     axes.set(xlim=(left, right), ylim=(bottom, top))
-    bar = figure.colorbar(dots, ax=axes, ticks=range(classes), label="class")
-    bar.ax.set_ylim(-0.5, classes - 0.5)
+    figure.colorbar(dots, ax=axes, ticks=range(classes), label="class")
     return figure
 
 
-def _principal(codes: Array) -> Array:
+def _in_a_plane(codes: Array, plane: str, seed: int) -> tuple[Array, tuple[str, str]]:
+    """Points [N, 2] and the names of the two axes."""
+    if codes.shape[1] == 2:
+        return codes, ("z₁", "z₂")
+    if plane == "tsne":
+        from sklearn.manifold import TSNE
+
+        perplexity = min(30.0, (len(codes) - 1) / 3)
+        # scikit-learn's own factorisation of few points is random but for its seed.
+        return TSNE(perplexity=perplexity, random_state=seed).fit_transform(codes), ("t-SNE 1", "t-SNE 2")
+    points, shares = _principal(codes)
+    first, second = (f"component {i} ({share:.0%} of the variance)" for i, share in enumerate(shares, start=1))
+    return points, (first, second)
+
+
+def _principal(codes: Array) -> tuple[Array, Array]:
+    """The first two principal components of codes [N, L], and their shares of the variance."""
     centred = codes - codes.mean(0)
-    return centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
+    _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
+    variances = sizes**2
+    return centred @ directions[:2].T, variances[:2] / max(float(variances.sum()), 1e-30)
 
 
 def _plane_limits(clouds: Sequence[Any]) -> tuple[list[float], list[float]]:

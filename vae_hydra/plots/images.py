@@ -27,7 +27,7 @@ def image_rows(rows: Mapping[str, Any], limits: Limits, own_limits: Collection[s
     for line, (title, images) in zip(grid, arrays.items(), strict=True):
         shown = _own_limits(images) if title in own_limits else limits
         for axes, image in zip(line, images, strict=True):
-            _show(axes, _unit(image, shown))
+            show_image(axes, unit_range(image, shown))
         line[0].set_ylabel(title, rotation=0, ha="right", va="center")
     return figure
 
@@ -43,7 +43,7 @@ def image_grid(images: Any, limits: Limits, labels: Any = None) -> Figure:
     arrays = to_array(images)
     for number, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         if number < len(arrays):
-            _show(axes, _unit(arrays[number], limits))
+            show_image(axes, unit_range(arrays[number], limits))
             if labels is not None:
                 axes.set_title(str(labels[number].item()), fontsize=8, pad=2)
         else:
@@ -71,7 +71,7 @@ def image_columns(
     for column, (block, rows) in enumerate(strips.items()):
         for number, (row, images) in enumerate(rows.items()):
             axes = grid[number, column]
-            _show(axes, _strip(_unit(images, _own_limits(images) if (block, row) in own_limits else limits)))
+            show_image(axes, _strip(unit_range(images, _own_limits(images) if (block, row) in own_limits else limits)))
             axes.set_ylabel(row, rotation=0, ha="right", va="center")
         for axes in grid[len(rows) :, column]:
             axes.axis("off")
@@ -89,12 +89,14 @@ def _own_limits(images: Array) -> Limits:
     return float(images.min()), float(images.max())
 
 
-def _unit(images: Array, limits: Limits) -> Array:
+def unit_range(images: Array, limits: Limits) -> Array:
+    """Values from the lower limit to the upper as 0 to 1; what lies outside is clipped."""
     low, high = limits
     return np.clip((images - low) / max(high - low, 1e-6), 0, 1)
 
 
-def _show(axes: Any, image: Array) -> None:
+def show_image(axes: Any, image: Array) -> None:
+    """Draw an image [C, H, W] of values in [0, 1], grey or in colour, without ticks or a frame."""
     # matplotlib takes H×W for grey and H×W×3 for colour.
     axes.imshow(image.transpose(1, 2, 0) if len(image) == 3 else image[0], cmap="gray", vmin=0, vmax=1)
     axes.set(xticks=[], yticks=[])

@@ -1,0 +1,92 @@
+"""Draw figures of a saved run: ``python -m vae_hydra.figures run=outputs/<run>``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from vae_hydra import cli
+
+# By name, because run as a command this module is called __main__.
+log = logging.getLogger("vae_hydra.figures")
+
+
+@hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="figures")
+def main(config: DictConfig) -> None:
+    """Draw the run that the command line names."""
+    with cli.user_errors():
+        figures(cli.plain(config))
+
+
+def figures(config: Mapping[str, Any]) -> list[Path]:
+    """Draw figures of a saved run into its folder, say which do not apply to it and why, and return the files.
+
+    Args:
+        config: resolved configuration, as ``conf/figures.yaml`` composes it.
+
+    Raises:
+        ValueError: for a name that is no figure's, figures none of which applies to this run, or files that are in
+            ``output`` already.
+    """
+    from vae_hydra import checks
+    from vae_hydra.files import write_figure
+    from vae_hydra.history import read_epochs
+    from vae_hydra.panels import Subject, chosen, drawn
+    from vae_hydra.plots.clouds import PLANES
+    from vae_hydra.saved import data_of, open_saved
+
+    cli.prepare_torch(config["threads"])
+    names = chosen("show", config["show"])
+    options = {
+        "seed": checks.seed("seed", config["seed"]),
+        "samples": checks.positive_integer("samples", config["samples"]),
+        "plane": checks.one_of("plane", config["plane"], PLANES),
+    }
+    saved = open_saved(config)
+    run = saved.run.folder
+    folder = _folder(config["output"], run / "figures", names)
+    data = data_of(saved, config["dataset_root"])
+    subject = Subject(saved.module, data, read_epochs(run / "metrics.csv"), run / "figures", **options)
+    paths, left_out = [], {}
+    for name, figure in drawn(subject, names):
+        if isinstance(figure, str):
+            left_out[name] = figure
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        paths.append(folder / f"{name}.png")
+        write_figure(figure, paths[-1])
+        log.info("figure   %s", paths[-1])
+    _say(left_out, paths)
+    return paths
+
+
+def _folder(given: Any, default: Path, names: Sequence[str]) -> Path:
+    """Where figures go; what a folder that the user names holds already stays as it is."""
+    if given is None:
+        return default
+    if not isinstance(given, str) or not given:
+        raise ValueError(f"output must be a folder, but got {given!r}")
+    folder = Path(given).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"output={given} is a file; give a folder")
+    present = [f"{name}.png" for name in names if (folder / f"{name}.png").exists()]
+    if present:
+        raise ValueError(f"output={given} holds {', '.join(present)} already; give another folder, or delete them")
+    return folder
+
+
+def _say(left_out: Mapping[str, str], paths: Sequence[Path]) -> None:
+    if not paths:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        raise ValueError(f"nothing of what show asks for applies to this run: {reasons}")
+    for name, reason in left_out.items():
+        log.info("left out %s: %s", name, reason)
+
+
+if __name__ == "__main__":
+    main()

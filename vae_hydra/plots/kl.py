@@ -1,0 +1,74 @@
+"""Where the KL is spent: on which latents, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from vae_hydra.plots.charts import COLOURS, HATCHES
+
+LABEL = "KL(q‖p) [nats per example]"
+# More bars than this have their names turned.
+UPRIGHT = 15
+
+
+def kl_bars(values: Sequence[float], names: Sequence[str], threshold: float) -> Figure:
+    """KL of every latent, the largest first, on an axis that is logarithmic where some are below the threshold.
+
+    Args:
+        values: mean KL of L latents [nats per example].
+        names: of the L latents.
+        threshold: a latent with less is inactive [nats]: drawn grey and hatched.
+    """
+    order = np.argsort(-np.asarray(values, dtype=float), kind="stable")
+    heights = np.asarray(values, dtype=float)[order]
+    is_active = heights >= threshold
+    figure = Figure(figsize=(min(10.0, max(5.5, 2.5 + 0.3 * len(heights))), 3.2), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(heights))
+    for these, label, colour, hatch in (
+        (is_active, "active", COLOURS[0], HATCHES[0]),
+        (~is_active, "inactive", "#BBBBBB", HATCHES[1]),
+    ):
+        if these.any():
+            axes.bar(places[these], heights[these], label=label, color=colour, hatch=hatch, edgecolor="white")
+    axes.axhline(threshold, color=COLOURS[3], linestyle="--", linewidth=1.2, label=f"active from {threshold:g} nats")
+    if not is_active.all():
+        axes.set(yscale="log", ylim=(threshold / 10, None))
+    axes.set_xticks(places, [names[i] for i in order], fontsize=8, rotation=90 if len(heights) > UPRIGHT else 0)
+    axes.set_title(
+        f"{is_active.sum()} of {len(heights)} latents are active; {heights.sum():.3g} nats together", fontsize=10
+    )
+    axes.set(xlabel="latent", ylabel=LABEL)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    return figure
+
+
+def kl_over_time(history: Sequence[Mapping[str, float]]) -> Figure:
+    """KL of training and validation over the epochs, and β, its weight, on an axis of its own.
+
+    Args:
+        history: a mapping per epoch with ``epoch`` and any of ``train/kl``, ``val/kl`` and ``train/beta``.
+    """
+    figure = Figure(figsize=(6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    weight = axes.twinx()
+    series = (
+        (axes, "train/kl", "training", COLOURS[0], "-"),
+        (axes, "val/kl", "validation", COLOURS[1], "--"),
+        (weight, "train/beta", "β", COLOURS[7], ":"),
+    )
+    lines = []
+    for place, key, label, colour, line in series:
+        points = [(row["epoch"], row[key]) for row in history if key in row]
+        if points:
+            lines += place.plot(*zip(*points, strict=True), label=label, color=colour, linestyle=line)
+    axes.set(xlabel="epoch", ylabel=LABEL)
+    weight.set(ylabel="β at the end of the epoch", ylim=(0, None))
+    for place in (axes, weight):
+        place.spines["top"].set_visible(False)
+    axes.legend(lines, [str(line.get_label()) for line in lines], frameon=False)
+    return figure
