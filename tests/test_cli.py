@@ -216,7 +216,7 @@ def test_help_is_quick():
 
 def test_help_imports_nothing_heavy():
     code = (
-        "import sys, vae_hydra.train, vae_hydra.evaluate; "
+        "import sys, vae_hydra.train, vae_hydra.evaluate, vae_hydra.figures; "
         "print([m for m in ('torch', 'lightning', 'wandb', 'matplotlib', 'scipy') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vae_hydra.plots.arrays import Array, Limits, to_array
+from vae_hydra.plots.axes import few_ticks, log_ticks
 from vae_hydra.plots.charts import COLOURS, WIDE, legend_entries
 
 BINS = 60
@@ -97,6 +98,9 @@ def parameter_histograms(
             axes.spines[["top", "right", "left"]].set_visible(False)
         if _is_wide(edges):
             line[0].set_xscale("log")
+            log_ticks(line[0].xaxis, edges[0], edges[-1])
+        else:
+            few_ticks(line[0].xaxis, 3)
         line[0].set_ylabel(parameter, fontsize=9)
     for axes, name in zip(grid[0], names, strict=True):
         axes.set_title(name, fontsize=9)
@@ -146,6 +150,7 @@ def _finish(figure: Figure, grid: Any, count: int, across: str, title: str) -> N
     columns = grid.shape[1]
     for number, axes in enumerate(grid.flat[:count]):
         axes.tick_params(labelsize=7)
+        few_ticks(axes.xaxis)
         axes.spines[["top", "right"]].set_visible(False)
         if number % columns == 0:
             axes.set_ylabel("share per unit", fontsize=8)

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from vae_hydra.plots.charts import COLOURS, HATCHES
 
 LABEL = "KL(q‖p) [nats per example]"
 # More bars than this have their names turned.
 UPRIGHT = 15
+# There is room for so many, so that a single one is no wall.
+LEAST = 5
 
 
 def kl_bars(values: Sequence[float], names: Sequence[str], threshold: float) -> Figure:
@@ -25,7 +28,7 @@ def kl_bars(values: Sequence[float], names: Sequence[str], threshold: float) -> 
     order = np.argsort(-np.asarray(values, dtype=float), kind="stable")
     heights = np.asarray(values, dtype=float)[order]
     is_active = heights >= threshold
-    figure = Figure(figsize=(min(10.0, max(5.5, 2.5 + 0.3 * len(heights))), 3.2), layout="constrained")
+    figure = Figure(figsize=(min(11.0, max(6.5, 2.5 + 0.3 * len(heights))), 3.2), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(heights))
     for these, label, colour, hatch in (
@@ -41,7 +44,7 @@ def kl_bars(values: Sequence[float], names: Sequence[str], threshold: float) -> 
     axes.set_title(
         f"{is_active.sum()} of {len(heights)} latents are active; {heights.sum():.3g} nats together", fontsize=10
     )
-    axes.set(xlabel="latent", ylabel=LABEL)
+    axes.set(xlabel="latent", ylabel=LABEL, xlim=(-0.7, max(len(heights), LEAST) - 0.3))
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
@@ -67,7 +70,9 @@ def kl_over_time(history: Sequence[Mapping[str, float]]) -> Figure:
         if points:
             lines += place.plot(*zip(*points, strict=True), label=label, color=colour, linestyle=line)
     axes.set(xlabel="epoch", ylabel=LABEL)
-    weight.set(ylabel="β at the end of the epoch", ylim=(0, None))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    greatest = max((row["train/beta"] for row in history if "train/beta" in row), default=1.0)
+    weight.set(ylabel="β at the end of the epoch", ylim=(0, 1.08 * greatest or 1))
     for place in (axes, weight):
         place.spines["top"].set_visible(False)
     axes.legend(lines, [str(line.get_label()) for line in lines], frameon=False)

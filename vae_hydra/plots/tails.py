@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vae_hydra.plots.arrays import Array, to_array
+from vae_hydra.plots.axes import log_ticks
 from vae_hydra.plots.charts import style
 
 # The axis begins where this share of the first sample lies further out.
@@ -41,6 +42,7 @@ def survival_curves(samples: Mapping[str, Any], label: str, title: str = "") -> 
     first = to_array(next(iter(samples.values())))
     axes.set(xscale="log", yscale="log", xlabel=label, ylabel="share above t")
     axes.set_xlim(left=float(np.quantile(first, 1 - BODY)))
+    log_ticks(axes.xaxis, *axes.get_xlim())
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
