@@ -17,7 +17,7 @@ def few_ticks(axis: Any, most: int = 4) -> None:
 
 
 def log_ticks(axis: Any, low: float, high: float) -> None:
-    """Ticks of a logarithmic axis from ``low`` to ``high``: powers of ten, twice and five times those if they are few."""
+    """Ticks of a logarithmic axis from ``low`` to ``high``: powers of ten, if few twice and five times those too."""
     if math.log10(high / low) < DECADES:
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
