@@ -23,15 +23,17 @@ FLOORS = [
         "feature_distances",
         "noise_nodes",
         "randomness",
+        "auroc",
+        "complexity",
     },
     {"noise", "samplers", "likelihoods", "sources"},
     {"vae", "metrics", "splits", "loggers"},
     {"data", "module", "marginal"},
     {"callbacks", "scores", "trust", "posteriors", "recognition", "run"},
-    {"build", "examine", "reporting"},
-    {"cli", "warm_start", "classifier_cache", "saved", "sweep_table"},
+    {"build", "examine", "outliers", "reporting"},
+    {"cli", "warm_start", "classifier_cache", "saved", "sweep_table", "outlier_sets"},
     {"sweep"},
-    {"train", "evaluate", "report"},
+    {"train", "evaluate", "report", "ood"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

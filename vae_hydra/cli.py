@@ -10,10 +10,12 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -63,6 +65,17 @@ def options_help() -> str:
         lines = [f"  {option:<{width}} {title}{marks[option]}" for option, title in sorted(options.items())]
         blocks.append("\n".join([f"{group.name}=", *lines]))
     return "\n\n".join(blocks)
+
+
+def options_of(group: str) -> dict[str, dict[str, Any]]:
+    """Every option of a group, those that --config-dir adds too, with its values."""
+    with ExitStack() as stack:
+        if not GlobalHydra.instance().is_initialized():
+            stack.enter_context(initialize_config_dir(str(config_folder()), version_base="1.3"))
+        names = GlobalHydra.instance().config_loader().get_group_options(group)
+        # Files that begin with an underscore are parts of options.
+        options = [name for name in names if not name.startswith("_")]
+        return {name: plain(compose(None, [f"+{group}={name}"]))[group] for name in options}
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
