@@ -10,7 +10,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +67,28 @@ def options_help() -> str:
     return "\n\n".join(blocks)
 
 
-def options_of(group: str) -> dict[str, dict[str, Any]]:
-    """Every option of a group, those that --config-dir adds too, with its values."""
-    with ExitStack() as stack:
-        if not GlobalHydra.instance().is_initialized():
-            stack.enter_context(initialize_config_dir(str(config_folder()), version_base="1.3"))
+def option_names(group: str) -> list[str]:
+    """The options of a group, those that --config-dir adds too."""
+    with _hydra():
         names = GlobalHydra.instance().config_loader().get_group_options(group)
-        # Files that begin with an underscore are parts of options.
-        options = [name for name in names if not name.startswith("_")]
-        return {name: plain(compose(None, [f"+{group}={name}"]))[group] for name in options}
+    # Files that begin with an underscore are parts of options.
+    return [name for name in names if not name.startswith("_")]
+
+
+def option(group: str, name: str) -> dict[str, Any]:
+    """The values of one option of a group."""
+    with _hydra():
+        return plain(compose(None, [f"+{group}={name}"]))[group]
+
+
+@contextmanager
+def _hydra() -> Iterator[None]:
+    """Hydra as the command line has set it up, or, where there is none, as it would for our own options."""
+    if GlobalHydra.instance().is_initialized():
+        yield
+    else:
+        with initialize_config_dir(str(config_folder()), version_base="1.3"):
+            yield
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -96,7 +97,7 @@ def _outliers(
 
     run, seed = saved.module.description["config"], request["seed"]
     noises = nodes_to_test(run["noise"], request["noises"])
-    datasets = cli.options_of("dataset")
+    datasets = {name: partial(cli.option, "dataset", name) for name in cli.option_names("dataset")}
     every = makers(run, data, inside, datasets, noises, seed, config["dataset_root"], request["limit"])
     return make_sets(every, config["against"], values_taken(saved.module, data), seed)
 

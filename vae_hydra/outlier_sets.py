@@ -42,7 +42,7 @@ def makers(
     config: Node,
     data: DataModule,
     inside: Tensor,
-    datasets: Mapping[str, Node],
+    datasets: Mapping[str, Callable[[], Node]],
     noises: Mapping[str, Node],
     seed: int,
     root: str | None = None,
@@ -58,15 +58,16 @@ def makers(
         config: of the run.
         data: of the run.
         inside: its test examples [N, *x_shape], of which noisy and shuffled ones are made.
-        datasets: name → the resolved options of a dataset.
+        datasets: name → what returns the resolved options of a dataset.
         noises: name → the options of a noise.
         seed: of all draws.
         root: where the files of datasets are; None for where the run's are.
         limit: the most examples of a dataset; None for all.
     """
 
-    def of_dataset(node: Node) -> Tensor:
-        return _dataset(config, node, tuple(data.x_shape), root).shuffled("test", generator_for(seed, "order"), limit).x
+    def of_dataset(node: Callable[[], Node]) -> Tensor:
+        other = _dataset(config, node(), tuple(data.x_shape), root)
+        return other.shuffled("test", generator_for(seed, "order"), limit).x
 
     return {
         **{name: partial(of_dataset, node) for name, node in datasets.items()},
@@ -88,7 +89,7 @@ def make_sets(makers: Mapping[str, Maker], against: str | Sequence[str] | None, 
     Raises:
         ValueError: for a name that is none of ``makers``, a named set that cannot be made, or if there is none at all.
     """
-    made = OutlierSets({}, {}, {})
+    made, raw = OutlierSets({}, {}, {}), dict[str, Tensor]()
     for name in _chosen(makers, against):
         try:
             x = makers[name]()
@@ -97,10 +98,15 @@ def make_sets(makers: Mapping[str, Maker], against: str | Sequence[str] | None, 
                 raise ValueError(f"against={name}: {error}") from error
             made.left_out[name] = str(error)
             continue
+        same = [other for other, known in raw.items() if torch.equal(x, known)]
+        if same and against is None:
+            made.left_out[name] = f"its examples are those of {same[0]}"
+            continue
+        raw[name] = x
+        made.sets[name] = _fitted(x, values, generator_for(seed, f"binarise {name}"))
         share = ((x < 0) | (x > 1)).float().mean().item()
         if values != "any" and share:
             made.clipped[name] = share
-        made.sets[name] = _fitted(x, values, generator_for(seed, f"binarise {name}"))
     return made
 
 

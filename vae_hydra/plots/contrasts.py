@@ -59,6 +59,8 @@ def _panel(axes: Any, contrast: Contrast) -> None:
         axes.hist(sample, bins=edges, weights=np.full(len(sample), 1 / len(sample)), **look)
     if not np.allclose(np.diff(edges), edges[1] - edges[0]):
         axes.set_xscale("log")
+    else:
+        axes.locator_params(axis="x", nbins=4)
     axes.set_title(contrast.title, fontsize=9)
     axes.set_yticks([])
     axes.spines[["top", "right", "left"]].set_visible(False)
