@@ -353,3 +353,6 @@ def test_contrasts_show_both_samples_and_survive_infinities():
     assert high > 85
     assert [axes.get_title() for axes in figure.axes] == ["AUROC 1", "AUROC 1", "?", "?"]
     figure.draw_without_rendering()
+    written = [label.get_text() for label in figure.axes[0].get_xticklabels(which="both") if label.get_text()]
+    assert {"1", "3", "10", "30"} <= set(written)
+    assert all(text.strip("0") in ("1", "3", ".1", ".3") for text in written)

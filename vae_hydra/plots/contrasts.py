@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from vae_hydra.plots.charts import COLOURS, WIDE
 
@@ -59,6 +60,9 @@ def _panel(axes: Any, contrast: Contrast) -> None:
         axes.hist(sample, bins=edges, weights=np.full(len(sample), 1 / len(sample)), **look)
     if not np.allclose(np.diff(edges), edges[1] - edges[0]):
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     else:
         axes.locator_params(axis="x", nbins=4)
     axes.set_title(contrast.title, fontsize=9)
