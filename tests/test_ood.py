@@ -179,11 +179,10 @@ DIGITS = ("trainer.max_epochs=5", "optimizer.lr=3e-3")
 
 @pytest.fixture
 def ask(configure, monkeypatch):
-    """Ask a run as the command line does; draw only where a test is about that."""
-    draw = command._draw
+    """Ask a run as the command line does, but draw nothing."""
+    monkeypatch.setattr(command, "_draw", lambda path, *_: path)
 
-    def make(run: Run, *overrides: str, drawn: bool = False) -> tuple[dict[str, float], dict]:
-        monkeypatch.setattr(command, "_draw", draw if drawn else lambda path, *_: path)
+    def make(run: Run, *overrides: str) -> tuple[dict[str, float], dict]:
         before = set((run.folder / "evaluations").glob("ood-*.json"))
         scores = ood(configure(f"run={run.folder}", "accelerator=cpu", *overrides, name="ood"))
         written = {path: path.stat().st_mtime_ns for path in (run.folder / "evaluations").glob("ood-*.json")}
@@ -196,7 +195,7 @@ def ask(configure, monkeypatch):
 
 def test_a_trained_run_tells_outliers_from_digits(trained, ask, files):
     run = trained(*DIGITS)
-    scores, written = ask(run, f"dataset_root={files}", "limit=200", drawn=True)
+    scores, written = ask(run, f"dataset_root={files}", "limit=200")
     sets = ["fashion_mnist", "pixels", "shuffled", "normal", "lognormal", "uniform", "inverse_gaussian"]
     assert list(written["examples"].items()) == [("test", 200), ("fashion_mnist", 40), *((s, 200) for s in sets[1:])]
     names = ["half_sse", "negative_log_likelihood", "kl", "negative_elbo", "complexity_corrected"]
@@ -215,8 +214,6 @@ def test_a_trained_run_tells_outliers_from_digits(trained, ask, files):
     assert "MNIST was not found" in written["left_out"]["mnist"]
     assert "dataset_root=FOLDER" in written["left_out"]["mnist"]
     assert written["clipped"] == {}
-    (picture,) = (run.folder / "figures").glob("ood-*.png")
-    assert imread(picture).shape[1] > 1000
     table = results([run.folder])
     assert table["ood/pixels/half_sse_auroc"].item() == scores["ood/pixels/half_sse_auroc"]
 
@@ -327,13 +324,15 @@ def test_bad_requests_are_refused(overrides, asked, message, trained, ask):
         ask(trained(*overrides), *asked)
 
 
-def test_on_the_command_line(trained, run_command, monkeypatch):
+def test_on_the_command_line(trained, run_command):
     run = trained(*DIGITS)
-    monkeypatch.setattr(command, "_draw", lambda path, *_: path)
     code, text = run_command(command, f"run={run.folder}", "against=[pixels]", "limit=30", "accelerator=cpu")
     assert code == 0
     assert "half-SSE" in text
     assert "0.5 is chance" in text
+    (picture,) = (run.folder / "figures").glob("ood-*.png")
+    assert str(picture) in text
+    assert imread(picture).shape[1] > 1000
     code, text = run_command(command, f"run={run.folder}", "against=[pixel]")
     assert code == 2
     assert "but got 'pixel'" in text
