@@ -25,6 +25,8 @@ FLOORS = [
         "randomness",
         "image_folder",
         "correlation",
+        "auroc",
+        "complexity",
     },
     {"noise", "samplers", "likelihoods", "sources"},
     {"vae", "metrics", "splits", "loggers"},
@@ -32,10 +34,10 @@ FLOORS = [
     {"scores", "trust", "posteriors", "recognition", "run"},
     {"panels"},
     {"callbacks"},
-    {"build", "examine", "generators", "reporting"},
-    {"cli", "warm_start", "classifier_cache", "saved", "sweep_table"},
+    {"build", "examine", "generators", "outliers", "reporting"},
+    {"cli", "warm_start", "classifier_cache", "saved", "sweep_table", "outlier_sets"},
     {"sweep"},
-    {"train", "evaluate", "generate", "embed", "figures", "report"},
+    {"train", "evaluate", "generate", "embed", "figures", "ood", "report"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -63,6 +65,30 @@ def options_help() -> str:
         lines = [f"  {option:<{width}} {title}{marks[option]}" for option, title in sorted(options.items())]
         blocks.append("\n".join([f"{group.name}=", *lines]))
     return "\n\n".join(blocks)
+
+
+def option_names(group: str) -> list[str]:
+    """The options of a group, those that --config-dir adds too."""
+    with _hydra():
+        names = GlobalHydra.instance().config_loader().get_group_options(group)
+    # Files that begin with an underscore are parts of options.
+    return [name for name in names if not name.startswith("_")]
+
+
+def option(group: str, name: str) -> dict[str, Any]:
+    """The values of one option of a group."""
+    with _hydra():
+        return plain(compose(None, [f"+{group}={name}"]))[group]
+
+
+@contextmanager
+def _hydra() -> Iterator[None]:
+    """Hydra as the command line has set it up, or, where there is none, as it would for our own options."""
+    if GlobalHydra.instance().is_initialized():
+        yield
+    else:
+        with initialize_config_dir(str(config_folder()), version_base="1.3"):
+            yield
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -81,9 +81,20 @@ def table(metrics: Mapping[str, float]) -> str:
     for protocol in protocols:
         cells = [metrics.get(f"{protocol}/{column}") for column in columns]
         rows.append([protocol, *("—" if cell is None else f"{cell:.4f}" for cell in cells)])
-    lines = _aligned(rows)
-    others = _aligned([[name, f"{value:.4f}"] for name, value in metrics.items() if not _is_score(name)])
+    lines = aligned(rows)
+    others = aligned([[name, f"{value:.4f}"] for name, value in metrics.items() if not _is_score(name)])
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], NOTE, *others])
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of as many cells each as lines: the first column to the left, the others to the right."""
+    if not rows:
+        return []
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join([f"{row[0]:<{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
 
 
 def brief(metrics: Mapping[str, float]) -> str:
@@ -98,13 +109,3 @@ def _protocol(name: str) -> str:
 
 def _is_score(name: str) -> bool:
     return name.startswith(("reconstruct/", f"{DENOISE}/"))
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    if not rows:
-        return []
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join([f"{row[0]:<{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    ]

@@ -2,6 +2,7 @@
 
 from vae_hydra.plots.charts import bars, correlation_matrix, curves, heat_maps, loss_curves
 from vae_hydra.plots.clouds import histograms, latent_plane, scatter_panels
+from vae_hydra.plots.contrasts import Contrast, contrasts
 from vae_hydra.plots.densities import OverDensity, draws_over_densities, parameter_histograms, value_histograms
 from vae_hydra.plots.images import image_columns, image_grid, image_rows
 from vae_hydra.plots.kl import kl_bars, kl_over_time
@@ -9,9 +10,11 @@ from vae_hydra.plots.mosaics import Mosaic, image_mosaics
 from vae_hydra.plots.tails import survival_curves
 
 __all__ = [
+    "Contrast",
     "Mosaic",
     "OverDensity",
     "bars",
+    "contrasts",
     "correlation_matrix",
     "curves",
     "draws_over_densities",

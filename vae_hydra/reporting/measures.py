@@ -36,7 +36,7 @@ def better(metric: str) -> int:
         return 0
     if name in BETTER:
         return BETTER[name]
-    return LOWER if "wasserstein" in name else HIGHER if "accuracy" in name else 0
+    return LOWER if "wasserstein" in name else HIGHER if "accuracy" in name or name.endswith("_auroc") else 0
 
 
 def title(metric: str) -> str:

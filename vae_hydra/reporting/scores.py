@@ -72,5 +72,5 @@ def _way(split: Any, is_chosen: bool, asked: Any) -> str:
 
 def _asked_for(metric: str, evaluation: Mapping[str, Any]) -> Any:
     """The part of an evaluation's request that this metric depends on; a noise is part of the metric's name."""
-    requests = {"marginal": "nll", "generation": "generation", "latents": "latents"}
+    requests = {"marginal": "nll", "generation": "generation", "latents": "latents", "ood": "ood"}
     return evaluation.get(requests.get(metric.split("/")[0], ""))
