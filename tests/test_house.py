@@ -28,10 +28,10 @@ FLOORS = [
     {"vae", "metrics", "splits", "loggers"},
     {"data", "module", "marginal"},
     {"callbacks", "scores", "trust", "posteriors", "recognition", "run"},
-    {"build", "examine", "reporting"},
+    {"build", "examine", "exploring", "reporting"},
     {"cli", "warm_start", "classifier_cache", "saved", "sweep_table"},
     {"sweep"},
-    {"train", "evaluate", "report"},
+    {"train", "evaluate", "explore", "report"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
