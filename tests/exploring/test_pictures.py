@@ -40,32 +40,35 @@ def test_bokeh_has_the_lowest_row_first():
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_densities_show_prior_and_posterior(name, configure):
+def test_densities_show_prior_and_posteriors(name, configure):
     what = untrained(configure, f"sampler={name}")
-    seen = look(what, 0, "none", 0)
-    figure = pictures.densities(seen.q, what.prior, seen.code, {2: "two", 0: "none"})
+    seen, other = look(what, 0, "none", 0), look(what, 1, "none", 0)
+    posteriors = {} if name == "deterministic" else {"of one": seen.q, "of another": other.q}
+    figure = pictures.densities(posteriors, what.prior, seen.code, {2: "two", 0: "none"})
     shown = [axes for axes in figure.axes if axes.get_title()]
     assert [axes.get_title() for axes in shown] == ["two", "none"]
     for axes, latent in zip(shown, (2, 0), strict=True):
-        *curve, code = axes.lines
+        *curves, code = axes.lines
         low, high = axes.get_xlim()
         assert code.get_xdata()[0] == pytest.approx(seen.code[latent].item())
         assert low <= code.get_xdata()[0] <= high
-        assert len(curve) == (name != "deterministic")
-        for line in curve:
+        for line, (title, q) in zip(curves, posteriors.items(), strict=True):
+            assert line.get_label() == title
             z, height = torch.tensor(line.get_xdata()), line.get_ydata()
-            expected = seen.q.log_prob(z.unsqueeze(1).expand(-1, 4))[:, latent].double().exp()
+            expected = q.log_prob(z.unsqueeze(1).expand(-1, 4))[:, latent].double().exp()
             np.testing.assert_allclose(height, expected / expected.max(), rtol=1e-4)
             # Its tail is in view; near 0 some have no bound.
             assert height[-1] < 0.01
+            assert low <= z.min()
+            assert z.max() <= high
 
 
-def test_densities_hold_a_posterior_far_out():
-    """One that is beyond the prior's shown part."""
-    q = LogNormal(torch.tensor([4.0]), torch.tensor([0.01]))
-    axes = pictures.densities(q, LogNormal(0.0, 1.0), q.mean, {0: "z0"}).axes[0]
+def test_densities_hold_a_narrow_posterior_far_out():
+    q = LogNormal(torch.tensor([4.0]), torch.tensor([0.0001]))
+    axes = pictures.densities({"q": q}, LogNormal(0.0, 1.0), q.mean, {0: "z0"}).axes[0]
     low, high = axes.get_xlim()
     assert low < 1 < q.mean.item() < high
+    assert (axes.lines[0].get_ydata() > 0.5).sum() > 50
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])

@@ -14,6 +14,7 @@ from bokeh.models import ColumnDataSource, Range1d
 from bokeh.plotting import figure as bokeh_figure
 from PIL import Image
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vae_hydra.exploring import pictures
 from vae_hydra.exploring.model import (
@@ -37,6 +38,8 @@ STOPS = (0.01, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.99)
 CELLS = 15
 # Test examples behind vector data.
 CLOUD = 2000
+# Side of a small figure [inches].
+SMALL = 2.9
 # Examples of every class.
 ANY = "any"
 CLICK = " Click to move the point."
@@ -84,7 +87,7 @@ class PointPane:
         self.draw = pn.widgets.Button(label="Draw from the prior", width=130)
         self.draw.on_click(lambda _: point.jump(what.module.vae.prior_sample(1)[0]))
         self.picture = _picture(what, "decoded", 180)
-        self.verdict = _text("verdict")
+        self.verdict = _text("verdict", width=270)
         self._follows = False
         point.param.watch(lambda *_: self.show(), ["z", "label"])
         self.show()
@@ -145,7 +148,7 @@ class ExamplePane:
         self.taken.on_click(lambda _: self.take())
         names = ("original", "input", "reconstruction") if what.are_images else ("points",)
         self.pictures = {name: _picture(what, name, 200) for name in names}
-        self.about = _text("about")
+        self.about = _text("about", width=270)
         self.densities = pn.pane.Matplotlib(tight=False, dpi=100, width=940)
         self.of_class.param.watch(lambda _: self._restart(), "value")
         for widget in (self.number, self.noise, self.seed):
@@ -180,16 +183,25 @@ class ExamplePane:
         else:
             named = {"original": seen.original, "input": seen.fed, "reconstruction": seen.reconstruction}
             series = {name: x.unsqueeze(0) for name, x in named.items()}
-            self.pictures["points"].object = pictures.points(what.examples.x[:CLOUD], series)
+            self.pictures["points"].object = pictures.points(what.examples.x[:CLOUD], series, side=SMALL)
         self.about.object = _account(what, index, seen)
         titles = {latent: f"z{latent}: KL {seen.kl[latent].item():.2f}" for latent in what.most_active(PANELS)}
-        self.densities.object = pictures.densities(seen.q, what.prior, seen.code, titles)
+        self.densities.object = pictures.densities(self._posteriors(index), what.prior, seen.code, titles)
+
+    def _posteriors(self, index: int) -> dict[str, Distribution]:
+        """Those of the example, as it is fed and without noise; points have no density."""
+        if not self.what.module.vae.sampler.has_elbo:
+            return {}
+        clean = {} if self.noise.value == "none" else {"without noise": look(self.what, index, "none", 0).q}
+        return {"posterior q(z|x)": self.seen.q, **clean}
 
     def layout(self) -> pn.Column:
         """The first tab."""
         controls = pn.Row(self.of_class, self.number, self.noise, self.seed, self.taken)
-        captions = [pn.Column(_text("caption", name), picture) for name, picture in self.pictures.items()]
-        return pn.Column(controls, pn.Row(*captions, self.about), self.densities, width=960)
+        is_stacked = self.what.module.noise.mode == "stacked"
+        captions = {"points": "", "input": "noise beside it, a channel" if is_stacked else "input"}
+        pictures = [pn.Column(_text("caption", captions.get(n, n)), shown) for n, shown in self.pictures.items()]
+        return pn.Column(controls, pn.Row(*pictures, self.about), self.densities, width=960)
 
 
 class TraversalPane:
@@ -274,7 +286,7 @@ class PlanePane:
 def _picture(what: Explored, name: str, width: int) -> pn.pane.PNG | pn.pane.Matplotlib:
     """An empty picture of an example: of an image, or of points."""
     if not what.are_images:
-        return pn.pane.Matplotlib(tight=False, dpi=100, width=width + 110, css_classes=[name])
+        return pn.pane.Matplotlib(tight=False, dpi=100, css_classes=[name])
     height = width * what.module.vae.x_shape[1] // what.module.vae.x_shape[2]
     return pn.pane.PNG(width=width, height=height, stylesheets=[PIXELS], css_classes=[name])
 
@@ -282,7 +294,7 @@ def _picture(what: Explored, name: str, width: int) -> pn.pane.PNG | pn.pane.Mat
 def _shown(what: Explored, x: Tensor, name: str) -> Any:
     if what.are_images:
         return _png(pictures.pixels(x, what.limits))
-    return pictures.points(what.examples.x[:CLOUD], {name: x.unsqueeze(0)})
+    return pictures.points(what.examples.x[:CLOUD], {name: x.unsqueeze(0)}, side=SMALL)
 
 
 def _png(pixels: pictures.Array) -> bytes:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_hydra.distributions import Delta, quantile
+from vae_hydra.distributions import quantile
 from vae_hydra.exploring.sliders import latents_at
 from vae_hydra.plots.arrays import Array, Limits, to_array
 from vae_hydra.plots.charts import COLOURS, MARKERS
@@ -46,11 +46,13 @@ def rgba(image: Array) -> Array:
     return np.ascontiguousarray(opaque[::-1]).view(np.uint32)[..., 0]
 
 
-def densities(q: Distribution, prior: Distribution, code: Tensor, names: Mapping[int, str]) -> Figure:
-    """The density of q(z|x) over that of the prior, each to a height of its own, for the latents that are named.
+def densities(
+    posteriors: Mapping[str, Distribution], prior: Distribution, code: Tensor, names: dict[int, str]
+) -> Figure:
+    """Densities of posteriors over that of the prior, each to a height of its own, for the latents that are named.
 
     Args:
-        q: of batch_shape [L].
+        posteriors: title → distribution of batch_shape [L].
         prior: of one latent.
         code: [L], marked.
         names: latent → the title of its panel.
@@ -60,28 +62,30 @@ def densities(q: Distribution, prior: Distribution, code: Tensor, names: Mapping
     grid = figure.subplots(rows, PANELS_A_ROW, squeeze=False)
     for axes in grid.flat[len(names) :]:
         axes.axis("off")
-    ends = _ends(q, prior)
+    ends = {title: _ends(q, code) for title, q in posteriors.items()}
+    whole = latents_at(prior, torch.tensor(PRIOR_SHOWN))
     for axes, (latent, name) in zip(grid.flat, names.items(), strict=False):
-        low, high = ends[latent].tolist()
-        z = torch.linspace(low, high, RESOLUTION).to(code)
+        z = _between(torch.cat([whole, *(own[latent] for own in ends.values())]))
         axes.fill_between(z.cpu(), _height(prior, z), color="#dddddd", label="prior p(z)")
-        if isinstance(q, Delta):
-            axes.axvline(code[latent].item(), color=COLOURS[0], label="code")
-        else:
-            # A row for each point of the curve: families need not broadcast otherwise.
-            curve = _height(q, z.unsqueeze(1).expand(-1, len(code)))[:, latent]
-            axes.plot(z.cpu(), curve, color=COLOURS[0], label="posterior q(z|x)")
-            axes.axvline(code[latent].item(), color=COLOURS[3], linestyle=":", label="code")
+        for number, (title, q) in enumerate(posteriors.items()):
+            # Over its own range: it may be far narrower than the prior. A column for each latent of q.
+            z = _between(ends[title][latent])
+            height = _height(q, z.unsqueeze(1).expand(-1, len(code)))[:, latent]
+            axes.plot(z.cpu(), height, color=COLOURS[number], label=title)
+        axes.axvline(code[latent].item(), color="#333333", linestyle=":", linewidth=1, label="code")
         _tidy(axes, name)
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
     return figure
 
 
-def _ends(q: Distribution, prior: Distribution) -> Tensor:
-    """From where to where each latent is shown, [L, 2]."""
-    low, high = latents_at(prior, torch.tensor(PRIOR_SHOWN)).tolist()
-    own = torch.stack([quantile(q, torch.full_like(q.mean, probability)) for probability in POSTERIOR_SHOWN], dim=1)
-    return torch.stack([own[:, 0].clamp(max=low), own[:, 1].clamp(min=high)], dim=1)
+def _ends(q: Distribution, code: Tensor) -> Tensor:
+    """From where to where each latent of a posterior is shown, [L, 2]."""
+    return torch.stack([quantile(q, torch.full_like(code, probability)) for probability in POSTERIOR_SHOWN], dim=1)
+
+
+def _between(values: Tensor) -> Tensor:
+    """Points from the least to the greatest of the values."""
+    return torch.linspace(values.min().item(), values.max().item(), RESOLUTION).to(values)
 
 
 def _height(distribution: Distribution, z: Tensor) -> Array:
@@ -95,10 +99,10 @@ def _tidy(axes: Any, title: str) -> None:
     axes.set(yticks=[], ylim=(0, 1.08))
     axes.tick_params(labelsize=7)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.margins(x=0)
+    axes.margins(x=0.03)
 
 
-def points(cloud: Any, series: Mapping[str, Any], net: Any = None) -> Figure:
+def points(cloud: Any, series: Mapping[str, Any], net: Any = None, side: float = 6.0) -> Figure:
     """Points over a grey cloud [N, D], of D > 2 coordinates the first two.
 
     Points of a line (D = 1) are shown at a height of their own, those of the cloud at 0.
@@ -107,8 +111,9 @@ def points(cloud: Any, series: Mapping[str, Any], net: Any = None) -> Figure:
         cloud: the test examples.
         series: title → points [K, D], joined in their order.
         net: rows of points [R, K, D], joined along both axes.
+        side: of the figure [inches].
     """
-    figure = Figure(figsize=(6.2, 5.6), layout="constrained")
+    figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
     cloud = to_array(cloud)
     axes.scatter(*_coordinates(cloud, 0), s=5, color="#bbbbbb", linewidths=0, label="test examples")
@@ -119,9 +124,11 @@ def points(cloud: Any, series: Mapping[str, Any], net: Any = None) -> Figure:
     for number, (title, values) in enumerate(series.items()):
         x, y = _coordinates(to_array(values), number + 1)
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-        axes.plot(x, y, color=colour, marker=marker, markeredgecolor="white", label=title)
+        # Those on top smaller, so that none is hidden.
+        size = max(5, 12 - 3 * number) if len(x) == 1 else 5
+        axes.plot(x, y, color=colour, marker=marker, markersize=size, markeredgecolor="white", label=title)
     _frame(axes, cloud, [to_array(values) for values in series.values()])
-    figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+    figure.legend(loc="outside upper center", ncols=2 if side < 4 else 5, frameon=False, fontsize=8)
     return figure
 
 
@@ -140,6 +147,7 @@ def _frame(axes: Any, cloud: Array, series: Sequence[Array]) -> None:
         axes.set(ylim=(low[1] - margin[1], high[1] + margin[1]), ylabel="x₂")
     else:
         axes.set(yticks=[])
+    axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
 
 
