@@ -34,10 +34,10 @@ FLOORS = [
     {"scores", "trust", "posteriors", "recognition", "run"},
     {"panels"},
     {"callbacks"},
-    {"build", "examine", "generators", "outliers", "reporting"},
+    {"build", "examine", "exploring", "generators", "outliers", "reporting"},
     {"cli", "warm_start", "classifier_cache", "saved", "sweep_table", "outlier_sets"},
     {"sweep"},
-    {"train", "evaluate", "generate", "embed", "figures", "ood", "report"},
+    {"train", "evaluate", "generate", "embed", "explore", "figures", "ood", "report"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

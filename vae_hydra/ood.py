@@ -92,7 +92,7 @@ def _request(config: Mapping[str, Any]) -> dict[str, Any]:
 def _outliers(
     config: Mapping[str, Any], request: Mapping[str, Any], saved: Saved, data: DataModule, inside: Tensor
 ) -> OutlierSets:
-    from vae_hydra.noise import nodes_to_test
+    from vae_hydra.noise_nodes import nodes_to_test
     from vae_hydra.outlier_sets import make_sets, makers, values_taken
 
     run, seed = saved.module.description["config"], request["seed"]

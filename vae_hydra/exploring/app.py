@@ -1,0 +1,56 @@
+"""The page put together, and the server that hands it to a browser of this machine."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import panel as pn
+
+from vae_hydra.exploring.model import Explored, medians
+from vae_hydra.exploring.panes import ExamplePane, PlanePane, Point, PointPane, TraversalPane, heading
+
+# Addresses that every machine that reaches this one can connect to.
+EVERYWHERE = ("0.0.0.0",)
+
+
+def page(what: Explored, title: str) -> pn.Column:
+    """The page of one visitor."""
+    z = medians(what)
+    point = Point(z=z, settled=z)
+    left, example = PointPane(what, point), ExamplePane(what, point)
+    of_the_point: list[TraversalPane | PlanePane] = [TraversalPane(what, point), PlanePane(what, point)]
+    others = [(pane.title, pane.layout()) for pane in of_the_point]
+    tabs = pn.Tabs((example.title, example.layout()), *others, dynamic=True)
+
+    def draw(*_: Any) -> None:
+        if tabs.active:
+            of_the_point[tabs.active - 1].show()
+
+    tabs.param.watch(draw, "active")
+    point.param.watch(draw, ["settled", "label"])
+    example.take()
+    return pn.Column(heading(title), pn.Row(left.layout(), tabs))
+
+
+def serve(what: Explored, title: str, host: str, port: int, open_browser: bool, **options: Any) -> Any:
+    """Serve the page until the process is told to end.
+
+    Args:
+        host, port: where; other machines can connect only if ``host`` is an address of this one that they see.
+        open_browser: whether to show it at once.
+        options: of ``panel.serve``.
+    """
+    for name in ("bokeh", "tornado"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    own = [f"{name}:{port}" for name in (host, "localhost")]
+    return pn.serve(
+        {"/": lambda: page(what, title)},
+        title=f"vae_hydra: {title}",
+        address=host,
+        port=port,
+        show=open_browser,
+        websocket_origin="*" if host in EVERYWHERE else own,
+        verbose=False,
+        **options,
+    )
