@@ -11,6 +11,7 @@ import lightning as L
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning.fabric import Fabric
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
@@ -188,6 +189,15 @@ def build_evaluation_trainer(accelerator: str) -> L.Trainer:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
+
+
+def choose_device(accelerator: str) -> torch.device:
+    """The device that Lightning takes for ``accelerator``, of which one is used; ValueError if there is none such."""
+    with naming("accelerator"):
+        try:
+            return Fabric(accelerator=accelerator, devices=1).device
+        except RuntimeError as error:
+            raise ValueError(f"accelerator={accelerator}: {error}") from error
 
 
 def describe(config: Config, data: DataModule) -> dict[str, Any]:

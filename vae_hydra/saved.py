@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vae_hydra.build import build_data, build_evaluation_trainer, rebuild
+from vae_hydra.build import build_data, choose_device, rebuild
 from vae_hydra.data import DataModule
 from vae_hydra.module import VAEModule
 from vae_hydra.noise import Noise
@@ -44,8 +44,7 @@ def open_run(
     opened = Run.open(run)
     path = opened.checkpoint_path(checkpoint)
     module = rebuild(read_checkpoint(path), trust, test_noises, others)
-    device = build_evaluation_trainer(accelerator).strategy.root_device
-    return Saved(opened, path, module.to(device))
+    return Saved(opened, path, module.to(choose_device(accelerator)))
 
 
 def open_saved(config: Mapping[str, Any], **tested: Any) -> Saved:
