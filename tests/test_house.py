@@ -27,11 +27,11 @@ FLOORS = [
     {"noise", "samplers", "likelihoods", "sources"},
     {"vae", "metrics", "splits", "loggers"},
     {"data", "module", "marginal"},
-    {"callbacks", "scores", "trust", "posteriors", "recognition", "run"},
-    {"build", "examine", "reporting"},
-    {"cli", "warm_start", "classifier_cache", "saved", "sweep_table"},
-    {"sweep"},
-    {"train", "evaluate", "report"},
+    {"anatomy", "callbacks", "scores", "trust", "posteriors", "recognition", "run"},
+    {"build", "examine", "reporting", "sharing"},
+    {"cli", "warm_start", "classifier_cache", "saved", "sweep_table", "facts"},
+    {"sweep", "overview"},
+    {"train", "evaluate", "report", "export", "info"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -14,7 +14,8 @@ from vae_hydra.distributions import ContinuousBernoulli
 
 def exact_mean(logit: float) -> float:
     """By quadrature of x·e^(a·x), which needs no normaliser in closed form."""
-    weight, moment = (quad(lambda x: x**power * math.exp(logit * x), 0, 1, epsabs=1e-12)[0] for power in (0, 1))
+    moment, _ = quad(lambda x: x * math.exp(logit * x), 0, 1, epsabs=1e-12)
+    weight, _ = quad(lambda x: math.exp(logit * x), 0, 1, epsabs=1e-12)
     return moment / weight
 
 
