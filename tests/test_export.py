@@ -24,6 +24,7 @@ from vae_hydra.distributions import parameters
 from vae_hydra.export import export
 from vae_hydra.module import CHECKPOINT_KEY
 from vae_hydra.run import Run
+from vae_hydra.samplers import LogNormalSampler
 from vae_hydra.sharing import programs
 from vae_hydra.sharing.parts import parts_of
 from vae_hydra.sharing.programs import FORMATS, largest_difference, log_gamma, traced
@@ -279,6 +280,41 @@ def test_a_program_that_differs_is_an_error_and_leaves_nothing(run, tmp_path, mo
     assert not list(tmp_path.iterdir())
     exported(run, "formats=torch_export", f"output={target}", "tolerance=0.01")
     assert json.loads((target / "export.json").read_text())["files"]["encoder.pt2"]["largest_difference"] > 1e-3
+
+
+class Branching(LogNormalSampler):
+    """Its values decide what it does, which no exporter can follow."""
+
+    def forward(self, features):
+        return super().forward(features if features.sum() > 0 else -features)
+
+
+class WithBessel(LogNormalSampler):
+    """Its code takes an operation that ONNX lacks."""
+
+    def code(self, q):
+        return torch.special.i0e(q.mean)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "format", "message"),
+    [
+        (Branching, "torch_export", "encoder cannot be exported as torch_export: Could not guard on data-dependent"),
+        (WithBessel, "onnx", "encoder cannot be exported as onnx: .*i0e"),
+    ],
+)
+def test_a_sampler_of_ones_own_that_cannot_be_exported_is_explained(sampler, format, message, tmp_path):
+    own = untrained(
+        tmp_path / "outputs",
+        *TINY.split(),
+        "sampler=lognormal",
+        f"sampler._target_=tests.test_export.{sampler.__name__}",
+    )
+    with pytest.raises(ValueError, match=f"{message}.*formats=safetensors"):
+        exported(own, f"formats={format}", "trust=[tests]")
+    assert not (own.folder / "export").exists()
+    with pytest.raises(ValueError, match="names the target 'tests.test_export"):
+        vae_hydra.load(exported(own, "formats=safetensors", "trust=[tests]"))
 
 
 def test_infinities_and_nans_agree_only_with_themselves():
