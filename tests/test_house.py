@@ -31,13 +31,13 @@ FLOORS = [
     {"noise", "samplers", "likelihoods", "sources"},
     {"vae", "metrics", "splits", "loggers"},
     {"data", "module", "marginal"},
-    {"scores", "trust", "posteriors", "recognition", "run"},
+    {"anatomy", "scores", "trust", "posteriors", "recognition", "run"},
     {"panels"},
     {"callbacks"},
-    {"build", "examine", "exploring", "generators", "outliers", "reporting"},
-    {"cli", "warm_start", "classifier_cache", "saved", "sweep_table", "outlier_sets"},
-    {"sweep"},
-    {"train", "evaluate", "generate", "embed", "explore", "figures", "ood", "report"},
+    {"build", "examine", "exploring", "generators", "outliers", "reporting", "sharing"},
+    {"cli", "warm_start", "classifier_cache", "saved", "sweep_table", "outlier_sets", "facts"},
+    {"sweep", "overview"},
+    {"train", "evaluate", "generate", "embed", "explore", "figures", "ood", "export", "info", "report"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -17,7 +17,7 @@ def load(run: str | Path, checkpoint: str | None = None, trust: str | Sequence[s
     """The trained model of a run, in evaluation mode: ``encode``, ``decode``, ``sample``.
 
     Args:
-        run: a run's folder, or a checkpoint file by itself.
+        run: a run's folder, a checkpoint file by itself, or a folder that ``vae_hydra.export`` wrote.
         checkpoint: ``best`` or ``last``; by default the best if validation chose one.
         trust: packages besides vae_hydra's and torch's own that its configuration may name.
 
@@ -28,7 +28,13 @@ def load(run: str | Path, checkpoint: str | None = None, trust: str | Sequence[s
     # Imported here so that the commands' help and errors do not wait for torch.
     from vae_hydra.build import rebuild
     from vae_hydra.run import Run, read_checkpoint
+    from vae_hydra.sharing.weights import read_weights, weights_path
 
     path = Path(run).expanduser()
+    weights = weights_path(path)
+    if weights is not None:
+        if checkpoint is not None:
+            raise ValueError(f"{path} holds one model; leave checkpoint={checkpoint} out")
+        return rebuild(read_weights(weights), trust).vae
     path = path if path.is_file() else Run.open(path).checkpoint_path(checkpoint)
     return rebuild(read_checkpoint(path), trust).vae

@@ -33,6 +33,9 @@ UNHELPFUL_WARNINGS = (
     ".*isinstance\\(treespec, LeafSpec\\)",
 )
 
+# Loggers that say at INFO what only their authors need.
+CHATTY = ("lightning.pytorch", "lightning.fabric", "onnxscript", "onnx_ir")
+
 
 def prepare() -> str:
     """Make the process ready for a command, before torch is imported; return the configuration's folder."""
@@ -199,7 +202,7 @@ def prepare_torch(threads: int | None) -> None:
     threads = _granted_threads() if threads is None else checks.positive_integer("threads", threads)
     if threads is not None:
         torch.set_num_threads(threads)
-    for name in ("lightning.pytorch", "lightning.fabric"):
+    for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         logging.getLogger("vae_hydra").setLevel(logging.WARNING)

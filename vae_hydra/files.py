@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +48,18 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
 def write_figure(figure: Any, path: Path) -> None:
     """Replace ``path`` by a matplotlib figure as PNG."""
     replace_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=150))
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """A new folder beside ``folder``, which takes its place once it is filled, and is gone if that raises."""
+    new, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{state}") for state in ("new", "old"))
+    new.mkdir(parents=True)
+    try:
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, ContinuousBernoulli, Distribution, Laplace, Normal
+from torch.distributions import Bernoulli, Distribution, Laplace, Normal
 
 from vae_hydra import checks
-from vae_hydra.distributions import HomoscedasticNormal, Huber, HyperbolicSecant, StudentT
+from vae_hydra.distributions import ContinuousBernoulli, HomoscedasticNormal, Huber, HyperbolicSecant, StudentT
 
 LOCATION_MAPS = {"identity": nn.Identity, "sigmoid": nn.Sigmoid}
 # Besides true, for one scale shared by all values, and false.

@@ -72,17 +72,20 @@ def missing_protocols(
     return [protocol for protocol, names in expected.items() if not metrics.keys() >= set(names)]
 
 
-def table(metrics: Mapping[str, float]) -> str:
-    """The scores as text: a row a protocol, and below it, a line each, what was measured on request."""
+def table(metrics: Mapping[str, float], number: str = ".4f") -> str:
+    """The scores as text: a row a protocol, and below it, a line each, what was measured on request.
+
+    ``number`` is the format of a value.
+    """
     found = dict.fromkeys(_protocol(name) for name in metrics if _is_score(name))
     protocols = sorted(found, key=lambda protocol: protocol != CLEAN)
     columns = [column for column in COLUMNS if any(f"{p}/{column}" in metrics for p in protocols)]
     rows = [["", *(COLUMNS[column] for column in columns)]]
     for protocol in protocols:
         cells = [metrics.get(f"{protocol}/{column}") for column in columns]
-        rows.append([protocol, *("—" if cell is None else f"{cell:.4f}" for cell in cells)])
+        rows.append([protocol, *("—" if cell is None else f"{cell:{number}}" for cell in cells)])
     lines = aligned(rows)
-    others = aligned([[name, f"{value:.4f}"] for name, value in metrics.items() if not _is_score(name)])
+    others = aligned([[name, f"{value:{number}}"] for name, value in metrics.items() if not _is_score(name)])
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], NOTE, *others])
 
 

@@ -1,6 +1,7 @@
 """Distribution families and KL pairs that torch.distributions lacks."""
 
 from vae_hydra.distributions import kl as kl  # registers its pairs
+from vae_hydra.distributions.continuous_bernoulli import ContinuousBernoulli
 from vae_hydra.distributions.delta import Delta
 from vae_hydra.distributions.fixed import FixedDistribution
 from vae_hydra.distributions.homoscedastic import HomoscedasticNormal
@@ -14,6 +15,7 @@ from vae_hydra.distributions.student_t import StudentT
 from vae_hydra.distributions.weibull import Weibull
 
 __all__ = [
+    "ContinuousBernoulli",
     "Delta",
     "FixedDistribution",
     "HomoscedasticNormal",

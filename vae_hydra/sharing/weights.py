@@ -1,0 +1,93 @@
+"""A model as weights in safetensors beside its configuration, which hold no code and no path of a machine."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from vae_hydra.files import write_text
+from vae_hydra.module import CHECKPOINT_KEY, VAEModule
+
+WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
+# The entry of the weights' metadata that is ours, as JSON.
+METADATA_KEY = "vae_hydra"
+# What says where and how a run was done on a machine, with what stands for it elsewhere.
+OF_A_MACHINE: dict[str, Any] = {
+    "threads": None,
+    "trust": [],
+    "dataset.root": "data",
+    "dataset.download": False,
+    "dataset.source.root": "data",
+    "dataset.source.download": False,
+}
+
+
+def write_weights(folder: Path, module: VAEModule, value_range: tuple[float, float]) -> None:
+    """All weights, with what the configuration does not say as metadata: shape of an example, classes, value range."""
+    known = {key: value for key, value in module.description.items() if key != "config"}
+    metadata = {"format": "pt", METADATA_KEY: json.dumps({**known, "value_range": list(value_range)})}
+    # Not those of frozen copies or views: safetensors holds each tensor by itself.
+    weights = {name: value.contiguous() for name, value in module.vae.state_dict().items()}
+    save_file(weights, folder / WEIGHTS, metadata)
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """The resolved configuration, without what is of a machine."""
+    write_text(folder / CONFIG, yaml.safe_dump(portable(config), sort_keys=False, allow_unicode=True))
+
+
+def portable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """``config`` without paths and settings of the machine that it was trained on; of another run only its name."""
+    kept = copy.deepcopy(dict(config))
+    for path, value in OF_A_MACHINE.items():
+        *parents, leaf = path.split(".")
+        node: Any = kept
+        for parent in parents:
+            node = node.get(parent) if isinstance(node, dict) else None
+        if isinstance(node, dict) and leaf in node:
+            node[leaf] = copy.copy(value)
+    if isinstance(kept.get("init_from"), str):
+        kept["init_from"] = Path(kept["init_from"]).name
+    return kept
+
+
+def weights_path(path: Path) -> Path | None:
+    """The weights' file if ``path`` is one, or a folder with one; None for anything else."""
+    if path.is_file():
+        return path if path.suffix == ".safetensors" else None
+    return path / WEIGHTS if (path / WEIGHTS).is_file() else None
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """Weights and the configuration beside them in the form of a checkpoint, as ``build.rebuild`` takes it.
+
+    Raises:
+        ValueError: for a file that is damaged, was not written by vae_hydra, or has no config.yaml beside it.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            known = json.loads((file.metadata() or {}).get(METADATA_KEY, "null"))
+            state = {f"vae.{name}": file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as safetensors; it is damaged or not one ({error})") from error
+    if not isinstance(known, dict) or "x_shape" not in known:
+        raise ValueError(f"{path} was not written by vae_hydra: its metadata have no {METADATA_KEY}")
+    return {CHECKPOINT_KEY: {**known, "config": _config_beside(path)}, "state_dict": state}
+
+
+def _config_beside(path: Path) -> dict[str, Any]:
+    beside = path.with_name(CONFIG)
+    try:
+        config = yaml.safe_load(beside.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} needs its {CONFIG} beside it, which cannot be read ({error})") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{beside} is damaged: it holds no options")
+    return config
