@@ -189,6 +189,8 @@ def test_help_lists_every_option_with_a_line(run_command):
     code, text = run_command(train, "--help")
     assert code == 0
     for file in cli.config_folder().glob("[!h]*/[!_]*.yaml"):
+        if file.parent.name == "search":
+            continue  # an option of another command
         assert any(line.strip().startswith(f"{file.stem} ") for line in text.splitlines()), file
     assert not [line for line in text.splitlines() if line.strip().startswith("_")]
     marked = [line.split()[0] for line in text.splitlines() if line.endswith("(default)")]

@@ -27,6 +27,7 @@ FLOORS = [
         "correlation",
         "auroc",
         "complexity",
+        "study",
     },
     {"noise", "samplers", "likelihoods", "sources"},
     {"vae", "metrics", "splits", "loggers"},
@@ -34,10 +35,11 @@ FLOORS = [
     {"anatomy", "scores", "trust", "posteriors", "recognition", "run"},
     {"panels"},
     {"callbacks"},
-    {"build", "examine", "exploring", "generators", "outliers", "reporting", "sharing"},
+    {"build", "examine", "exploring", "generators", "outliers", "reporting", "sharing", "experiment_file"},
     {"cli", "warm_start", "classifier_cache", "saved", "sweep_table", "outlier_sets", "facts"},
-    {"sweep", "overview"},
+    {"sweep", "search_space", "search_results", "overview"},
     {"train", "evaluate", "generate", "embed", "explore", "figures", "ood", "export", "info", "report"},
+    {"search"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

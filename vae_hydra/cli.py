@@ -59,7 +59,8 @@ def options_help() -> str:
     entries = [entry for entry in OmegaConf.load(root / "train.yaml").defaults if isinstance(entry, DictConfig)]
     defaults = {(str(group), option) for entry in entries for group, option in entry.items()}
     blocks = []
-    for group in sorted(path for path in root.iterdir() if path.is_dir() and path.name not in ("hydra", "__pycache__")):
+    groups = {str(group) for entry in entries for group in entry}
+    for group in sorted(path for path in root.iterdir() if path.is_dir() and path.name in groups):
         # Files that begin with an underscore are parts of options.
         files = group.rglob("[!_]*.yaml")
         options = {file.relative_to(group).with_suffix("").as_posix(): _title(file) for file in files}
@@ -112,14 +113,14 @@ def sweep_name() -> str | None:
 def sweep_id() -> str:
     """A name for a --multirun from what was typed, so that a sweep that is started again is the same one."""
     overrides = [argument for argument in sys.argv[1:] if argument.startswith("~") or "=" in argument]
-    typed = sorted(override for override in overrides if not override.startswith("-") and _is_about_runs(override))
+    typed = sorted(override for override in overrides if not override.startswith("-") and is_about_runs(override))
     named = dict(argument.split("=", 1) for argument in typed if "=" in argument)
     title = named.get("sweep") or named.get("experiment") or "sweep"
     plain_title = "".join(c if c.isalnum() or c == "_" else "-" for c in title)[:80]
     return f"{plain_title}-{hashlib.sha256(json.dumps(typed).encode()).hexdigest()[:8]}"
 
 
-def _is_about_runs(override: str) -> bool:
+def is_about_runs(override: str) -> bool:
     """Whether an override says what runs are, rather than where and how they are made."""
     from vae_hydra.run import NOT_IDENTITY
 

@@ -52,14 +52,16 @@ def tensorboard_logger(folder: Path, run_id: str) -> TensorBoardLogger:
 def finishing(loggers: Sequence[Logger], config: Mapping[str, Any]) -> Iterator[None]:
     """Log ``config``, and close W&B whatever happens, so that the next run of a sweep is its own.
 
-    A block that raised is marked in W&B as crashed.
+    A block that raised is marked in W&B as crashed, unless what it raised says that it ends with exit code 0.
     """
-    exit_code = 1
+    exit_code = 0
     try:
         for logger in loggers:
             logger.log_hyperparams(dict(config))
         yield
-        exit_code = 0
+    except BaseException as error:
+        exit_code = getattr(error, "exit_code", 1)
+        raise
     finally:
         if any(isinstance(logger, WandbLogger) for logger in loggers):
             import wandb

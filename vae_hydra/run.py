@@ -225,7 +225,9 @@ class Run:
                 log.debug("stopped by an error", exc_info=True)  # for the run's own log
                 ended = {"status": "failed", "error": _described(error), **started}
             else:
-                ended = {"status": "interrupted", "error": repr(error), **started}
+                # A search that gave the run up says so itself.
+                status = getattr(error, "run_status", "interrupted")
+                ended = {"status": status, "error": repr(error), **started}
             if done is not None:
                 # It was only to be tested again: what was done stays done.
                 ended = done[0]

@@ -221,7 +221,7 @@ def conclude(folder: Path, cells: Sequence[Cell], seconds: float) -> None:
     outcomes = [cell.outcome for cell in cells]
     counts = Counter(status for status, _ in outcomes)
     said = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    log.info("sweep    %s: %s, in %s", folder, said, _duration(seconds))
+    log.info("sweep    %s: %s, in %s", folder, said, duration(seconds))
     for cell, (status, error) in zip(cells, outcomes, strict=True):
         if status in ("failed", "damaged"):
             log.error("%-8s %s: %s", status.upper(), cell.folder or " ".join(cell.overrides), error)
@@ -278,7 +278,8 @@ def _log_table(folder: Path, cells: Sequence[Cell]) -> None:
         log.info("W&B      %s-table, beside the runs of the group %s", folder.name, folder.name)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as one says them: 3 min 20 s."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import statistics
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from vae_hydra import cli, sweep
 
 if TYPE_CHECKING:
     import lightning as L
+    from lightning.pytorch.callbacks import Callback
 
     from vae_hydra.build import Experiment
     from vae_hydra.callbacks import InterruptGuard
@@ -58,7 +59,12 @@ def _keeping_errors(config: Mapping[str, Any]) -> Iterator[None]:
         raise
 
 
-def train(config: Mapping[str, Any]) -> dict[str, float]:
+def train(
+    config: Mapping[str, Any],
+    watching: Sequence[Callback] = (),
+    guard: InterruptGuard | None = None,
+    quiet: bool = False,
+) -> dict[str, float]:
     """Train one run in its folder, test it, and return its test scores.
 
     A run that is done returns its scores at once; one that was cut off goes on from last.ckpt, and one that was trained
@@ -66,6 +72,9 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
 
     Args:
         config: resolved configuration, as ``conf/train.yaml`` composes it.
+        watching: callbacks that are told of each epoch once it is written, and may raise ``Stopped``.
+        guard: the one that whoever trains several runs holds around them; None for one of its own.
+        quiet: leave what is said of the run to its own log.
 
     Raises:
         ValueError: for a configuration that cannot work; nothing is written then.
@@ -79,7 +88,7 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
 
     run = Run.of(config)
     # In a sweep the terminal gets a line a run; the run's own log has it all.
-    detail = logging.DEBUG if cli.is_sweep() else logging.INFO
+    detail = logging.DEBUG if quiet or cli.is_sweep() else logging.INFO
     if run.is_done:
         lacking = sweep.untested(config, run)
         if not lacking:
@@ -92,13 +101,14 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
     experiment = build_experiment(config)
     start = _start(run, config, experiment)
     callbacks = [KeepOptimizer(start.checkpoint, experiment.module.vae)] if start and config["keep_optimizer"] else []
-    with InterruptGuard() as guard:
-        trainer = build_trainer(config, experiment.data, run.folder, run.id, [guard, *callbacks])
+    with guard or InterruptGuard() as guard:
+        trainer = build_trainer(config, experiment.data, run.folder, run.id, [*watching, guard, *callbacks])
         with run.writing(config):
             _greet(run, experiment, start, detail)
             metrics = _fit_and_score(run, config, trainer, experiment, guard)
             log.log(detail, "test scores\n%s", table(metrics))
-            log.info("run      %s%s", run.folder, f"  {brief(metrics)}" if cli.is_sweep() else "")
+            said = f"  {brief(metrics)}" if cli.is_sweep() else ""
+            log.log(logging.DEBUG if quiet else logging.INFO, "run      %s%s", run.folder, said)
             for picture in sorted((run.folder / "figures").glob("*.png")):
                 log.log(detail, "figure   %s", picture)
     return metrics

@@ -5,6 +5,7 @@ from vae_hydra.callbacks.figures import Figures
 from vae_hydra.callbacks.guards import CollapseWarning, FiniteLoss, Interrupted, InterruptGuard, NonFiniteLossError
 from vae_hydra.callbacks.histograms import Histograms
 from vae_hydra.callbacks.progress import EpochTimer, Progress
+from vae_hydra.callbacks.pruning import Pruned, Pruning
 
 __all__ = [
     "AtomicCheckpointIO",
@@ -20,4 +21,6 @@ __all__ = [
     "MetricsCSV",
     "NonFiniteLossError",
     "Progress",
+    "Pruned",
+    "Pruning",
 ]

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from vae_hydra import checks
-from vae_hydra.callbacks.guards import Interrupted
+from vae_hydra.callbacks.guards import Stopped
 from vae_hydra.files import replace_atomically
 from vae_hydra.history import History
 from vae_hydra.module import VAEModule
@@ -60,7 +60,7 @@ class MetricsCSV(Checkpoint):
 
 
 class Checkpoints(Checkpoint):
-    """Write last.ckpt every few epochs and when a signal ends training, and best.ckpt when val/loss falls.
+    """Write last.ckpt every few epochs and when training is stopped, and best.ckpt when val/loss falls.
 
     Nothing is written after a loss that is not finite: the epoch before stays. Without validation there
     is no best.ckpt. Lightning's ModelCheckpoint keeps absolute paths in its state, so that a moved folder
@@ -105,7 +105,7 @@ class Checkpoints(Checkpoint):
             )
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        if isinstance(exception, (Interrupted, SIGTERMException)) and trainer.state.fn == "fit":
+        if isinstance(exception, (Stopped, SIGTERMException)) and trainer.state.fn == "fit":
             self._save(trainer, LAST)
 
     def _save(self, trainer: L.Trainer, name: str) -> None:

@@ -79,8 +79,20 @@ class CollapseWarning(Callback):
         self.epochs, self.warned = state_dict["epochs"], state_dict["warned"]
 
 
-class Interrupted(BaseException):
-    """SIGINT or SIGTERM came; a resumable checkpoint is written.
+class Stopped(BaseException):
+    """Training was stopped from outside, and a checkpoint written that it can go on from.
+
+    Attributes:
+        run_status: what the run's record says of it.
+        exit_code: what a process ends with that does nothing else.
+    """
+
+    run_status = "interrupted"
+    exit_code = 1
+
+
+class Interrupted(Stopped):
+    """SIGINT or SIGTERM came.
 
     Not a KeyboardInterrupt, which Lightning would turn into exit code 1.
     """
@@ -99,10 +111,11 @@ class InterruptGuard(Checkpoint):
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self._previous: dict[int, Any] = {}
+        # One entry for each time it was entered: a search holds it around the runs that it trains.
+        self._previous: list[dict[int, Any]] = []
 
     def __enter__(self) -> InterruptGuard:
-        self._previous = self._install()
+        self._previous.append(self._install())
         return self
 
     def _install(self) -> dict[int, Any]:
@@ -111,7 +124,7 @@ class InterruptGuard(Checkpoint):
         return {signum: signal.signal(signum, self._handle) for signum in (signal.SIGINT, signal.SIGTERM)}
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        for signum, handler in self._previous.items():
+        for signum, handler in self._previous.pop().items():
             signal.signal(signum, handler)
         if isinstance(error, SIGTERMException):
             raise Interrupted(signal.SIGTERM) from error

@@ -15,7 +15,7 @@ import yaml
 
 from vae_hydra.history import read_epochs
 
-STATUSES = ("done", "running", "failed", "interrupted")
+STATUSES = ("done", "running", "failed", "interrupted", "pruned")
 NAMED = ("dataset", "noise", "sampler")
 
 

@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 MAIN = ("run", "dataset", "noise", "sampler", "seed", "fold", "status", "epochs", "final_loss")
 # Not for reading: they name the cells of pivots.
 HIDDEN = ("noise_label", "sampler_label", "options", "own_noise")
-STATUSES = ("done", "running", "failed", "interrupted", "damaged", "missing")
+STATUSES = ("done", "running", "failed", "interrupted", "pruned", "damaged", "missing")
 
 
 class Page(NamedTuple):

@@ -45,10 +45,10 @@ def results(folders: Iterable[str | Path]) -> pd.DataFrame:
 
     Columns: run, dataset, noise, sampler, latent_dim, encoder_layers, decoder_layers, epochs, learning_rate,
     batch_size, kl and half_sse of clean test input, seconds_per_epoch, final_loss, seed, fold, beta, status (done,
-    running, failed, interrupted, damaged, missing), error, started, finished; noise_label, sampler_label and options,
-    which name the cell of a pivot that the run belongs to; own_noise, which its own noise is called in scores; the
-    options that differ, by dotted path; folder; the scores,
-    by names with a slash. A run that was copied is there once.
+    running, failed, interrupted, pruned, damaged, missing), error, started, finished; noise_label, sampler_label and
+    options, which name the cell of a pivot that the run belongs to; own_noise, which its own noise is called in scores;
+    the options that differ, by dotted path; folder; the scores, by names with a slash. A run that was copied is there
+    once.
 
     Raises:
         ValueError: if there are neither runs nor plans of sweeps.

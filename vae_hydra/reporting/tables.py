@@ -18,6 +18,7 @@ IN_WORDS = {
     "failed": "FAILED",
     "damaged": "damaged",
     "interrupted": "interrupted",
+    "pruned": "pruned",
     "running": "running",
     "missing": "missing",
     "done": "—",
