@@ -60,7 +60,14 @@ def test_an_infinite_density_does_not_flatten_the_rest():
     density = np.where(x == 0, np.inf, scipy.stats.gamma(0.1).pdf(np.maximum(x, 1e-9)))
     panel = plots.OverDensity(torch.full((1000,), 2.0), (0.0, 4.0), x, density)
     axes = plots.draws_over_densities({"z": panel}, ("draws", "density", ""), "z").axes[0]
-    assert axes.get_ylim()[1] < 2 * axes.patches[0].get_data()[0].max()
+    assert axes.get_ylim()[1] < 1.1 * axes.patches[0].get_data()[0].max()
+
+
+def test_a_density_that_draws_lack_is_in_sight():
+    x = np.linspace(-8, 8, 200)
+    panel = plots.OverDensity(3 * torch.randn(1000), (-8.0, 8.0), x, scipy.stats.norm.pdf(x))
+    axes = plots.draws_over_densities({"z": panel}, ("draws", "density", ""), "z").axes[0]
+    assert axes.get_ylim()[1] > scipy.stats.norm.pdf(0)
 
 
 def test_parameters_have_a_row_each_on_an_axis_that_suits_them():
@@ -137,6 +144,16 @@ def test_classes_of_a_plane_are_named_at_their_medians():
     assert [text.get_text() for text in axes.texts] == ["0", "1", "2"]
     for label, text in enumerate(axes.texts):
         assert text.xy == pytest.approx(np.median(codes[y == label], axis=0))
+
+
+def test_a_plane_of_positive_latents_that_spread_wide_is_logarithmic():
+    codes, y = torch.randn(500, 2).mul(2).exp(), torch.zeros(500)
+    axes = plots.latent_plane(codes, y).axes[0]
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    ends = np.quantile(codes[:, 0], [0.005, 0.995])
+    assert 0.3 * ends[0] < axes.get_xlim()[0] < ends[0]
+    assert ends[1] < axes.get_xlim()[1] < 3 * ends[1]
+    assert plots.latent_plane(codes.log(), y).axes[0].get_xscale() == "linear"
 
 
 def test_tsne_keeps_clusters_apart_and_is_seeded():

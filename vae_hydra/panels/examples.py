@@ -74,7 +74,7 @@ def samples_by_epoch(subject: Subject) -> Figure:
         return _cloud({"test data": subject.shown.original, **samples})
     classes = subject.data.classes if subject.generates_by_class else 0
     mosaics = {name: _square(images, classes) for name, images in samples.items()}
-    return plots.image_mosaics(mosaics, subject.data.value_range(), gap=0, across=4)
+    return plots.image_mosaics(mosaics, subject.data.value_range(), gap=0)
 
 
 def _sampled(subject: Subject) -> tuple[Tensor, Tensor, Tensor | None]:

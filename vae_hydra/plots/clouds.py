@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from vae_hydra.plots.arrays import Array, to_array
-from vae_hydra.plots.charts import COLOURS
+from vae_hydra.plots.charts import COLOURS, WIDE
 
 # More panels than this go into further rows.
 PANELS_A_ROW = 5
@@ -58,7 +58,8 @@ def histograms(panels: Mapping[str, Any], bins: int = 80) -> Figure:
 def latent_plane(codes: Any, y: Any, plane: str = "pca", seed: int = 0) -> Figure:
     """Codes [N, L], L ≥ 2, coloured by class [N], with the name of a class at the median of its codes.
 
-    Two latents are shown as they are. The axes hold the middle 99 % of the codes.
+    Two latents are shown as they are, on logarithmic axes if they are positive and spread wide. The axes hold the middle
+    99 % of the codes.
 
     Args:
         codes, y: the codes and their classes.
@@ -83,13 +84,23 @@ def latent_plane(codes: Any, y: Any, plane: str = "pca", seed: int = 0) -> Figur
         middle = np.median(points[y == label], axis=0)
         axes.annotate(f"{label:.0f}", middle, fontsize=12, weight="bold", ha="center", va="center", path_effects=_HALO)
     axes.set(xlabel=names[0], ylabel=names[1])
-    ends = np.quantile(points, [0.005, 0.995], axis=0)
-    # Codes that are all alike need some room too.
-    margin = 0.05 * (ends[1] - ends[0]) + 1e-3 * np.abs(ends).max(0) + 1e-6
-    (left, bottom), (right, top) = (ends[0] - margin).tolist(), (ends[1] + margin).tolist()
-    axes.set(xlim=(left, right), ylim=(bottom, top))
+    _around_most(axes, points)
     figure.colorbar(dots, ax=axes, ticks=range(classes), label="class")
     return figure
+
+
+def _around_most(axes: Any, points: Array) -> None:
+    """Limits around the middle 99 % of points [N, 2]; logarithmic if both coordinates are positive and spread wide."""
+    ends = np.quantile(points.astype(np.float64), [0.005, 0.995], axis=0)
+    is_wide = (points > 0).all() and (ends[1] > WIDE * ends[0]).all()
+    if is_wide:
+        axes.set(xscale="log", yscale="log")
+        ends = np.log(ends)
+    # Codes that are all alike need some room too.
+    margin = 0.05 * (ends[1] - ends[0]) + 1e-3 * np.abs(ends).max(0) + 1e-6
+    limits = np.stack([ends[0] - margin, ends[1] + margin])
+    (left, bottom), (right, top) = np.exp(limits) if is_wide else limits
+    axes.set(xlim=(left, right), ylim=(bottom, top))
 
 
 def _in_a_plane(codes: Array, plane: str, seed: int) -> tuple[Array, tuple[str, str]]:

@@ -61,8 +61,9 @@ def draws_over_densities(
         if len(panel.x):
             density = to_array(panel.density)
             axes.plot(to_array(panel.x), density, color="black", linewidth=1.2, label=names[1])
-            # A density may be infinite at the end of its support.
-            top = max(top, min(density[np.isfinite(density)].max(), 1.5 * top))
+            # A density may be infinite where its support begins: the first bin does not count.
+            beyond = density[(to_array(panel.x) >= edges[1]) & np.isfinite(density)]
+            top = max(top, beyond.max(initial=0.0))
         axes.set(xlim=panel.limits, ylim=(0, 1.08 * top if top > 0 else 1))
         axes.set_title(name, fontsize=9)
     _finish(figure, grid, len(panels), label, title)
