@@ -58,8 +58,8 @@ def histograms(panels: Mapping[str, Any], bins: int = 80) -> Figure:
 def latent_plane(codes: Any, y: Any, plane: str = "pca", seed: int = 0) -> Figure:
     """Codes [N, L], L ≥ 2, coloured by class [N], with the name of a class at the median of its codes.
 
-    Two latents are shown as they are, on logarithmic axes if they are positive and spread wide. The axes hold the middle
-    99 % of the codes.
+    Two latents are shown as they are, on logarithmic axes if they are positive and spread wide.
+    The axes hold the middle 99 % of the codes.
 
     Args:
         codes, y: the codes and their classes.
