@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import torch
-
 from vae_hydra.build import build_experiment
 from vae_hydra.exploring.model import Explored, explored
 
+_MADE: dict[tuple[str, ...], Explored] = {}
+
 
 def untrained(configure, *overrides: str) -> Explored:
-    """A model as it is built for digits, or what ``overrides`` say."""
-    module, data = build_experiment(configure("model.latent_dim=4", *overrides))
-    torch.manual_seed(0)
-    return explored(module.eval(), data)
+    """A model as it is built for digits, or what ``overrides`` say; the same one each time, not to be changed."""
+    if overrides not in _MADE:
+        module, data = build_experiment(configure("model.latent_dim=4", *overrides))
+        _MADE[overrides] = explored(module.eval(), data)
+    return _MADE[overrides]

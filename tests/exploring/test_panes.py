@@ -16,10 +16,8 @@ from vae_hydra.exploring.pictures import pixels
 
 MODELS = {
     "conditional": ("condition=both", "sampler=gamma"),
-    "a head": ("classifier=mlp",),
-    "stacked noise": ("noise=normal", "noise.mode=stacked", "model=conv"),
-    "a plain autoencoder": ("sampler=deterministic", "likelihood=bernoulli"),
-    "one latent": ("model.latent_dim=1", "sampler=weibull"),
+    "a head and stacked noise": ("classifier=mlp", "noise=normal", "noise.mode=stacked", "model=conv"),
+    "a plain autoencoder of one latent": ("sampler=deterministic", "likelihood=bernoulli", "model.latent_dim=1"),
     "many latents": ("model.latent_dim=24", "sampler=student_t"),
     "a plane": ("dataset=lognormal_2d", "sampler=lognormal"),
     "a line": ("dataset=student_t_mixture", "dataset.train_size=100", "dataset.test_size=100"),

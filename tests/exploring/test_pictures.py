@@ -41,7 +41,7 @@ def test_bokeh_has_the_lowest_row_first():
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_densities_show_prior_and_posteriors(name, configure):
-    what = untrained(configure, f"sampler={name}")
+    what = untrained(configure, f"sampler={name}", "noise=uniform")
     seen, other = look(what, 0, "none", 0), look(what, 1, "none", 0)
     posteriors = {} if name == "deterministic" else {"of one": seen.q, "of another": other.q}
     figure = pictures.densities(posteriors, what.prior, seen.code, {2: "two", 0: "none"})
