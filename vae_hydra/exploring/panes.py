@@ -185,7 +185,8 @@ class ExamplePane:
             series = {name: x.unsqueeze(0) for name, x in named.items()}
             self.pictures["points"].object = pictures.points(what.examples.x[:CLOUD], series, side=SMALL)
         self.about.object = _account(what, index, seen)
-        titles = {latent: f"z{latent}: KL {seen.kl[latent].item():.2f}" for latent in what.most_active(PANELS)}
+        kl = [f": KL {value:.2f}" if what.module.vae.sampler.has_elbo else "" for value in seen.kl.tolist()]
+        titles = {latent: f"z{latent}{kl[latent]}" for latent in what.most_active(PANELS)}
         self.densities.object = pictures.densities(self._posteriors(index), what.prior, seen.code, titles)
 
     def _posteriors(self, index: int) -> dict[str, Distribution]:
