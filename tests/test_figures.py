@@ -20,9 +20,10 @@ from vae_hydra import cli
 from vae_hydra import figures as command
 from vae_hydra.build import build_experiment
 from vae_hydra.callbacks import Checkpoints, Figures
+from vae_hydra.identity import run_name
 from vae_hydra.panels import DRAWN_BY_DEFAULT, PANELS, SAMPLES, Subject, chosen, drawn, keep_samples
 from vae_hydra.panels.decoded import PROBABILITIES, STEPS, grid
-from vae_hydra.run import Run, run_name
+from vae_hydra.run import Run
 from vae_hydra.train import train
 
 HISTORY = [{"epoch": 0.0, "train/kl": 2.0, "train/loss": 1.0, "train/beta": 1.0}]

@@ -23,9 +23,10 @@ from vae_hydra import cli, search, train
 from vae_hydra.callbacks import Pruned, Pruning
 from vae_hydra.experiment_file import experiment_file
 from vae_hydra.history import read_epochs
+from vae_hydra.identity import identity
 from vae_hydra.module import VAEModule
 from vae_hydra.reporting import collect
-from vae_hydra.run import Run, identity
+from vae_hydra.run import Run
 from vae_hydra.search_space import read_space, written
 from vae_hydra.study import PRUNERS, next_trial, open_study, report
 

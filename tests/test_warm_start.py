@@ -12,8 +12,9 @@ from tests.conftest import CONF
 from tests.test_train import assert_same_outcome
 from vae_hydra import train
 from vae_hydra.build import build_experiment
+from vae_hydra.identity import identity
 from vae_hydra.module import VAEModule
-from vae_hydra.run import Run, identity
+from vae_hydra.run import Run
 from vae_hydra.warm_start import inherit, start_from
 
 SHORT = ("trainer.max_epochs=1", "callbacks.figures.enabled=false", "trainer.accelerator=cpu")

@@ -18,6 +18,13 @@ from torch import Tensor, nn
 
 from vae_hydra import checks
 from vae_hydra.callbacks import AtomicCheckpointIO, Checkpoints, MetricsCSV
+from vae_hydra.compatibility import (
+    check_free_bits,
+    check_kl_exists,
+    check_likelihood_fits,
+    check_same_mode,
+    check_trainer_options,
+)
 from vae_hydra.condition import Condition
 from vae_hydra.data import DataModule
 from vae_hydra.module import CHECKPOINT_KEY, VAEModule
@@ -41,10 +48,6 @@ SOURCE_OPTIONS = (
     "train_size",
     "test_size",
 )
-# Weights in half precision (bf16-true) would be too coarse for the densities.
-PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
-# Enough draws to meet the part of the line where a prior has no density.
-KL_DRAWS = 1000
 # How a model was run rather than what it is: not stored in its checkpoints.
 NOT_IN_CHECKPOINT = ("callbacks", "logger", "trainer", "output_dir")
 
@@ -70,10 +73,9 @@ def build_experiment(config: Config) -> Experiment:
     noise = build_noise(config)
     vae = build_vae(config, data.x_shape, noise, data.classes)
     module = _module(config, vae, noise, description, build_test_noises(config))
-    _check_likelihood_fits(module, data)
-    _check_kl_exists(vae)
-    if module.objective.free_bits and not vae.sampler.has_elbo:
-        raise ValueError("objective.free_bits frees part of a KL, and a deterministic sampler has none; leave it at 0")
+    check_likelihood_fits(module, data)
+    check_kl_exists(vae)
+    check_free_bits(module)
     with naming("optimizer and scheduler"):
         module.configure_optimizers()
     return Experiment(module, data)
@@ -163,7 +165,7 @@ def build_trainer(
         for key, node in _node(config, "logger").items()
         if node
     ]
-    _check_trainer_options(options, config)
+    check_trainer_options(options, config)
     if not data.has_validation:
         options["limit_val_batches"] = 0
     _check_callbacks(callbacks, validates=options.get("limit_val_batches") != 0)
@@ -237,7 +239,7 @@ def rebuild(
     if test_noises is None:
         test_noises = build_test_noises(config if others is None else {**config, "test_noises": others})
     for one in test_noises:
-        _check_same_mode(one, noise)
+        check_same_mode(one, noise)
     # No optimizer, no data: fewer things that a stranger's configuration could name.
     module = _module(config, vae, noise, description, [one for one in test_noises if not one.is_none], trainable=False)
     module.on_load_checkpoint(dict(checkpoint))
@@ -295,37 +297,6 @@ def _objective(options: Config) -> Objective:
         return Objective(**options)
 
 
-def _check_likelihood_fits(module: VAEModule, data: DataModule) -> None:
-    if not module.vae.likelihood.unit_interval:
-        return
-    low, high = data.value_range()
-    if low < 0 or high > 1:
-        raise ValueError(
-            f"{type(module.vae.likelihood).__name__} needs data in [0, 1], but this dataset spans "
-            f"[{low:.3g}, {high:.3g}]; use likelihood=gaussian or likelihood=laplace"
-        )
-
-
-def _check_same_mode(test: Noise, trained: Noise) -> None:
-    if test.mode != trained.mode:
-        raise ValueError(
-            f"the run was trained with noise.mode={trained.mode}, so that its encoder cannot take "
-            f"noise.mode={test.mode}; add noise.mode={trained.mode}"
-        )
-
-
-def _check_trainer_options(options: Config, config: Config) -> None:
-    checks.positive_integer("trainer.max_epochs", options.get("max_epochs"))
-    checks.one_of("trainer.precision", options.get("precision"), PRECISIONS)
-    clipping = options.get("gradient_clip_val")
-    if clipping is not None:
-        checks.positive("trainer.gradient_clip_val", clipping)
-        if str(options["precision"]).endswith("mixed") and config["optimizer"].get("fused"):
-            raise ValueError("trainer.gradient_clip_val with a mixed trainer.precision needs optimizer.fused=false")
-    if options.get("limit_test_batches") == 0:
-        raise ValueError("trainer.limit_test_batches=0 leaves nothing to score a run on")
-
-
 def _check_callbacks(callbacks: Sequence[Callback], validates: bool) -> None:
     if not any(isinstance(callback, Checkpoints) for callback in callbacks):
         raise ValueError("callbacks.checkpoints cannot be left out: a run is scored and resumed from its checkpoints")
@@ -335,18 +306,6 @@ def _check_callbacks(callbacks: Sequence[Callback], validates: bool) -> None:
                 f"early stopping watches {callback.monitor}, but there are no examples to validate on; "
                 "set dataset.validation=0.1, or callbacks.early_stopping.monitor=train/loss"
             )
-
-
-def _check_kl_exists(vae: VAE) -> None:
-    """Fail now rather than in the first step if posterior and prior have no KL, closed or estimated."""
-    q = vae.sampler(torch.zeros(KL_DRAWS, vae.sampler.parameters_per_latent * vae.latent_dim))
-    if not torch.isfinite(vae.sampler.kl_divergence(q, q.sample())).all():
-        families = f"KL({type(q).__name__} ‖ {type(vae.sampler.prior()).__name__})"
-        raise ValueError(
-            f"sampler.prior: {families} is not finite where training starts; choose a prior with a density where "
-            "q(z|x) has one, raise sampler.min_concentration or sampler.df where there is one, or use "
-            "sampler.kl=monte_carlo"
-        )
 
 
 def _node(config: Config, path: str) -> Config:

@@ -17,10 +17,11 @@ from filelock import FileLock
 from vae_hydra import checks
 from vae_hydra.data import DataModule
 from vae_hydra.files import replace_atomically, write_json
+from vae_hydra.identity import identity
 from vae_hydra.module import VAEModule
 from vae_hydra.networks.image_classifier import ImageClassifier
 from vae_hydra.recognition import RECIPE, classifier_accuracy, train_classifier
-from vae_hydra.run import Run, identity
+from vae_hydra.run import Run
 
 log = logging.getLogger(__name__)
 

@@ -122,7 +122,7 @@ def sweep_id() -> str:
 
 def is_about_runs(override: str) -> bool:
     """Whether an override says what runs are, rather than where and how they are made."""
-    from vae_hydra.run import NOT_IDENTITY
+    from vae_hydra.identity import NOT_IDENTITY
 
     key = override.lstrip("+~").split("=")[0]
     if key.startswith(("hydra/", "hydra.")):

@@ -118,7 +118,7 @@ def _on_request(
 
 def _name(checkpoint: str, request: Mapping[str, Any]) -> str:
     """What the file of an evaluation is called: requests that differ have files that differ."""
-    from vae_hydra.run import identity
+    from vae_hydra.identity import identity
 
     names = [checkpoint, request["split"]]
     noise, noises = request["noise"], request["noises"]

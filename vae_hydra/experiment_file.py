@@ -9,7 +9,7 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
-from vae_hydra.run import NOT_IDENTITY
+from vae_hydra.identity import NOT_IDENTITY
 
 # Where and how a run is done is not the experiment's business; what it is tested on is.
 HEAD = "# @package _global_"

@@ -121,7 +121,7 @@ def _report(
 ) -> dict[str, float]:
     """Print the table, write the scores and the figure; the scores."""
     from vae_hydra.files import write_json
-    from vae_hydra.run import identity
+    from vae_hydra.identity import identity
 
     asked = {**request, "against": list(aurocs)}
     name = f"ood-{saved.checkpoint.stem}-{identity(asked)}"

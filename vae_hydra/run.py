@@ -1,10 +1,8 @@
-"""A run's folder: its name, what is in it, who is writing to it, and whether it is done."""
+"""A run's folder: what is in it, who is writing to it, and whether it is done."""
 
 from __future__ import annotations
 
 import contextlib
-import copy
-import hashlib
 import json
 import logging
 import platform
@@ -23,84 +21,12 @@ from filelock import FileLock, Timeout
 
 from vae_hydra import checks
 from vae_hydra.files import write_json, write_text
+from vae_hydra.identity import run_name
 
 log = logging.getLogger(__name__)
 
-# Where and how a run is done; everything else is what it is, and part of its name.
-NOT_IDENTITY = (
-    "output_dir",
-    "logger",
-    "threads",
-    "trust",
-    "dataset.root",
-    "dataset.download",
-    "dataset.source.root",
-    "dataset.source.download",
-    "callbacks.progress",
-    "callbacks.histograms",
-    "test_noises",
-)
-# Options that came later, with the value at which a run is what it was without them: such a run keeps its name,
-# and a sweep that was finished before stays finished.
-CAME_LATER: dict[str, Any] = {
-    "condition": {},
-    "classifier": {},
-    "init_from": None,
-    "keep_optimizer": False,
-    "objective.free_bits": 0.0,
-    "dataset.fraction": 1.0,
-    "dataset.folds": 5,
-    "dataset.fold": None,
-    "dataset.resize": None,
-    "dataset.binarise": "none",
-    "likelihood.min_scale": 0.001,
-    "callbacks.checkpoints.after_annealing": False,
-    "callbacks.figures.epochs": [],
-    "callbacks.figures.show": "default",
-    **{
-        f"model.{part}{option}": value
-        for part in ("", "encoder.", "decoder.")
-        for option, value in (("kernel", 4), ("residual_blocks", 0))
-    },
-}
 PACKAGES = ("torch", "lightning", "hydra-core", "numpy", "vae_hydra")
 CHECKPOINTS = ("best", "last")
-
-
-def identity(config: Mapping[str, Any]) -> str:
-    """Eight hexadecimal digits of what ``config`` describes, the same on any machine."""
-    return hashlib.sha256(json.dumps(identifying_options(config), sort_keys=True).encode()).hexdigest()[:8]
-
-
-def identifying_options(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of ``config`` says what is trained; options that came later only where they change it."""
-    kept = copy.deepcopy(dict(config))
-    for path in NOT_IDENTITY:
-        _drop(kept, path)
-    for path, value in CAME_LATER.items():
-        _drop(kept, path, only_if=value)
-    if kept.get("init_from"):
-        # A run's folder is known by its name wherever it is; a checkpoint by itself only by its path.
-        source = Path(kept["init_from"])
-        kept["init_from"] = str(source) if source.suffix == ".ckpt" else source.name
-    return _canonical(kept)
-
-
-def _drop(config: dict[str, Any], path: str, only_if: Any = ...) -> None:
-    """Remove the value at a dotted path, if there is one and, where ``only_if`` is given, it equals that."""
-    *parents, leaf = path.split(".")
-    node: Any = config
-    for parent in parents:
-        node = node.get(parent) if isinstance(node, dict) else None
-    if isinstance(node, dict) and leaf in node and (only_if is ... or node[leaf] == only_if):
-        del node[leaf]
-
-
-def run_name(config: Mapping[str, Any]) -> str:
-    """A name that says what the run is: dataset-noise-sampler-seed-identity."""
-    parts = [_name(config, group) for group in ("dataset", "noise", "sampler")]
-    seed = checks.seed("seed", config["seed"])
-    return "-".join([*parts, f"s{seed}", identity(config)])
 
 
 class Run:
@@ -282,11 +208,6 @@ def is_first_process() -> bool:
     return rank_zero_only.rank == 0  # type: ignore[attr-defined]
 
 
-def _name(config: Mapping[str, Any], group: str) -> str:
-    node = config.get(group)
-    return checks.plain_name(f"{group}.name", node.get("name") if isinstance(node, Mapping) else None)
-
-
 def _folder(key: str, value: Any) -> Path:
     if not isinstance(value, (str, Path)) or not str(value):
         raise ValueError(f"{key} must be a folder, but got {value!r}")
@@ -298,15 +219,6 @@ def _read_json(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is damaged ({error}); delete it to let the run go on from its checkpoint") from error
-
-
-def _canonical(value: Any) -> Any:
-    """Numbers that are equal become the same text: 1 and 1.0."""
-    if isinstance(value, Mapping):
-        return {str(key): _canonical(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_canonical(entry) for entry in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _runs_beside(folder: Path) -> str:

@@ -204,7 +204,7 @@ def _key(override: str) -> str:
 
 def _folder(base: Mapping[str, Any], space: Mapping[str, BaseDistribution], options: Mapping[str, Any]) -> Path:
     """Where a search is kept: named after what it is, so that one that is started again is the same one."""
-    from vae_hydra.run import identifying_options
+    from vae_hydra.identity import identifying_options
 
     what = {
         "base": identifying_options(base),

@@ -196,7 +196,7 @@ def write_plan(folder: Path, cells: Sequence[Cell]) -> None:
     """Write plan.json: the command and, for every cell, its overrides, the name of its run and what makes it another
     run than others; or why it is none."""
     from vae_hydra.files import write_json
-    from vae_hydra.run import identifying_options
+    from vae_hydra.identity import identifying_options
 
     described = [
         {

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from vae_hydra.run import run_name
+from vae_hydra.identity import run_name
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

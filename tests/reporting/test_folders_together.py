@@ -10,9 +10,9 @@ import pandas as pd
 
 from tests.reporting import made
 from tests.reporting.test_results import evaluation
+from vae_hydra.identity import identifying_options, run_name
 from vae_hydra.reporting import collect, pivot, results
 from vae_hydra.reporting.write import write_report
-from vae_hydra.run import identifying_options, run_name
 
 METRIC = "reconstruct/clean/half_sse"
 DENOISED = "denoise/normal/half_sse"

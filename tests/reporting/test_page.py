@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.reporting import made
+from vae_hydra.identity import run_name
 from vae_hydra.reporting import collect, pivot
 from vae_hydra.reporting.write import write_report
-from vae_hydra.run import run_name
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 SCRIPT = "<script>window.intruder = true</script>"

@@ -15,9 +15,9 @@ from torch import nn
 from tests.reporting import made
 from tests.test_conf import options as config_options
 from vae_hydra.build import build_noise, build_vae
+from vae_hydra.identity import run_name
 from vae_hydra.reporting import collect, pivot, results
 from vae_hydra.reporting.results import _layers
-from vae_hydra.run import run_name
 
 
 def test_a_row_says_what_a_run_is_and_how_it_went(tmp_path):

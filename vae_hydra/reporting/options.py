@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from vae_hydra.run import CAME_LATER, identifying_options
+from vae_hydra.identity import CAME_LATER, identifying_options
 
 # What rows, columns and replicates are made of anyway.
 ROLES = ("dataset.name", "noise.name", "sampler.name", "seed", "dataset.fold")
