@@ -19,15 +19,16 @@ import vae_hydra
 from tests.conftest import CONF, QUICK
 from vae_hydra import cli
 from vae_hydra import export as command
-from vae_hydra.build import build_experiment
+from vae_hydra.build import build_experiment, build_noise, build_vae
 from vae_hydra.distributions import parameters
 from vae_hydra.export import export
 from vae_hydra.module import CHECKPOINT_KEY
 from vae_hydra.run import Run
 from vae_hydra.samplers import LogNormalSampler
 from vae_hydra.sharing import programs
-from vae_hydra.sharing.parts import parts_of
+from vae_hydra.sharing.parts import Decoder, Encoder, parts_of
 from vae_hydra.sharing.programs import FORMATS, largest_difference, log_gamma, traced
+from vae_hydra.vae import VAE
 
 SAMPLERS = ("normal", "lognormal", "inverse_gaussian", "student_t", "laplace", "gamma", "weibull", "deterministic")
 LIKELIHOODS = (
@@ -118,57 +119,62 @@ def check_every_format(module, inputs: dict[str, torch.Tensor], folder: Path) ->
             )
 
 
-def parts_for(overrides: str):
-    module, data = build_experiment(composed(*QUICK, "output_dir=unused", *overrides.split()))
-    return module, parts_of(module.eval(), data.prepared("test", 4))
+def fresh(overrides: str) -> VAE:
+    """A model of digits with weights as they are drawn."""
+    config = composed(*overrides.split())
+    return build_vae(config, (1, 8, 8), build_noise(config), 10).eval()
 
 
 @torch.no_grad()
 def test_every_sampler_in_every_format(tmp_path):
     assert {path.stem for path in (cli.config_folder() / "sampler").glob("*.yaml")} == set(SAMPLERS)
-    encoders = {}
+    encoders, x = {}, torch.rand(4, 1, 8, 8)
     for sampler in SAMPLERS:
-        module, (encoder, _) = parts_for(f"{TINY} sampler={sampler}")
-        encoders[sampler] = encoder.module
-        q = module.vae.encode(encoder.inputs["x"])
-        shapes = {name: tuple(value.shape) for name, value in encoder.outputs.items()}
-        assert shapes == dict.fromkeys([*parameters(q), "code"], (4, 10))
-        assert torch.equal(encoder.outputs["code"], module.vae.sampler.code(q))
-    check_every_format(Together(encoders), encoder.inputs, tmp_path)
+        vae = fresh(f"{TINY} sampler={sampler}")
+        encoders[sampler] = Encoder(vae)
+        q, outputs = vae.encode(x), encoders[sampler](x)
+        assert {name: tuple(value.shape) for name, value in outputs.items()} == dict.fromkeys(
+            [*parameters(q), "code"], (4, 10)
+        )
+        assert torch.equal(outputs["code"], vae.sampler.code(q))
+    check_every_format(Together(encoders), {"x": x}, tmp_path)
 
 
 @torch.no_grad()
 def test_every_likelihood_in_every_format(tmp_path):
     files = (cli.config_folder() / "likelihood").glob("*.yaml")
     assert {path.stem for path in files} == {option.split()[0] for option in LIKELIHOODS}
-    decoders = {}
+    decoders, z = {}, torch.randn(4, 10)
     for number, likelihood in enumerate(LIKELIHOODS):
-        module, (_, decoder) = parts_for(f"{TINY} likelihood={likelihood}")
-        decoders[f"{number}"] = decoder.module
-        p = module.vae.decode(decoder.inputs["z"])
-        assert decoder.outputs.keys() == {"mean", *parameters(p)}
-        assert torch.equal(decoder.outputs["mean"], p.mean)
-    check_every_format(Together(decoders), decoder.inputs, tmp_path)
+        vae = fresh(f"{TINY} likelihood={likelihood}")
+        decoders[f"{number}"] = Decoder(vae)
+        p, outputs = vae.decode(z), decoders[f"{number}"](z)
+        assert outputs.keys() == {"mean", *parameters(p)}
+        assert torch.equal(outputs["mean"], p.mean)
+    check_every_format(Together(decoders), {"z": z}, tmp_path)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("model", MODELS.values(), ids=list(MODELS))
 def test_other_models_in_every_format(model, tmp_path):
-    _, (encoder, decoder) = parts_for(model)
-    check_every_format(Through(encoder.module, decoder.module), encoder.inputs, tmp_path)
+    vae = fresh(model)
+    inputs = {"x": torch.rand(4, 1, 8, 8), **({"y": torch.tensor([0, 5, 9, -1])} if vae.condition else {})}
+    check_every_format(Through(Encoder(vae), Decoder(vae)), inputs, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @torch.no_grad()
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_every_combination_in_every_format(sampler, likelihood, tmp_path):
-    for model in (f"{TINY} condition=both", *MODELS.values(), *WHOLE.values()):
-        rescaled = "dataset.variant=rescaled" if "lognormal_2d" in model and "bernoulli" in likelihood else ""
-        kept = " ".join(option for option in model.split() if not option.startswith("sampler"))
-        for part in parts_for(f"{kept} {rescaled} sampler={sampler} likelihood={likelihood}")[1]:
-            check_every_format(part.module, part.inputs, tmp_path)
+@pytest.mark.parametrize("model", [f"{TINY} condition=both", *MODELS.values(), *WHOLE.values()])
+def test_every_combination_in_every_format(model, tmp_path):
+    """An encoder knows no likelihood and a decoder no sampler: these are all there are of each."""
+    kept = " ".join(option for option in model.split() if not option.startswith("sampler"))
+    encoders = [(f"sampler={sampler}", 0) for sampler in SAMPLERS]
+    for option, which in [*encoders, *((f"likelihood={likelihood}", 1) for likelihood in LIKELIHOODS)]:
+        rescaled = "dataset.variant=rescaled" if "lognormal_2d" in model and "bernoulli" in option else ""
+        module, data = build_experiment(composed(*f"{kept} {rescaled} {option}".split()))
+        part = parts_of(module.eval(), data.prepared("test", 4))[which]
+        check_every_format(part.module, part.inputs, tmp_path)
 
 
 @pytest.mark.parametrize(("dtype", "precision"), [(torch.float32, 1e-5), (torch.float64, 1e-9)])
@@ -343,6 +349,8 @@ def test_bad_requests_are_refused(run, monkeypatch):
     for bad in ("formats=tflite", "formats=[]", "formats=7"):
         with pytest.raises(ValueError, match="formats must be"):
             exported(run, bad)
+    with pytest.raises(ValueError, match=r"output=.*run.json/here cannot be written"):
+        exported(run, f"output={run.folder}/run.json/here")
     with pytest.raises(ValueError, match="tolerance must be a number > 0, but got 0"):
         exported(run, "tolerance=0")
     monkeypatch.setattr(programs, "ONNX_PACKAGES", ("onnx", "no_such_package"))

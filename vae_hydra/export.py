@@ -126,6 +126,10 @@ def _folder(output: Any, run: Run) -> Path:
     folder = Path(output).expanduser().resolve()
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise ValueError(f"output={output} exists and is not overwritten; remove it, or name another folder")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"output={output} cannot be written: {error}") from error
     return folder
 
 
