@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from vae_hydra.plots.charts import COLOURS
 
+# Below these, a logarithmic axis needs more than the powers of ten.
+FEW_DECADES = 1.5
 # Pruned → how it is drawn: in colour, and so that it is told apart without.
 LOOKS = {
     False: {"color": COLOURS[0], "marker": "o", "label": "done"},
@@ -51,7 +53,7 @@ def search_history(trials: Sequence[Tried], label: str) -> Figure:
     axes.step(x, best, where="post", color="black", linewidth=1, label="best so far")
     axes.set(xlabel="trial", ylabel=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False)
     return figure
 
 
@@ -81,7 +83,7 @@ def search_options(
         axes.axis("off")
     figure.supylabel(label, fontsize=10)
     handles, names = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=4, frameon=False)
+    figure.legend(handles, names, loc="outside upper center", ncols=5, frameon=False)
     return figure
 
 
@@ -97,10 +99,11 @@ def _scatter(axes: Any, trials: Sequence[Tried], places: Sequence[float], low: f
     """Draw trials, done and pruned; those below ``low`` as triangles at that edge."""
     for pruned, look in LOOKS.items():
         points = [(x, trial.value) for x, trial in zip(places, trials, strict=True) if trial.pruned == pruned]
-        seen, below = [p for p in points if p[1] >= low], [p for p in points if p[1] < low]
-        axes.scatter([x for x, _ in seen], [y for _, y in seen], s=24, zorder=3, **look)
+        seen, below = [p for p in points if p[1] >= low], [(x, low) for x, y in points if y < low]
         beyond = {**look, "marker": "v", "label": f"{look['label']}, below"}
-        axes.scatter([x for x, _ in below], [low] * len(below), s=24, zorder=3, clip_on=False, **beyond)
+        for shown, how in ((seen, look), (below, beyond)):
+            if shown:
+                axes.scatter(*zip(*shown, strict=True), s=24, zorder=3, clip_on=False, **how)
     axes.set_ylim(bottom=low)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -110,6 +113,9 @@ def _places(axes: Any, values: Sequence[Any], domain: Range | Sequence[str]) -> 
     if isinstance(domain, Range):
         if domain.log:
             axes.set_xscale("log")
+            decades = np.log10(domain.high / domain.low)
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < FEW_DECADES else (1.0,)))
+            axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
         edge = 1.15 if domain.log else 0.05 * (domain.high - domain.low)
         low, high = (domain.low / edge, domain.high * edge) if domain.log else (domain.low - edge, domain.high + edge)
