@@ -94,7 +94,7 @@ def test_it_opens_without_errors_or_requests(browser, page):
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     # The browser's own first page asks for parts of itself.
     sent = [e["params"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    asked = [one["request"]["url"] for one in sent if not one["documentURL"].startswith("chrome:")]
+    asked = [one["request"]["url"] for one in sent if not one["documentURL"].startswith("chrome")]
     assert {url for url in asked if not url.startswith("data:")} == {page.as_uri()}
 
 
