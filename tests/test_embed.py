@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,21 @@ from vae_hydra.train import train
 SHORT = ("trainer.max_epochs=1", "dataset.fraction=0.3", "model.latent_dim=4")
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
 @pytest.fixture
-def runs(configure):
-    configs = [configure(*SHORT, f"sampler={name}") for name in ("inverse_gaussian", "student_t")]
+def runs(trained, configure, tmp_path):
+    """An Inverse Gaussian run and a Student-t one, trained once, and copied for each test."""
+    configs = [
+        configure(*SHORT, f"sampler={name}", f"output_dir={trained}") for name in ("inverse_gaussian", "student_t")
+    ]
     for config in configs:
         train(config)
-    return [Run.of(config) for config in configs]
+    shutil.copytree(trained, tmp_path / "outputs")
+    return [Run(tmp_path / "outputs" / Run.of(config).folder.name) for config in configs]
 
 
 def test_posteriors_class_embeddings_and_correlations(runs, run_command, tmp_path):

@@ -140,6 +140,7 @@ def test_every_sampler_in_every_format(tmp_path):
     check_every_format(Together(encoders), {"x": x}, tmp_path)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_every_likelihood_in_every_format(tmp_path):
     files = (cli.config_folder() / "likelihood").glob("*.yaml")
