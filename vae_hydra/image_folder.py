@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
+
+from vae_hydra.files import replacing_folder
 
 
 def write_image_folder(images: Tensor, y: Tensor, limits: tuple[float, float], folder: Path) -> None:
@@ -19,11 +20,9 @@ def write_image_folder(images: Tensor, y: Tensor, limits: tuple[float, float], f
     low, high = limits
     scaled = ((images - low) / (high - low)).clamp(0, 1).mul(255).round().byte().numpy()
     class_digits, digits = len(str(int(y.max()))), len(str(len(scaled) - 1))
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    for label in y.unique().tolist():
-        (temporary / f"{label:0{class_digits}}").mkdir(parents=True)
-    for number, (image, label) in enumerate(zip(scaled, y.tolist(), strict=True)):
-        picture = Image.fromarray(image[0] if len(image) == 1 else np.moveaxis(image, 0, -1))
-        picture.save(temporary / f"{label:0{class_digits}}" / f"{number:0{digits}}.png")
-    temporary.rename(folder)
+    with replacing_folder(folder) as new:
+        for label in y.unique().tolist():
+            (new / f"{label:0{class_digits}}").mkdir()
+        for number, (image, label) in enumerate(zip(scaled, y.tolist(), strict=True)):
+            picture = Image.fromarray(image[0] if len(image) == 1 else np.moveaxis(image, 0, -1))
+            picture.save(new / f"{label:0{class_digits}}" / f"{number:0{digits}}.png")
