@@ -235,6 +235,7 @@ def test_training_imports_loggers_and_plots_only_where_used(tmp_path):
     assert result.stdout.strip().splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_conf_travels_with_the_wheel(tmp_path):
     """The configuration of an unpacked wheel is complete and found by a command far from the checkout."""
     import zipfile

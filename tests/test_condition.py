@@ -100,7 +100,10 @@ def test_the_loss_has_the_heads_cross_entropy_at_its_weight(configure):
     torch.testing.assert_close(terms["loss"].mean(), 3 * head - elbo.mean())
 
 
-@pytest.mark.parametrize("sampler", ["normal", "lognormal", "inverse_gaussian", "student_t", "deterministic"])
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("normal", "lognormal", "student_t")]
+
+
+@pytest.mark.parametrize("sampler", ["inverse_gaussian", "deterministic", *OTHERS])
 def test_the_head_learns_the_digits(sampler, configure):
     options = ("classifier=mlp", "classifier.weight=20", f"sampler={sampler}", "trainer.max_epochs=30")
     metrics = train(configure(*options))

@@ -239,7 +239,10 @@ def test_the_card_says_what_the_model_is(run, shared):
     assert f"{count:,}" in body
 
 
-@pytest.mark.parametrize("options", ["", *WHOLE.values()], ids=["labels", *WHOLE])
+SLOWLY = [pytest.param(options, id=name, marks=pytest.mark.slow) for name, options in WHOLE.items()]
+
+
+@pytest.mark.parametrize("options", [pytest.param("", id="labels"), *SLOWLY])
 def test_the_code_of_the_card_runs_where_the_files_are(options, shared, tmp_path, monkeypatch):
     folder = exported(untrained(tmp_path, *options.split())) if options else shared
     blocks = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)

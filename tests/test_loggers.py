@@ -167,6 +167,7 @@ def test_wandb_agents_run_the_grid_of_the_sweep_file():
     assert values == {**options, "seed": {0, 1, 2}, "trainer.max_epochs": {50}}
 
 
+@pytest.mark.slow
 def test_the_command_of_a_wandb_agent_trains_a_cell_of_the_sweep(tmp_path):
     agents = yaml.safe_load((REPOSITORY / "docs/wandb/coffee_break.yaml").read_text())
     parameters = {name: one for name, one in agents["parameters"].items() if "values" in one}

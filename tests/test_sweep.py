@@ -190,7 +190,7 @@ def test_a_sweep_without_multirun_typed_runs_as_one(planned):
     assert len(planned("sweep=heavy_tailed/beta")) == 12
 
 
-@pytest.mark.parametrize("cores", [1, 2])
+@pytest.mark.parametrize("cores", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_joblib_gives_each_job_its_share_of_the_cores_and_the_same_scores(cores, run_command, tmp_path):
     from joblib import cpu_count
 
