@@ -83,6 +83,7 @@ def test_wrong_requests_write_nothing(runs, run_command, configure, tmp_path):
         ((f"against={Run.of(vectors).folder}",), "its examples are not those of"),
         (("format=csv",), "format must be one of npz, parquet, but got 'csv'"),
         (("split=dev",), "split must be one of"),
+        (("output=5",), "output must be a folder, but got 5"),
         ((f"output={tmp_path}",), "is there already and not empty; name a new folder"),
     ]
     for options, message in cases:

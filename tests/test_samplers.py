@@ -11,7 +11,7 @@ from scipy import stats
 from torch.distributions import Gamma, Laplace, LogNormal, Normal
 
 from tests.reference import frozen, kl_by_quadrature
-from vae_hydra.distributions import Delta, InverseGaussian, StudentT, Weibull
+from vae_hydra.distributions import Delta, InverseGaussian, StudentT, Weibull, parameters
 from vae_hydra.samplers import (
     POSITIVE_MAPS,
     DeterministicSampler,
@@ -43,6 +43,16 @@ def features_of(sampler, first=0.3, second=0.7, dtype=torch.float64):
     """Features of one latent; the third makes enough degrees of freedom for the moments below."""
     features = [first, second, 9.0][: sampler.parameters_per_latent]
     return torch.tensor(features, dtype=dtype, requires_grad=True)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_posterior_comes_back_from_its_parameters_without_an_encoder(name):
+    make, prior, family = SAMPLERS[name]
+    sampler = make(prior)
+    q = sampler(torch.randn(4, sampler.parameters_per_latent * 3))
+    again = sampler.posterior(parameters(q))
+    assert isinstance(again, family)
+    assert torch.equal(again.log_prob(sampler.code(q)), q.log_prob(sampler.code(q)))
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

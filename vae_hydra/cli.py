@@ -179,16 +179,28 @@ def _is_the_users(error: Exception) -> bool:
     return is_misconfiguration or isinstance(error, (ValueError, FloatingPointError, OmegaConfBaseException))
 
 
-def output_folder(named: str | None, default: Path) -> Path:
+def named_folder(output: Any) -> Path:
+    """The folder that the option output names; ValueError for what is no name."""
+    if not isinstance(output, str) or not output:
+        raise ValueError(f"output must be a folder, but got {output!r}")
+    return Path(output).expanduser()
+
+
+def is_taken(folder: Path) -> bool:
+    """Whether there is something that a command must not write over or beside."""
+    return folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
+
+
+def output_folder(output: Any, default: Path) -> Path:
     """Where a command writes: a new folder that was named, or a place in the run's own.
 
     Raises:
         ValueError: if the folder named has something in it.
     """
-    if named is None:
+    if output is None:
         return default
-    folder = Path(named).expanduser()
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+    folder = named_folder(output)
+    if is_taken(folder):
         raise ValueError(f"output={folder} is there already and not empty; name a new folder")
     return folder
 

@@ -121,10 +121,8 @@ def _folder(output: Any, run: Run) -> Path:
                 "output=FOLDER"
             )
         return folder
-    if not isinstance(output, str) or not output:
-        raise ValueError(f"output must be a folder, but got {output!r}")
-    folder = Path(output).expanduser().resolve()
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+    folder = cli.named_folder(output).resolve()
+    if cli.is_taken(folder):
         raise ValueError(f"output={output} exists and is not overwritten; remove it, or name another folder")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -69,9 +69,7 @@ def _folder(given: Any, default: Path, names: Sequence[str]) -> Path:
     """Where figures go; what a folder that the user names holds already stays as it is."""
     if given is None:
         return default
-    if not isinstance(given, str) or not given:
-        raise ValueError(f"output must be a folder, but got {given!r}")
-    folder = Path(given).expanduser()
+    folder = cli.named_folder(given)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"output={given} is a file; give a folder")
     present = [f"{name}.png" for name in names if (folder / f"{name}.png").exists()]

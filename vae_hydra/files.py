@@ -45,9 +45,10 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     replace_atomically(path, write)
 
 
-def write_figure(figure: Any, path: Path) -> None:
-    """Replace ``path`` by a matplotlib figure as PNG."""
-    replace_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=150))
+def write_figure(figure: Any, path: Path, dpi: int = 150) -> None:
+    """Replace ``path`` by a matplotlib figure, in the format that its suffix says."""
+    kind = path.suffix.removeprefix(".")
+    replace_atomically(path, lambda temporary: figure.savefig(temporary, format=kind, dpi=dpi))
 
 
 @contextmanager

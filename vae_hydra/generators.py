@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 
 from vae_hydra import checks
 from vae_hydra.data import DataModule
-from vae_hydra.distributions import quantile, with_parameters
+from vae_hydra.distributions import quantile
 from vae_hydra.module import VAEModule
 from vae_hydra.posteriors import BATCH, AggregatePosterior, Posteriors, class_embeddings, mixed_embeddings, posteriors
 from vae_hydra.randomness import seeded
@@ -106,11 +106,6 @@ def generate_examples(module: VAEModule, data: DataModule | None, request: Reque
         return Generated(_decode(module.vae, z, y, request.draw).float().cpu(), z.float().cpu(), _on_cpu(y))
 
 
-def knows_classes(vae: VAE) -> bool:
-    """Whether the decoder is given the class."""
-    return vae.condition is not None and vae.condition.decoder
-
-
 def tempered(distribution: Distribution, shape: torch.Size, temperature: float) -> Tensor:
     """F⁻¹(Φ(τ·ε)), ε ~ N(0, 1), of shape shape + batch_shape: draws whose normal scores are τ times as far out."""
     scores = temperature * torch.randn(shape + distribution.batch_shape, dtype=torch.float64)
@@ -124,7 +119,7 @@ def _check_fits(module: VAEModule, data: DataModule | None, request: Request) ->
         if value is not None and value >= classes:
             raise ValueError(f"{name} must be from 0 to {classes - 1}, but got {value}")
     if request.by == "prior":
-        if request.label is not None and not knows_classes(vae) and vae.classifier is None:
+        if request.label is not None and not vae.decodes_by_class and vae.classifier is None:
             raise ValueError(
                 "class: the prior of this run knows no classes; use by=class_embedding or by=aggregate_posterior, or "
                 "train with condition=both or classifier=mlp"
@@ -134,13 +129,12 @@ def _check_fits(module: VAEModule, data: DataModule | None, request: Request) ->
         raise ValueError(f"by={request.by} needs the data that the run was trained on")
     if request.by == "class_embedding" and classes < 2:
         raise ValueError("by=class_embedding needs data with two classes or more; use by=aggregate_posterior")
-    if request.mix is not None and knows_classes(vae):
+    if request.mix is not None and vae.decodes_by_class:
         raise ValueError("mix: the decoder of this run is given one class, and its codes do not tell classes apart")
 
 
 def _from_prior(vae: VAE, request: Request) -> tuple[Tensor, Tensor | None]:
-    if knows_classes(vae):
-        assert vae.condition is not None
+    if vae.condition is not None and vae.decodes_by_class:
         return _prior(vae, request.n, request.temperature), _asked(request, vae.condition.classes)
     if vae.classifier is not None and request.label is not None:
         z = _of_class(vae, request)
@@ -174,17 +168,16 @@ def _prior(vae: VAE, n: int, temperature: float) -> Tensor:
 def _from_posteriors(module: VAEModule, data: DataModule, request: Request) -> tuple[Tensor, Tensor | None]:
     vae = module.vae
     encoded = posteriors(module, data.prepared("train"), request.seed)
-    family = vae.sampler(torch.zeros(1, vae.sampler.parameters_per_latent * vae.latent_dim).to(next(vae.parameters())))
     y = _asked(request, data.classes)
     if request.by == "aggregate_posterior":
-        z = _from_mixtures(encoded, y, family, request)
-        return z.to(next(vae.parameters())), y if data.classes > 1 or knows_classes(vae) else None
+        z = _from_mixtures(encoded, y, vae.sampler.posterior(encoded.parameters), request)
+        return z.to(next(vae.parameters())), y if data.classes > 1 or vae.decodes_by_class else None
     every = class_embeddings(encoded, data.classes)
     of_each = {name: value[y] for name, value in every.items()}
     if request.mix is not None:
         second = {name: value[request.mix].expand_as(of_each[name]) for name, value in every.items()}
         of_each = mixed_embeddings(of_each, second, request.weight)
-    q = with_parameters(family, of_each)
+    q = vae.sampler.posterior(of_each)
     z = q.sample() if request.temperature == 1 else tempered(q, torch.Size(), request.temperature)
     # A mix is of neither class.
     return z.to(next(vae.parameters())), y if request.mix is None else None

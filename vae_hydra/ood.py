@@ -178,7 +178,7 @@ def _table(aurocs: Mapping[str, Mapping[str, Auroc]]) -> list[str]:
 
 def _draw(path: Path, saved: Saved, scored: Scored, aurocs: Mapping[str, Mapping[str, Auroc]]) -> Path:
     from vae_hydra import plots
-    from vae_hydra.files import replace_atomically
+    from vae_hydra.files import write_figure
     from vae_hydra.outliers import SCORES
 
     rows = {
@@ -192,7 +192,7 @@ def _draw(path: Path, saved: Saved, scored: Scored, aurocs: Mapping[str, Mapping
     headings = {score: title if score == "half_sse" else f"{title} [nats]" for score, title in SCORES.items()}
     figure = plots.contrasts(rows, inside, headings)
     path.parent.mkdir(exist_ok=True)
-    replace_atomically(path, lambda temporary: figure.savefig(temporary, dpi=100, format="png"))
+    write_figure(figure, path, dpi=100)
     return path
 
 

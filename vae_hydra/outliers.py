@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_hydra.complexity import compressed_length
-from vae_hydra.distributions import parameters
-from vae_hydra.distributions.parameters import with_parameters
+from vae_hydra.distributions import parameters, with_parameters
 from vae_hydra.marginal import importance_weighted_bound
 from vae_hydra.metrics import half_sse
 from vae_hydra.module import TEST, VAEModule

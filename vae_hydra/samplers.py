@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Gamma, Laplace, LogNormal, Normal, kl_divergence
 
 from vae_hydra import checks
-from vae_hydra.distributions import Delta, FixedDistribution, InverseGaussian, StudentT, Weibull
+from vae_hydra.distributions import Delta, FixedDistribution, InverseGaussian, StudentT, Weibull, with_parameters
 
 KL_ESTIMATES = ("closed", "monte_carlo")
 # Added to every positive parameter: keeps it above 0 where the map underflows.
@@ -77,6 +77,12 @@ class Sampler(nn.Module, ABC):
                 f"no closed form of KL({type(q).__name__} ‖ {type(prior).__name__}) is known; "
                 "use sampler.kl=monte_carlo to estimate it"
             ) from error
+
+    def posterior(self, parameters: Mapping[str, Tensor]) -> Distribution:
+        """The distribution of the family of q(z|x) with these parameters, by their names: without an encoder."""
+        features = torch.zeros(self.parameters_per_latent).to(next(self.prior.buffers()))
+        with torch.no_grad():
+            return with_parameters(self(features), parameters)
 
     def code(self, q: Distribution) -> Tensor:
         """The point that stands for q(z|x), of shape [..., L]: its mean, unless the family need not have one."""

@@ -7,7 +7,6 @@ import io
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from vae_hydra.experiment_file import HEAD, experiment_file
-from vae_hydra.files import replace_atomically, write_text
+from vae_hydra.files import write_figure, write_text
 from vae_hydra.plots.trials import Range, Tried, search_history, search_options
 
 WORDS = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
@@ -105,7 +104,7 @@ def draw(study: optuna.Study, folder: Path) -> list[Path]:
         figures["options"] = search_options(trials, importances, _domains(study), label)
     folder.mkdir(exist_ok=True)
     for name, figure in figures.items():
-        replace_atomically(folder / f"{name}.png", partial(figure.savefig, format="png", dpi=130))
+        write_figure(figure, folder / f"{name}.png", dpi=130)
     return [folder / f"{name}.png" for name in figures]
 
 

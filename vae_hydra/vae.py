@@ -53,6 +53,11 @@ class VAE(nn.Module):
         self.condition, self.classifier = condition, classifier
         self.latent_dim, self.x_shape = latent_dim, tuple(x_shape)
 
+    @property
+    def decodes_by_class(self) -> bool:
+        """Whether the decoder is given labels, so that the model generates by class."""
+        return self.condition is not None and self.condition.decoder
+
     def forward(self, x: Tensor, y: Tensor | None = None) -> VAEOutput:
         q = self.encode(x, y)
         z = q.rsample()

@@ -52,12 +52,6 @@ class Explored(NamedTuple):
         """Whether examples are images, rather than points."""
         return len(self.module.vae.x_shape) == 3
 
-    @property
-    def decodes_by_class(self) -> bool:
-        """Whether the decoder is given a class beside z."""
-        condition = self.module.vae.condition
-        return condition is not None and condition.decoder
-
     def noise_titles(self) -> dict[str, str]:
         """What each noise is called in a list → its name."""
         own = self.module.noise.name
@@ -141,7 +135,7 @@ def look(what: Explored, index: int, noise: str, seed: int) -> Look:
 @torch.no_grad()
 def decoded(what: Explored, z: Tensor, label: int) -> Tensor:
     """Means of p(x|z) for latents [..., L], [..., *x_shape]; ``label`` is for a decoder that is given the class."""
-    y = torch.full(z.shape[:-1], label, device=z.device) if what.decodes_by_class else None
+    y = torch.full(z.shape[:-1], label, device=z.device) if what.module.vae.decodes_by_class else None
     return what.module.vae.decode(z, y).mean
 
 

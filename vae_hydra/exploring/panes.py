@@ -119,7 +119,7 @@ class PointPane:
 
     def layout(self) -> pn.Column:
         """The left of the page."""
-        label = [self.label] if self.what.decodes_by_class else []
+        label = [self.label] if self.what.module.vae.decodes_by_class else []
         hidden = self.what.module.vae.latent_dim - len(self.sliders)
         note = [_text("hidden", f"The {hidden} latents of least KL have no slider.")] if hidden else []
         sliders = pn.Column(*self.sliders.values(), *note, scroll="y-auto", height=500, width=290)

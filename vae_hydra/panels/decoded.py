@@ -28,7 +28,7 @@ def quantile_grid(subject: Subject) -> Figure:
     _needs_images(subject)
     if subject.module.vae.latent_dim != 2:
         raise DoesNotApply(f"it needs 2 latents, this run has {subject.module.vae.latent_dim}")
-    classes = subject.data.classes if subject.generates_by_class else 0
+    classes = subject.data.classes if subject.module.vae.decodes_by_class else 0
     side = SIDE_OF_A_CLASS if classes else SIDE
     along = subject.positions((torch.arange(side) + 0.5) / side)
     z = grid(along)
@@ -86,7 +86,7 @@ def interpolations(subject: Subject) -> Figure:
     weights = torch.linspace(0, 1, STEPS, device=module.device)[:, None]
     z = torch.lerp(ends[0][:, None], ends[1][:, None], weights.to(ends[0]))
     names = [f"{one} → {other}" for one, other in zip(first.y.tolist(), second.y.tolist(), strict=True)]
-    if subject.generates_by_class:
+    if subject.module.vae.decodes_by_class:
         y = torch.stack([first.y, second.y], dim=1).flatten()
         names = [f"{name}, as {label}" for name, label in zip(_twice(names), y.tolist(), strict=True)]
         z, first, second = z.repeat_interleave(2, 0), _doubled(first), _doubled(second)

@@ -72,7 +72,7 @@ def samples_by_epoch(subject: Subject) -> Figure:
     samples = {name: _read(path) for path, name in names.items()}
     if not subject.are_images:
         return _cloud({"test data": subject.shown.original, **samples})
-    classes = subject.data.classes if subject.generates_by_class else 0
+    classes = subject.data.classes if subject.module.vae.decodes_by_class else 0
     mosaics = {name: _square(images, classes) for name, images in samples.items()}
     return plots.image_mosaics(mosaics, subject.data.value_range(), gap=0)
 
@@ -82,7 +82,7 @@ def _sampled(subject: Subject) -> tuple[Tensor, Tensor, Tensor | None]:
     count = subject.samples if subject.are_images else POINTS
     vae = subject.module.vae
     z = vae.prior_sample(count)
-    y = torch.arange(count, device=z.device) % subject.data.classes if subject.generates_by_class else None
+    y = torch.arange(count, device=z.device) % subject.data.classes if subject.module.vae.decodes_by_class else None
     return vae.decode(z, y).mean, z, y
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -106,7 +106,7 @@ class Subject:
         sampler, like = self.module.vae.sampler, next(self.module.vae.parameters())
         values = {name: value.to(like) for name, value in self.encoded.parameters.items()}
         with torch.no_grad():
-            return sampler.kl_divergence(self._posterior(values), self.encoded.draws.to(like)).mean(0).float().cpu()
+            return sampler.kl_divergence(sampler.posterior(values), self.encoded.draws.to(like)).mean(0).float().cpu()
 
     @cached_property
     def order(self) -> list[int]:
@@ -137,12 +137,7 @@ class Subject:
     def posterior(self, example: int | slice = slice(None), latent: int | slice = slice(None)) -> Distribution:
         """q(z|x) of encoded examples, on the CPU."""
         values = {name: value[example, latent] for name, value in self.encoded.parameters.items()}
-        return self._posterior(values)
-
-    def _posterior(self, values: Mapping[str, Tensor]) -> Distribution:
-        sampler, like = self.module.vae.sampler, next(self.module.vae.parameters())
-        with torch.no_grad():
-            return with_parameters(sampler(torch.zeros(sampler.parameters_per_latent).to(like)), values)
+        return self.module.vae.sampler.posterior(values)
 
     @property
     def prior(self) -> Distribution:
@@ -168,12 +163,6 @@ class Subject:
         return self.module.vae.decode(
             z.to(next(self.module.vae.parameters())), None if y is None else y.to(device)
         ).mean
-
-    @property
-    def generates_by_class(self) -> bool:
-        """Whether the decoder is given labels."""
-        condition = self.module.vae.condition
-        return condition is not None and condition.decoder
 
 
 def quantiles(distribution: Distribution, probability: Tensor) -> Tensor:

@@ -75,7 +75,7 @@ def parts_of(module: VAEModule, examples: Examples) -> list[Part]:
     """
     vae, taken = module.vae, module.take(examples)
     given_to_encoder = {"y": taken.y} if vae.condition is not None else {}
-    given_to_decoder = given_to_encoder if vae.condition is not None and vae.condition.decoder else {}
+    given_to_decoder = given_to_encoder if vae.decodes_by_class else {}
     encoder = _tried("encoder", Encoder(vae), {"x": module.noise.clean(taken.x), **given_to_encoder})
     z = {"z": encoder.outputs["code"]}
     parts = [encoder, _tried("decoder", Decoder(vae), {**z, **given_to_decoder})]
