@@ -111,16 +111,43 @@ def test_the_head_learns_the_digits(sampler, configure):
     assert metrics["reconstruct/clean/cross_entropy"] < 2.3
 
 
-def test_training_alone_sees_few_labels(configure):
-    config = configure("classifier=mlp", "classifier.labelled=0.1", "trainer.max_epochs=1", "optimizer.lr=1e-9")
+@pytest.mark.parametrize("labelled", [0.1, 0.001])
+def test_training_and_its_validation_see_few_labels(labelled, configure):
+    config = configure("classifier=mlp", f"classifier.labelled={labelled}", "trainer.max_epochs=1", "optimizer.lr=1e-9")
     data = build_experiment(config).data
-    assert 0.08 < (data._served.y >= 0).float().mean() < 0.13
+    few = max(labelled, 10 / 1294) + 0.03
+    assert (data._served.y >= 0).float().mean() < few
     assert all((part.y >= 0).all() for part in data.splits.values())
     metrics = train(config)
-    # Untrained, the head guesses: ln 10 whatever the share of labels.
+    # Untrained, the head guesses: ln 10 whatever the share of labels, and also where each class keeps its only one.
     rows = read_epochs(Run.of(config).folder / "metrics.csv")
-    for value in (rows[0]["train/cross_entropy"], metrics["reconstruct/clean/cross_entropy"]):
+    every = (rows[0]["train/cross_entropy"], rows[0]["val/cross_entropy"], metrics["reconstruct/clean/cross_entropy"])
+    for value in every:
         assert value == pytest.approx(2.303, rel=0.15)
+
+
+def test_validation_is_blind_to_hidden_labels(configure):
+    """Another label where labels are hidden changes nothing that is chosen by validation."""
+    rows = []
+    for shift in (0, 3):
+        experiment = build_experiment(configure("classifier=mlp", "classifier.labelled=0.05"))
+        data, module = experiment.data, experiment.module.eval()
+        (x, y), hidden = next(iter(data.val_dataloader())), data.splits["validation"].y
+        seen = y >= 0
+        hidden[~seen] = (hidden[~seen] + shift) % 10
+        module.validation_step((data.prepare(x), next(iter(data.val_dataloader()))[1]), 0)
+        rows.append(module.validation_means.compute())
+        logits = module.vae.classify(module.vae.sampler.code(module.vae(data.prepare(x)).q))
+        right = accuracy(logits[seen], y[seen]).mean()
+        torch.testing.assert_close(rows[-1]["accuracy"], right)
+    assert 0 < seen.sum() < 20 < len(y)
+    torch.testing.assert_close(rows[0], rows[1], rtol=0, atol=0)
+
+
+def test_accuracy_of_the_labelled_is_their_mean():
+    logits, y = torch.randn(500, 3), torch.where(torch.rand(500) < 0.1, torch.randint(3, (500,)), -1)
+    share = (y >= 0).float().mean().item()
+    torch.testing.assert_close(accuracy(logits, y, share).mean(), accuracy(logits[y >= 0], y[y >= 0]).mean())
 
 
 @pytest.mark.parametrize("labels", ["condition=both", "classifier=mlp"])

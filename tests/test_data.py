@@ -227,7 +227,7 @@ def test_a_black_and_white_dataset_is_binary_and_log1p_tames_a_tail():
 
 
 @pytest.mark.parametrize("labelled", [1.0, 0.3, 0.001])
-def test_labels_are_kept_evenly_in_training_alone(digits, labelled):
+def test_labels_are_kept_evenly_in_training_and_its_validation(digits, labelled):
     options = {"batch_size": 64, "fraction": 0.9, "labelled": labelled}
     full, data, again = (DataModule(digits, **{**options, **extra}) for extra in ({"labelled": 1.0}, {}, {}))
     y, whole = data._served.y, full._served.y
@@ -236,8 +236,20 @@ def test_labels_are_kept_evenly_in_training_alone(digits, labelled):
     assert torch.equal(y[y >= 0], whole[y >= 0])
     assert set(y[y < 0].tolist()) <= {-1}
     assert torch.equal(y, again._served.y)
-    for split in ("validation", "test"):
-        assert torch.equal(data.splits[split].y, full.splits[split].y)
+    assert data.train_labelled == pytest.approx((y >= 0).float().mean().item())
+    (validating, again_validating, whole) = (
+        torch.cat([y for _, y in module.val_dataloader()]) for module in (data, again, full)
+    )
+    counts = torch.bincount(whole).tolist()
+    assert torch.bincount(validating[validating >= 0]).tolist() == [max(1, round(n * labelled)) for n in counts]
+    assert torch.equal(validating[validating >= 0], whole[validating >= 0])
+    assert torch.equal(validating, again_validating)
+    assert data.validation_labelled == pytest.approx((validating >= 0).float().mean().item())
+    # What is evaluated on request keeps its labels.
+    for split in ("train", "validation", "test"):
+        served = torch.cat([y for _, y in data.evaluation_loader(split)])
+        assert torch.equal(served, data.splits[split].y)
+        assert torch.equal(served, full.splits[split].y)
     assert data.classes == 10
     # The examples and their order do not depend on it.
     assert torch.equal(data.splits["train"].x, full.splits["train"].x)

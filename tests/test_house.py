@@ -31,7 +31,7 @@ FLOORS = [
         "identity",
     },
     {"noise", "samplers", "likelihoods", "sources"},
-    {"vae", "metrics", "splits", "loggers"},
+    {"vae", "metrics", "splits", "loaders", "loggers"},
     {"data", "module", "marginal"},
     {"anatomy", "compatibility", "scores", "trust", "posteriors", "recognition", "run"},
     {"panels"},

@@ -72,7 +72,7 @@ def build_experiment(config: Config) -> Experiment:
     description = describe(config, data)
     noise = build_noise(config)
     vae = build_vae(config, data.x_shape, noise, data.classes)
-    module = _module(config, vae, noise, description, build_test_noises(config))
+    module = _module(config, vae, noise, description, build_test_noises(config), data)
     check_likelihood_fits(module, data)
     check_kl_exists(vae)
     check_free_bits(module)
@@ -86,7 +86,7 @@ def build_data(config: Config, **source: Any) -> DataModule:
     options = {key: value for key, value in _node(config, "dataset").items() if key not in SOURCE_OPTIONS}
     given = _node(options, "source")
     options["source"] = {**given, **{key: value for key, value in source.items() if key in given}}
-    return _make("dataset", options, order_seed=config["seed"], labelled=_labels(config)["labelled"])
+    return _make("dataset", options, order_seed=config["seed"], labelled=_of_classifier(config, "labelled"))
 
 
 def build_noise(config: Config) -> Noise:
@@ -241,7 +241,7 @@ def rebuild(
     for one in test_noises:
         check_same_mode(one, noise)
     # No optimizer, no data: fewer things that a stranger's configuration could name.
-    module = _module(config, vae, noise, description, [one for one in test_noises if not one.is_none], trainable=False)
+    module = _module(config, vae, noise, description, [one for one in test_noises if not one.is_none])
     module.on_load_checkpoint(dict(checkpoint))
     if any(parameter.dtype == torch.float64 for parameter in vae.parameters()):
         module.double()  # as Lightning did, so that it is scored as it was trained
@@ -270,8 +270,13 @@ def _module(
     noise: Noise,
     description: Mapping[str, Any],
     test_noises: Sequence[Noise],
-    trainable: bool = True,
+    data: DataModule | None = None,
 ) -> VAEModule:
+    """The module, which can be trained if its ``data`` are given."""
+    trainable = data is not None
+    shares = {}
+    if data is not None:
+        shares = {"train_labelled": data.train_labelled, "validation_labelled": data.validation_labelled}
     return VAEModule(
         vae,
         noise,
@@ -282,14 +287,14 @@ def _module(
         seed=config["seed"],
         description=description,
         test_noises=test_noises,
-        **_labels(config),
+        classifier_weight=_of_classifier(config, "weight"),
+        **shares,
     )
 
 
-def _labels(config: Config) -> dict[str, float]:
-    """What the loss of a classifier is made with, beside the classifier itself."""
-    node = config.get("classifier") or {}
-    return {"classifier_weight": node.get("weight", 1.0), "labelled": node.get("labelled", 1.0)}
+def _of_classifier(config: Config, option: str) -> float:
+    """An option of the classifier beside its head; 1 for runs without a classifier."""
+    return (config.get("classifier") or {}).get(option, 1.0)
 
 
 def _objective(options: Config) -> Objective:

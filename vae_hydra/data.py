@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import lightning as L
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-from torch.utils.data.distributed import DistributedSampler
+from torch.utils.data import DataLoader
 
 from vae_hydra import checks
+from vae_hydra.loaders import InMemoryDataset, ResumableLoader, ResumableSampler, already_a_batch
 from vae_hydra.sources import (
     Examples,
     Source,
@@ -22,7 +21,17 @@ from vae_hydra.sources import (
     load_digits,
     load_torchvision,
 )
-from vae_hydra.splits import CHUNK, fold_out, generator_for, hide_labels, mixed, resize_images, set_apart, thin
+from vae_hydra.splits import (
+    CHUNK,
+    fold_out,
+    generator_for,
+    hide_labels,
+    labelled_share,
+    mixed,
+    resize_images,
+    set_apart,
+    thin,
+)
 
 # Configurations, those of old checkpoints too, name the dataset functions here.
 __all__ = [
@@ -49,54 +58,6 @@ BINARISATIONS = ("none", "static", "dynamic")
 SPLITS = ("train", "validation", "test")
 
 
-class InMemoryDataset(Dataset):
-    """Examples that are gathered a whole batch at a time."""
-
-    def __init__(self, examples: Examples) -> None:
-        self.examples = examples
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.examples.x[index], self.examples.y[index]
-
-    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        batch = self.examples[torch.as_tensor(indices)]
-        return batch.x, batch.y
-
-
-class ResumableSampler(DistributedSampler):
-    """Shuffle as a function of (seed, epoch), able to start an epoch part of the way through.
-
-    Set ``skip`` to the number of examples (of this process) that were already seen; it holds for the
-    next epoch that is iterated.
-    """
-
-    skip = 0
-
-    def __iter__(self) -> Iterator[int]:
-        indices = list(super().__iter__())
-        skip, self.skip = self.skip, 0
-        return iter(indices[skip:])
-
-
-class ResumableLoader(DataLoader):
-    """A DataLoader over ``InMemoryDataset`` that tells Lightning it can resume within an epoch.
-
-    Its state is a function of (seed, epoch, batch), all of which the trainer keeps, so it has none of
-    its own: ``DataModule.resume_within_epoch`` sets the position.
-    """
-
-    sampler: ResumableSampler
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to restore."""
-
-
 class DataModule(L.LightningDataModule):
     """Serve batches (x, y): stored values are gathered in memory, scaled and transformed on the device.
 
@@ -117,14 +78,16 @@ class DataModule(L.LightningDataModule):
         binarise: ``static`` makes each pixel 0 or 1, with its value the probability of 1, once and for all;
             ``dynamic`` does so anew each time that a training example is seen, and scores the same draws as
             ``static``; ``none`` leaves them grey.
-        labelled: share of the training examples of every class whose label training sees, in (0, 1], at least
-            one; the others are served with −1.
+        labelled: share of the training examples of every class that keep their label while the model is trained,
+            in (0, 1], at least one, and the same share of the validation examples, which choose its weights; the
+            others are served with −1. The splits below keep all labels: tests and evaluations see them.
 
     Attributes:
         splits: name → examples as stored; where they are binarised, drawn once, also those for training.
         x_shape: of an example.
         classes: number of classes of the source; labels are 0..classes−1.
         test_split: the split that the trainer's test is run on.
+        train_labelled, validation_labelled: share of the examples that are served with a label.
 
     Raises:
         ValueError: for options that are out of range, or do not fit these examples.
@@ -173,7 +136,12 @@ class DataModule(L.LightningDataModule):
             self.splits = {name: self._drawn_once(part, name, seed) for name, part in self.splits.items()}
         # Drawn anew each time they are served, they stay grey in memory.
         served = train if binarise == "dynamic" else self.splits["train"]
-        self._served = hide_labels(served, labelled, seed)
+        self._served = hide_labels(served, labelled, generator_for(seed, "labelled"))
+        # What chooses the weights may know no more labels than what trains them.
+        judging = generator_for(seed, "labelled validation")
+        self._validating = hide_labels(self.splits["validation"], labelled, judging)
+        self.train_labelled = labelled_share(self._served)
+        self.validation_labelled = labelled_share(self._validating)
 
     @property
     def has_validation(self) -> bool:
@@ -242,24 +210,27 @@ class DataModule(L.LightningDataModule):
         self._sampler = ResumableSampler(dataset, replicas, rank, shuffle=True, seed=self._order_seed)
         # Divided among the devices, so that a run means the same on any number of them.
         per_device = max(1, self.batch_size // replicas)
-        return ResumableLoader(dataset, per_device, sampler=self._sampler, collate_fn=_already_a_batch)
+        return ResumableLoader(dataset, per_device, sampler=self._sampler, collate_fn=already_a_batch)
 
     def resume_within_epoch(self, batches_done: int) -> None:
         """Start the coming epoch after its first ``batches_done`` batches."""
         self._sampler.skip = batches_done * max(1, self.batch_size // self._sampler.num_replicas)
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
-        return self.evaluation_loader("validation") if self.has_validation else []
+        return self._in_stored_order(self._validating) if self.has_validation else []
 
     def test_dataloader(self) -> DataLoader:
         return self.evaluation_loader(self.test_split)
 
     def evaluation_loader(self, split: str) -> DataLoader:
-        """The examples of a split in their stored order."""
+        """The examples of a split, with all their labels, in their stored order."""
         examples = self._examples(split)
         if not len(examples):
             raise ValueError(f"split={split} is empty: the run was trained with dataset.validation=0")
-        return DataLoader(InMemoryDataset(examples), self.eval_batch_size, collate_fn=_already_a_batch)
+        return self._in_stored_order(examples)
+
+    def _in_stored_order(self, examples: Examples) -> DataLoader:
+        return DataLoader(InMemoryDataset(examples), self.eval_batch_size, collate_fn=already_a_batch)
 
     def _examples(self, split: str) -> Examples:
         return self.splits[checks.one_of("split", split, SPLITS)]
@@ -294,7 +265,3 @@ class DataModule(L.LightningDataModule):
         generator = generator_for(seed, f"binarise {split}")
         parts = [torch.bernoulli(self.prepare(x), generator=generator).bool() for x in examples.x.split(CHUNK)]
         return Examples(torch.cat(parts), examples.y)
-
-
-def _already_a_batch(batch: Any) -> Any:
-    return batch

@@ -42,9 +42,12 @@ def labelled_cross_entropy(logits: Tensor, y: Tensor, share: float) -> Tensor:
     return -log_probability * (y >= 0).to(logits.dtype) / share
 
 
-def accuracy(logits: Tensor, y: Tensor) -> Tensor:
-    """1 for an example [...] whose greatest logit [..., classes] is that of its label, else 0."""
-    return (logits.argmax(-1) == y).to(logits.dtype)
+def accuracy(logits: Tensor, y: Tensor, share: float = 1.0) -> Tensor:
+    """1/``share`` for an example [...] whose greatest logit [..., classes] is that of its label, else 0.
+
+    Its mean over all examples is the accuracy over the labelled ones, if ``share`` of them have a label, not −1.
+    """
+    return (logits.argmax(-1) == y).to(logits.dtype) / share
 
 
 RECONSTRUCTION_MEASURES = {"half_sse": half_sse, "mse_per_pixel": mse_per_pixel, "l1_per_pixel": l1_per_pixel}

@@ -54,7 +54,8 @@ class VAEModule(L.LightningModule):
         description: plain values stored in every checkpoint, enough to rebuild the model.
         test_noises: noises to denoise in the test, besides reconstructing clean input.
         classifier_weight: of the cross-entropy of the model's head, if it has one.
-        labelled: share of the training examples that come with a label.
+        train_labelled, validation_labelled: share of the training and of the validation examples that come with a
+            label, in (0, 1]. Tests are given all labels.
     """
 
     def __init__(
@@ -69,7 +70,8 @@ class VAEModule(L.LightningModule):
         description: Mapping[str, Any] | None = None,
         test_noises: Sequence[Noise] = (),
         classifier_weight: float = 1.0,
-        labelled: float = 1.0,
+        train_labelled: float = 1.0,
+        validation_labelled: float = 1.0,
     ) -> None:
         super().__init__()
         self.vae, self.noise = vae, noise
@@ -79,7 +81,8 @@ class VAEModule(L.LightningModule):
         self.description = dict(description or {})
         self.test_noises = nn.ModuleList(test_noises)
         self.classifier_weight = checks.positive("classifier.weight", classifier_weight)
-        self.labelled = checks.positive_share("classifier.labelled", labelled)
+        self.train_labelled = checks.positive_share("train_labelled", train_labelled)
+        self.validation_labelled = checks.positive_share("validation_labelled", validation_labelled)
         nats = {"loss": 1, "log_likelihood": 1, "kl_per_latent": vae.latent_dim}
         measures = dict.fromkeys(RECONSTRUCTION_MEASURES, 1)
         if vae.classifier is not None:
@@ -116,7 +119,7 @@ class VAEModule(L.LightningModule):
         self.seed_batch(TRAIN, self.current_epoch, batch_idx)
         x = self._draw(x)
         beta = self.beta
-        terms, _ = self._step(self.noise(x), x, beta, batch[1])
+        terms, _ = self._step(self.noise(x), x, beta, batch[1], self.train_labelled)
         self.train_means.update(terms)
         self._last_used = {"beta": beta, "learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"]}
         return terms["loss"].mean()
@@ -125,8 +128,9 @@ class VAEModule(L.LightningModule):
         x = self._clean(batch)
         self.seed_batch(VALIDATION, 0, batch_idx)
         # Judged with the final β: comparable between epochs while β still moves.
-        terms, output = self._step(self.noise(x), x, self.beta_schedule.final, batch[1])
-        self.validation_means.update({**terms, **self._measures(output, x, batch[1])})
+        share = self.validation_labelled
+        terms, output = self._step(self.noise(x), x, self.beta_schedule.final, batch[1], share)
+        self.validation_means.update({**terms, **self._measures(output, x, batch[1], share)})
 
     def on_test_start(self) -> None:
         # Not before: what a run is tested with is no part of its checkpoints, and may differ when it goes on.
@@ -165,27 +169,29 @@ class VAEModule(L.LightningModule):
         return getattr(self.trainer, "datamodule", None)
 
     def _step(
-        self, inputs: Tensor, x: Tensor, beta: float, y: Tensor | None = None
+        self, inputs: Tensor, x: Tensor, beta: float, y: Tensor | None = None, labelled: float = 1.0
     ) -> tuple[dict[str, Tensor], VAEOutput]:
-        """Per-example terms [nats] of one pass, and its distributions; labels ``y`` where the model wants them."""
+        """Per-example terms [nats] of one pass, and its distributions.
+
+        Labels ``y`` are for a model that wants them; a share ``labelled`` of the examples of the stage have one.
+        """
         output = self.vae(inputs, y)
         log_likelihood = self.vae.log_likelihood(output, x)
         kl = self.vae.kl_divergence(output)
         terms = {"log_likelihood": log_likelihood, "kl_per_latent": kl}
         loss = self.objective(log_likelihood, kl, beta)
         if self.vae.classifier is not None and y is not None:
-            # Only training is kept from labels.
-            share = self.labelled if self.training else 1.0
-            terms["cross_entropy"] = labelled_cross_entropy(self.vae.classify(output.z), y, share)
+            terms["cross_entropy"] = labelled_cross_entropy(self.vae.classify(output.z), y, labelled)
             loss = loss + self.classifier_weight * terms["cross_entropy"]
         return {"loss": loss, **terms}, output
 
-    def _measures(self, output: VAEOutput, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+    def _measures(self, output: VAEOutput, x: Tensor, y: Tensor, labelled: float = 1.0) -> dict[str, Tensor]:
         measures = reconstruction_measures(output.p.mean, x, len(self.vae.x_shape))
         if self.vae.classifier is None:
             return measures
         # Of the point that stands for the posterior: what one would predict with.
-        return {**measures, "accuracy": accuracy(self.vae.classify(self.vae.sampler.code(output.q)), y)}
+        logits = self.vae.classify(self.vae.sampler.code(output.q))
+        return {**measures, "accuracy": accuracy(logits, y, labelled)}
 
     def seed_batch(self, stage: int, epoch: int, batch_idx: int) -> None:
         """Make all randomness until the next call a function of the module's seed and these."""

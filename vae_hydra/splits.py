@@ -69,16 +69,20 @@ def are_the_same(mine: Examples, theirs: Examples) -> bool:
     return torch.equal(mine.y, theirs.y) and (not comparable or torch.equal(mine.x, theirs.x))
 
 
-def hide_labels(examples: Examples, labelled: float, seed: int) -> Examples:
+def hide_labels(examples: Examples, labelled: float, generator: torch.Generator) -> Examples:
     """The same examples, of every class a share, at least one, with its label, and the others with −1."""
     checks.positive_share("classifier.labelled", labelled)
-    generator = generator_for(seed, "labelled")
     y = torch.full_like(examples.y, -1)
     for label in examples.y.unique():
         members = (examples.y == label).nonzero()[:, 0]
         count = max(1, round(len(members) * labelled))
         y[members[torch.randperm(len(members), generator=generator)[:count]]] = label
     return Examples(examples.x, y)
+
+
+def labelled_share(examples: Examples) -> float:
+    """Share of the examples that have a label; 1 if there are no examples."""
+    return (examples.y >= 0).double().mean().item() if len(examples) else 1.0
 
 
 def generator_for(seed: int, purpose: str) -> torch.Generator:
