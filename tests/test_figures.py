@@ -187,7 +187,7 @@ def test_tails_are_those_of_the_test_data():
     distances = np.sort(np.linalg.norm(x - np.median(x, axis=0), axis=1))
     line = figure.axes[0].lines[0]
     assert line.get_xdata() == pytest.approx(distances[:-1], rel=1e-3, abs=1e-5)
-    assert line.get_label().startswith("test data, Hill index 1.")
+    assert line.get_label().startswith("test data, Hill statistic 1.")
 
 
 def test_parameters_of_a_posterior_that_do_not_vary_are_said():

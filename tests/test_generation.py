@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.stats
 import torch
 
 from vae_hydra.build import build_experiment
 from vae_hydra.evaluate import evaluate
 from vae_hydra.examine import generation
-from vae_hydra.generation import distances, hill_index, mmd_permutation_test, sliced_wasserstein, tail_measures
+from vae_hydra.generation import distances, hill_statistic, mmd_permutation_test, sliced_wasserstein, tail_measures
 from vae_hydra.run import Run
 from vae_hydra.train import train
 
@@ -70,9 +72,42 @@ def test_sliced_wasserstein_is_scipys_on_the_line_and_a_shift_in_space():
 
 
 @pytest.mark.parametrize("alpha", [1.5, 3.0])
-def test_hill_index_of_a_pareto_sample_is_its_exponent(alpha):
+def test_hill_statistic_of_a_pareto_sample_is_its_exponent(alpha):
     sample = torch.from_numpy(scipy.stats.pareto(alpha).rvs(200_000, random_state=0))
-    assert hill_index(sample) == pytest.approx(alpha, rel=4 / math.sqrt(2000))
+    assert hill_statistic(sample) == pytest.approx(alpha, rel=4 / math.sqrt(2000))
+
+
+def hill_of(distribution, share: float) -> float:
+    """The Hill statistic of a population, by quadrature: 1/E[ln(X/t) | X > t] = P(X > t)/∫ P(X > x)/x dx, x > t."""
+    t, far = distribution.isf(share), distribution.isf(1e-6 * share)
+    integral, _ = scipy.integrate.quad(lambda u: distribution.sf(t * math.exp(u)), 0, math.log(far / t), epsabs=0)
+    return share / integral
+
+
+def test_hill_statistic_of_an_inverse_gaussian_grows_without_end():
+    """It is no tail index: the Inverse Gaussian's tail is exponential in the end and has none."""
+    inverse_gaussian = scipy.stats.invgauss(1 / 0.01, scale=0.01)
+    shares = (1e-2, 1e-3, 1e-4, 1e-5)
+    statistics = [hill_of(inverse_gaussian, share) for share in shares]
+    assert all(later > earlier + 0.5 for earlier, later in itertools.pairwise(statistics))
+    assert statistics[0] < 1.6
+    assert statistics[-1] > 5
+    sample = torch.from_numpy(inverse_gaussian.rvs(200_000, random_state=1))
+    for share in shares[:2]:
+        assert hill_statistic(sample, share) == pytest.approx(hill_of(inverse_gaussian, share), rel=0.25)
+
+
+def test_tail_p_values_are_uniform_where_nothing_differs():
+    """The tail begins where the real examples say, and the test within it stays exact."""
+    torch.manual_seed(5)
+    t = torch.distributions.StudentT(5.0)
+    p_values = []
+    for number in range(200):
+        generated, real = t.sample((900, 2)), t.sample((600, 2))
+        p_values.append(tail_measures(generated, real, 49, generator(number))["tail_p"])
+    # p takes the values 1/50, 2/50 … 1; spread within their steps, it is uniform on [0, 1].
+    spread = np.array(p_values) - np.random.default_rng(0).uniform(0, 1 / 50, len(p_values))
+    assert scipy.stats.kstest(spread, "uniform").pvalue > 1e-3
 
 
 def test_tail_measures_of_a_sample_like_the_real_one_and_of_one_twice_as_wide():
@@ -149,7 +184,7 @@ def test_transformed_vectors_are_compared_as_they_were_before(configure):
     raw = data.splits["test"].x
     scores = generation(module, data, "test", 200, 5)
     assert scores["generation/hill_real"] == pytest.approx(
-        hill_index((raw - raw.median(0).values).norm(dim=1)), rel=1e-3
+        hill_statistic((raw - raw.median(0).values).norm(dim=1)), rel=1e-3
     )
 
 

@@ -7,6 +7,8 @@ from torch import Tensor
 
 # Examples a kernel matrix is made of, per sample; more are cut off.
 KERNEL_EXAMPLES = 2000
+# Share of the values, the largest, that a Hill statistic is taken over.
+HILL_SHARE = 0.01
 
 
 def kernel_matrix(x: Tensor) -> Tensor:
@@ -72,10 +74,13 @@ def radius(x: Tensor, centre: Tensor) -> Tensor:
     return (x - centre).norm(dim=-1)
 
 
-def hill_index(values: Tensor, share: float = 0.01) -> float:
-    """Tail index α of positive values, P(X > x) ~ x^(−α), from the largest ``share`` of them; smaller is heavier.
+def hill_statistic(values: Tensor, share: float = HILL_SHARE) -> float:
+    """α̂ of positive values: 1/α̂ = mean of ln(X₍ᵢ₎/X₍ₖ₊₁₎) over the k largest, a ``share`` of them; smaller is heavier.
 
-    1/α̂ = mean of ln(X₍ᵢ₎/X₍ₖ₊₁₎) over the k largest. A sample whose largest values are all equal has α̂ = inf.
+    It says how steep P(X > x) is out there, on log–log axes, and is for comparing samples. The tail index α of
+    P(X > x) ~ x^(−α) is its limit as the share goes to 0, where there is one, and may be far off: the largest 1 % of
+    |T|, T of Student's t with ν = 5, have 4.3. Tails that fall faster than any power, those of the Inverse Gaussian
+    among them, have no index: the statistic grows without end. Largest values that are all equal have inf.
 
     Source: Hill, "A simple general approach to inference about the tail of a distribution", 1975.
     """
@@ -99,8 +104,8 @@ def tail_measures(
     Returns:
         ``tail_share``: share of generated examples in the tail (right: 1 − level); ``q99``, ``q999`` and
         ``q9999``: quantiles of the generated radius over those of the real one (right: 1); ``hill`` and
-        ``hill_real``: tail indices; ``tail_mmd`` and ``tail_p``: the MMD² of both tails and its p value, absent where
-        fewer than 20 examples lie in one of them.
+        ``hill_real``: Hill statistics of the largest 1 %; ``tail_mmd`` and ``tail_p``: the MMD² of both tails and its
+        p value, absent where fewer than 20 examples lie in one of them.
     """
     centre = real.median(0).values
     r_generated, r_real = radius(generated, centre), radius(real, centre)
@@ -109,7 +114,7 @@ def tail_measures(
     measures = {"tail_share": inside.double().mean().item()}
     for name, q in (("q99", 0.99), ("q999", 0.999), ("q9999", 0.9999)):
         measures[name] = _quantile(r_generated, q) / _quantile(r_real, q)
-    measures |= {"hill": hill_index(r_generated), "hill_real": hill_index(r_real)}
+    measures |= {"hill": hill_statistic(r_generated), "hill_real": hill_statistic(r_real)}
     tails = (generated[inside], real[r_real > start])
     if min(map(len, tails)) >= 20:
         measures["tail_mmd"], measures["tail_p"] = mmd_permutation_test(*tails, permutations, generator)

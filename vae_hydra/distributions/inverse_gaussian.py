@@ -26,7 +26,7 @@ class InverseGaussian(Distribution):
         concentration: shape λ > 0; variance is μ³/λ.
         gradient: ``implicit`` (unbiased) or ``pathwise``, which differentiates the accepted root of the
             sampler as if the choice between the two roots did not depend on (μ, λ). The latter is
-            biased: at μ = λ = 1 it gives dE[x]/dμ = 1.158 instead of 1. It is there to reproduce work
+            biased: at μ = λ = 1 it gives dE[x]/dμ = 1.157 instead of 1. It is there to reproduce work
             that used it.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from vae_hydra import plots
-from vae_hydra.generation import hill_index, radius
+from vae_hydra.generation import HILL_SHARE, hill_statistic, radius
 from vae_hydra.panels.subject import DoesNotApply, Subject
 
 if TYPE_CHECKING:
@@ -49,5 +49,6 @@ def tails(subject: Subject) -> Figure:
     centre = real.median(0).values
     distances = {"test data": radius(real, centre), "generated": radius(generated, centre)}
     finite = {name: values[torch.isfinite(values)] for name, values in distances.items()}
-    named = {f"{name}, Hill index {hill_index(values):.2f}": values for name, values in finite.items()}
-    return plots.survival_curves(named, "t: distance from the median of the test data")
+    named = {f"{name}, Hill statistic {hill_statistic(values):.2f}": values for name, values in finite.items()}
+    title = f"Hill statistics are of the largest {HILL_SHARE:.0%}"
+    return plots.survival_curves(named, "t: distance from the median of the test data", title)
