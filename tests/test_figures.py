@@ -71,6 +71,13 @@ def decoded(subject: Subject, z: torch.Tensor) -> np.ndarray:
         return np.clip((subject.module.vae.decode(z).mean.numpy() - low) / (high - low), 0, 1)
 
 
+@pytest.mark.parametrize(("beta", "panels"), [("constant", 3), ("linear", 4)])
+def test_losses_at_another_beta_have_a_panel_of_their_own(beta, panels):
+    """Also while the history, of one epoch here, does not show that β moves."""
+    ((_, figure),) = drawn(untrained(f"beta={beta}"), ["loss_curves"])
+    assert len(figure.axes) == panels
+
+
 @pytest.mark.parametrize("sampler", options("sampler"))
 def test_every_figure_of_images_draws_or_says_why_not(sampler):
     found = reasons(untrained(f"sampler={sampler}", "noise=uniform"), PANELS.keys() - OF_DATA)

@@ -79,3 +79,48 @@ def test_any_two_series_of_a_chart_differ_in_more_than_colour():
     for one, other in itertools.combinations([style(number) for number in range(8)], 2):
         assert one.hatch != other.hatch
         assert one.marker != other.marker
+
+
+def epochs(*betas: float, **others: float) -> list[dict[str, float]]:
+    """Rows of a metrics.csv whose training saw these β."""
+    rows = [{"epoch": e, "train/beta": beta, "train/loss": 4.0 - e, **others} for e, beta in enumerate(betas)]
+    rows[-1] |= {"val/loss": 3.5}
+    return rows
+
+
+def test_losses_at_one_beta_share_a_panel():
+    for ends in (None, (0.1, 0.1)):
+        # As metrics.csv has it, rounded to float32.
+        first, *rest = plots.loss_curves(epochs(0.10000000149, 0.10000000149), ends).axes
+        assert first.get_ylabel() == "loss at β = 0.1 [nats per example]"
+        assert [line.get_label() for line in first.lines] == ["training", "validation"]
+        assert [axes.get_ylabel() for axes in rest] == ["log p(x|z) [nats per example]", "KL(q‖p) [nats per example]"]
+
+
+@pytest.mark.parametrize(
+    ("betas", "ends", "training", "validation"),
+    [
+        ((0.0, 0.5, 1.0), None, "0 to 1", "1"),
+        ((0.0, 0.5, 1.0), (0.0, 4.0), "0 to 1", "4"),
+        # The first epoch ended at the final β and began elsewhere.
+        ((1.0, 1.0), (0.0, 1.0), "0 to 1", "1"),
+        # Cut off before β had moved.
+        ((0.0,), (0.0, 1.0), "0", "1"),
+    ],
+)
+def test_losses_at_different_betas_are_not_on_one_axis(betas, ends, training, validation):
+    first, second, *rest = plots.loss_curves(epochs(*betas), ends).axes
+    assert first.get_ylabel() == f"training loss [nats per example]\nat the β of each epoch, {training}"
+    assert [line.get_label() for line in first.lines] == ["training"]
+    assert second.get_ylabel() == f"validation loss [nats per example]\nat the final β = {validation}"
+    assert [line.get_label() for line in second.lines] == ["validation"]
+    assert len(rest) == 2
+
+
+def test_loss_curves_of_histories_without_a_beta_or_without_validation_are_drawn():
+    first, *_ = plots.loss_curves([{"epoch": 0, "train/loss": 2.0}, {"epoch": 1, "train/loss": 1.0}]).axes
+    assert first.get_ylabel() == "loss [nats per example]"
+    assert [list(line.get_ydata()) for line in first.lines] == [[2.0, 1.0]]
+    partly = epochs(0.0, 0.5)
+    del partly[0]["train/beta"], partly[1]["val/loss"]
+    assert len(plots.loss_curves(partly, (0.0, 1.0)).axes) == 4

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def loss_curves(subject: Subject) -> Figure:
     """Loss, log-likelihood and KL over the epochs."""
     _needs_history(subject)
-    return plots.loss_curves(subject.history)
+    schedule = subject.module.beta_schedule
+    return plots.loss_curves(subject.history, (schedule(0), schedule.final))
 
 
 def kl_over_time(subject: Subject) -> Figure:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from vae_hydra.plots.arrays import to_array
 
@@ -16,6 +17,11 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo", "---", "++")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES = ("-", "--", "-.", ":")
+# How training and validation are told apart in every panel.
+PARTS = {
+    "training": {"color": COLOURS[0], "linestyle": LINES[0]},
+    "validation": {"color": COLOURS[1], "linestyle": LINES[1]},
+}
 # A spread beyond this factor is shown on a logarithmic scale.
 WIDE = 10.0
 
@@ -47,27 +53,53 @@ def style(number: int, variant: int = 0) -> Style:
     )
 
 
-def loss_curves(history: Sequence[Mapping[str, float]]) -> Figure:
+def loss_curves(history: Sequence[Mapping[str, float]], ends: tuple[float, float] | None = None) -> Figure:
     """Loss, log-likelihood and KL over the epochs, training and validation in one panel each.
+
+    Training is judged at the β of its epoch, validation at the final β. Where these differ the losses are two
+    quantities: each has a panel of its own, which says its β.
 
     Args:
         history: a mapping per epoch with ``epoch`` and any of ``train/…`` and ``val/…``.
+        ends: β before the first step, and the final one; None takes those of the first and the last epoch.
     """
-    panels = {
-        "loss": "loss [nats per example]",
-        "log_likelihood": "log p(x|z) [nats per example]",
-        "kl": "KL(q‖p) [nats per example]",
-    }
-    figure = Figure(figsize=(12, 3.4), layout="constrained")
-    for axes, (name, label) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        for part, title in (("train", "training"), ("val", "validation")):
-            points = [(row["epoch"], row[f"{part}/{name}"]) for row in history if f"{part}/{name}" in row]
+    panels = [
+        *_loss_panels(history, ends),
+        ("log p(x|z) [nats per example]", {"train/log_likelihood": "training", "val/log_likelihood": "validation"}),
+        ("KL(q‖p) [nats per example]", {"train/kl": "training", "val/kl": "validation"}),
+    ]
+    figure = Figure(figsize=(4 * len(panels), 3.4), layout="constrained")
+    for axes, (label, series) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        for key, title in series.items():
+            points = [(row["epoch"], row[key]) for row in history if key in row]
             if points:
-                axes.plot(*zip(*points, strict=True), label=title)
+                axes.plot(*zip(*points, strict=True), label=title, **PARTS[title])
         axes.set(xlabel="epoch", ylabel=label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if axes.lines:
             axes.legend(frameon=False)
     return figure
+
+
+def _loss_panels(
+    history: Sequence[Mapping[str, float]], ends: tuple[float, float] | None
+) -> list[tuple[str, dict[str, str]]]:
+    """Label and series of each panel of losses: one if all have the same β, else one for each of them."""
+    of_epochs = [row["train/beta"] for row in history if "train/beta" in row]
+    every = [*of_epochs, *(ends or ())]
+    training, validation = {"train/loss": "training"}, {"val/loss": "validation"}
+    if not every:
+        return [("loss [nats per example]", training | validation)]
+    # metrics.csv has what float32 made of β.
+    if np.allclose(every, every[-1], rtol=1e-6, atol=0):
+        return [(f"loss at β = {every[-1]:g} [nats per example]", training | validation)]
+    trained = [*(ends or ())[:1], *of_epochs] if of_epochs else every
+    low, high = f"{min(trained):g}", f"{max(trained):g}"
+    span = low if low == high else f"{low} to {high}"
+    return [
+        (f"training loss [nats per example]\nat the β of each epoch, {span}", training),
+        (f"validation loss [nats per example]\nat the final β = {every[-1]:g}", validation),
+    ]
 
 
 def bars(panels: Mapping[str, Mapping[str, Mapping[str, Point]]], styles: Mapping[str, Style], label: str) -> Figure:

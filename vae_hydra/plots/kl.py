@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vae_hydra.plots.charts import COLOURS, HATCHES
+from vae_hydra.plots.charts import COLOURS, HATCHES, LINES, PARTS
 
 LABEL = "KL(q‖p) [nats per example]"
 # More bars than this have their names turned.
@@ -60,15 +60,15 @@ def kl_over_time(history: Sequence[Mapping[str, float]]) -> Figure:
     axes = figure.subplots()
     weight = axes.twinx()
     series = (
-        (axes, "train/kl", "training", COLOURS[0], "-"),
-        (axes, "val/kl", "validation", COLOURS[1], "--"),
-        (weight, "train/beta", "β", COLOURS[7], ":"),
+        (axes, "train/kl", "training", PARTS["training"]),
+        (axes, "val/kl", "validation", PARTS["validation"]),
+        (weight, "train/beta", "β", {"color": COLOURS[7], "linestyle": LINES[3]}),
     )
     lines = []
-    for place, key, label, colour, line in series:
+    for place, key, label, look in series:
         points = [(row["epoch"], row[key]) for row in history if key in row]
         if points:
-            lines += place.plot(*zip(*points, strict=True), label=label, color=colour, linestyle=line)
+            lines += place.plot(*zip(*points, strict=True), label=label, **look)
     axes.set(xlabel="epoch", ylabel=LABEL)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     greatest = max((row["train/beta"] for row in history if "train/beta" in row), default=1.0)
