@@ -105,7 +105,7 @@ def test_survival_is_the_share_of_the_sample_above_each_value():
     assert axes.lines[1].get_xdata() == pytest.approx(values + 1)
 
 
-def test_kl_bars_fall_and_inactive_ones_are_told_apart_without_colour():
+def test_kl_bars_fall_and_those_below_the_threshold_are_told_apart_without_colour():
     axes = plots.kl_bars([0.5, 2.0, 0.001, 0.02], ["z₁", "z₂", "z₃", "z₄"], 0.01).axes[0]
     assert [bar.get_height() for bar in axes.patches] == [2.0, 0.5, 0.02, 0.001]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["z₂", "z₁", "z₄", "z₃"]
@@ -114,7 +114,7 @@ def test_kl_bars_fall_and_inactive_ones_are_told_apart_without_colour():
     assert looks[3][0] != looks[0][0]
     assert looks[3][1]
     assert axes.lines[0].get_ydata() == [0.01, 0.01]
-    assert axes.get_title() == "3 of 4 latents are active; 2.52 nats together"
+    assert axes.get_title() == "3 of 4 latents have a KL of 0.01 nats or more; 2.52 nats together"
     # A bar of less than the threshold would be no bar on a linear axis.
     assert axes.get_yscale() == "log"
     assert plots.kl_bars([0.5, 2.0], ["z₁", "z₂"], 0.01).axes[0].get_yscale() == "linear"

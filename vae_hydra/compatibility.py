@@ -23,7 +23,7 @@ def check_likelihood_fits(module: VAEModule, data: DataModule) -> None:
     """Refuse data outside [0, 1] for a likelihood that is a density there alone."""
     if not module.vae.likelihood.unit_interval:
         return
-    low, high = data.value_range()
+    low, high = data.full_range()
     if low < 0 or high > 1:
         raise ValueError(
             f"{type(module.vae.likelihood).__name__} needs data in [0, 1], but this dataset spans "

@@ -151,9 +151,9 @@ class DataModule(L.LightningDataModule):
     @property
     def is_binary(self) -> bool:
         """Whether every value the model sees is 0 or 1."""
-        low, high = self._extremes()
+        low, high = self._extremes(SPLITS)
         parts = (part.x for part in self.splits.values())
-        return set(self.value_range()) <= {0, 1} and all(bool(((x == low) | (x == high)).all()) for x in parts)
+        return set(self.full_range()) <= {0, 1} and all(bool(((x == low) | (x == high)).all()) for x in parts)
 
     def prepare(self, x: Tensor) -> Tensor:
         """Stored values → what the model models."""
@@ -174,8 +174,16 @@ class DataModule(L.LightningDataModule):
         return torch.bernoulli(x) if self._binarise == "dynamic" else x
 
     def value_range(self) -> tuple[float, float]:
-        """Smallest and largest value over all splits, as the model sees them."""
-        low, high = self.prepare(self._extremes()).tolist()
+        """Smallest and largest value of the training examples, as the model sees them.
+
+        What scores and figures are made relative to: it knows nothing of the test set.
+        """
+        low, high = self.prepare(self._extremes(["train"])).tolist()
+        return low, high
+
+    def full_range(self) -> tuple[float, float]:
+        """Smallest and largest value over all splits, as the model sees them: a likelihood must take them all."""
+        low, high = self.prepare(self._extremes(SPLITS)).tolist()
         return low, high
 
     def prepared(self, split: str, limit: int | None = None) -> Examples:
@@ -235,16 +243,16 @@ class DataModule(L.LightningDataModule):
     def _examples(self, split: str) -> Examples:
         return self.splits[checks.one_of("split", split, SPLITS)]
 
-    def _extremes(self) -> Tensor:
-        """The least and the greatest stored value over all splits."""
-        parts = [part.x for part in self.splits.values() if len(part)]
+    def _extremes(self, splits: Sequence[str]) -> Tensor:
+        """The least and the greatest stored value over some splits."""
+        parts = [self.splits[split].x for split in splits if len(self.splits[split])]
         extremes = torch.stack([torch.stack([x.min(), x.max()]) for x in parts])
         return torch.stack([extremes.min(), extremes.max()])
 
     def _check_values(self) -> None:
         """Refuse a transform and a binarisation that the values do not allow."""
         transform = self._transform_name
-        extremes = self._extremes()
+        extremes = self._extremes(SPLITS)
         (raw_low, raw_high), (low, high) = (extremes.float() * self._scale).tolist(), self.prepare(extremes).tolist()
         if transform != "none" and not (math.isfinite(low) and math.isfinite(high)):
             raise ValueError(

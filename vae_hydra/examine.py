@@ -128,7 +128,8 @@ def _by_features(
 
 @torch.no_grad()
 def latents(module: VAEModule, data: DataModule, split: str) -> dict[str, float]:
-    """Accuracy of a nearest-neighbour and a linear classifier on the codes of clean input, silhouette, active units.
+    """Accuracy of a nearest-neighbour and a linear classifier on the codes of clean input, silhouette, active units
+    (latents whose code varies, not those with a KL).
 
     The classifiers learn from codes of at most 10,000 training examples and all their labels, whatever the model saw.
 

@@ -66,7 +66,7 @@ def psnr(reconstruction: Tensor, x: Tensor, span: float) -> Tensor:
 
     Args:
         reconstruction, x: images [B, C, H, W].
-        span: greatest less smallest value of the data.
+        span: greatest less smallest value of the training data.
     """
     return 10 * torch.log10(span**2 / mse_per_pixel(reconstruction, x, event_dims=3))
 
@@ -80,7 +80,7 @@ def ssim(reconstruction: Tensor, x: Tensor, span: float) -> Tensor:
 
     Args:
         reconstruction, x: images [B, C, H, W], H and W at least 3.
-        span: greatest less smallest value of the data.
+        span: greatest less smallest value of the training data.
 
     Source: Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004.
     """

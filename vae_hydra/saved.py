@@ -63,7 +63,7 @@ def data_of(saved: Saved, root: str | None = None) -> DataModule:
 
 
 def value_range(saved: Saved, root: str | None = None) -> tuple[float, float]:
-    """The least and the greatest value of the run's data, which they need not be there for."""
+    """The least and the greatest value of the run's training data, which they need not be there for."""
     known = saved.module.description.get("value_range")
     # Runs from before it was written down need their data.
     low, high = known or data_of(saved, root).value_range()

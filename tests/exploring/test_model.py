@@ -13,10 +13,10 @@ from tests.exploring.made import untrained
 from tests.reference import frozen
 from vae_hydra.distributions import InverseGaussian, StudentT, Weibull
 from vae_hydra.exploring.model import (
-    activity,
     class_probabilities,
     decoded,
     indices_of,
+    information,
     look,
     medians,
     plane,
@@ -139,11 +139,11 @@ def test_latents_are_ranked_by_what_they_say(configure):
         layer.bias.zero_()
         layer.bias[2] = 3.0
         layer.bias[1] = 1.0
-    measured = activity(module, what.examples)
+    measured = information(module, what.examples)
     # Of unit variance, so that KL(q‖p) = μ²/2.
     torch.testing.assert_close(measured, torch.tensor([0.0, 0.5, 4.5, 0.0]), rtol=1e-4, atol=1e-4)
-    assert what._replace(activity=measured).most_active(2) == [2, 1]
-    assert what._replace(activity=measured).most_active(9) == [2, 1, 0, 3]
+    assert what._replace(information=measured).most_informative(2) == [2, 1]
+    assert what._replace(information=measured).most_informative(9) == [2, 1, 0, 3]
 
 
 def test_points_without_a_kl_are_ranked_by_how_they_spread(configure):
@@ -151,7 +151,7 @@ def test_points_without_a_kl_are_ranked_by_how_they_spread(configure):
     x = what.examples.x
     with torch.no_grad():
         codes = what.module.vae.encode(x).mean
-    assert what.most_active(1) == [int(codes.var(0).argmax())]
+    assert what.most_informative(1) == [int(codes.var(0).argmax())]
 
 
 @pytest.mark.parametrize("options", [(), ("model=conv",), ("dataset=lognormal_2d",)])

@@ -43,8 +43,8 @@ class CollapseWarning(Callback):
     """Warn, once, when nearly all latents have stopped carrying information: posterior collapse.
 
     Args:
-        threshold: a latent with a mean KL below this many nats counts as inactive.
-        share: share of inactive latents, in [0, 1], from which on to warn.
+        threshold: a latent with a mean KL below this many nats counts as collapsed.
+        share: share of collapsed latents, in [0, 1], from which on to warn.
         patience: number of epochs in a row it must hold.
     """
 
@@ -59,14 +59,14 @@ class CollapseWarning(Callback):
         if self.warned or not pl_module.vae.sampler.has_elbo:
             return
         kl = pl_module.train_means.compute()["kl_per_latent"].reshape(-1)
-        inactive = int((kl < self.threshold).sum())
-        self.epochs = self.epochs + 1 if inactive >= self.share * len(kl) else 0
+        collapsed = int((kl < self.threshold).sum())
+        self.epochs = self.epochs + 1 if collapsed >= self.share * len(kl) else 0
         if self.epochs >= self.patience:
             self.warned = True
             log.warning(
                 "posterior collapse: %d of %d latents carry less than %g nats for %d epochs; try a smaller β, "
                 "beta=linear, or a smaller likelihood.scale",
-                inactive,
+                collapsed,
                 len(kl),
                 self.threshold,
                 self.epochs,

@@ -32,7 +32,7 @@ class Explored(NamedTuple):
         classes: number of classes of the data.
         limits: least and greatest value of the data.
         noises: name → clean examples as the encoder is given them; the run's own noise follows ``none``.
-        activity: of each latent [L], see ``activity``.
+        information: of each latent [L], see ``information``.
     """
 
     module: VAEModule
@@ -40,7 +40,7 @@ class Explored(NamedTuple):
     classes: int
     limits: tuple[float, float]
     noises: dict[str, Callable[[Tensor], Tensor]]
-    activity: Tensor
+    information: Tensor
 
     @property
     def prior(self) -> Distribution:
@@ -57,9 +57,9 @@ class Explored(NamedTuple):
         own = self.module.noise.name
         return {f"{name} (as in training)" if name == own else name: name for name in self.noises}
 
-    def most_active(self, count: int) -> list[int]:
-        """The ``count`` latents of most activity, that of the most first."""
-        return self.activity.argsort(descending=True, stable=True)[:count].tolist()
+    def most_informative(self, count: int) -> list[int]:
+        """The ``count`` latents of most information, that of the most first."""
+        return self.information.argsort(descending=True, stable=True)[:count].tolist()
 
 
 class Look(NamedTuple):
@@ -89,11 +89,13 @@ def explored(module: VAEModule, data: DataModule) -> Explored:
     noises: dict[str, Callable[[Tensor], Tensor]] = {"none": module.noise.clean}
     noises |= {noise.name: noise for noise in module.test_noises if isinstance(noise, Noise)}
     sample = data.shuffled("test", torch.Generator().manual_seed(module.seed), RANKED_BY)
-    return Explored(module, data.prepared("test"), data.classes, data.value_range(), noises, activity(module, sample))
+    return Explored(
+        module, data.prepared("test"), data.classes, data.value_range(), noises, information(module, sample)
+    )
 
 
 @torch.no_grad()
-def activity(module: VAEModule, examples: Examples) -> Tensor:
+def information(module: VAEModule, examples: Examples) -> Tensor:
     """How much each latent says about clean examples, [L]: the mean of KL(q‖p) [nats].
 
     The latents of a plain autoencoder have no KL: the variance of their codes.

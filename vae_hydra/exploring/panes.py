@@ -30,7 +30,7 @@ from vae_hydra.exploring.model import (
 )
 from vae_hydra.exploring.sliders import LEAST, MOST, is_beyond, latents_at, positions_of
 
-# Sliders, panels of densities and rows of traversals at most: of the most active latents.
+# Sliders, panels of densities and rows of traversals at most: of the most informative latents.
 SLIDERS, PANELS, ROWS = 20, 10, 10
 # Where traversals stop, as the prior's probability.
 STOPS = (0.01, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.99)
@@ -75,11 +75,11 @@ class Point(param.Parameterized):
 
 
 class PointPane:
-    """Sliders of the most active latents, and what the point is decoded to."""
+    """Sliders of the most informative latents, and what the point is decoded to."""
 
     def __init__(self, what: Explored, point: Point) -> None:
         self.what, self.point = what, point
-        self.sliders = {latent: self._slider(latent) for latent in what.most_active(SLIDERS)}
+        self.sliders = {latent: self._slider(latent) for latent in what.most_informative(SLIDERS)}
         self.label = pn.widgets.Select(label="class given to the decoder", options=list(range(what.classes)), width=180)
         self.label.link(point, value="label", bidirectional=True)
         self.medians = pn.widgets.Button(label="Prior medians", width=130)
@@ -186,7 +186,7 @@ class ExamplePane:
             self.pictures["points"].object = pictures.points(what.examples.x[:CLOUD], series, side=SMALL)
         self.about.object = _account(what, index, seen)
         kl = [f": KL {value:.2f}" if what.module.vae.sampler.has_elbo else "" for value in seen.kl.tolist()]
-        titles = {latent: f"z{latent}{kl[latent]}" for latent in what.most_active(PANELS)}
+        titles = {latent: f"z{latent}{kl[latent]}" for latent in what.most_informative(PANELS)}
         self.densities.object = pictures.densities(self._posteriors(index), what.prior, seen.code, titles)
 
     def _posteriors(self, index: int) -> dict[str, Distribution]:
@@ -206,7 +206,7 @@ class ExamplePane:
 
 
 class TraversalPane:
-    """Each of the most active latents moved alone through the prior's quantiles, from the point."""
+    """Each of the most informative latents moved alone through the prior's quantiles, from the point."""
 
     title = "Traversals"
 
@@ -216,7 +216,7 @@ class TraversalPane:
 
     def show(self) -> None:
         """Draw the traversals from the point as it is now."""
-        what, latents, stops = self.what, self.what.most_active(ROWS), torch.tensor(STOPS)
+        what, latents, stops = self.what, self.what.most_informative(ROWS), torch.tensor(STOPS)
         rows = traversals(what, self.point.z, latents, stops, self.point.label)
         names = [f"z{latent}" for latent in latents]
         values = latents_at(what.prior, stops).tolist()
@@ -240,7 +240,7 @@ class PlanePane:
     def __init__(self, what: Explored, point: Point) -> None:
         self.what, self.point = what, point
         names = {f"z{latent}": latent for latent in range(what.module.vae.latent_dim)}
-        first, second = (what.most_active(2) * 2)[:2]
+        first, second = (what.most_informative(2) * 2)[:2]
         self.across = pn.widgets.Select(label="across", options=names, value=first, width=90)
         self.up = pn.widgets.Select(label="up", options=names, value=second, width=90)
         for widget in (self.across, self.up):

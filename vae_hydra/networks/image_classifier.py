@@ -27,7 +27,7 @@ class ImageClassifier(nn.Module):
     Args:
         x_shape: [C, H, W], whatever they are.
         classes: number of classes.
-        value_range: least and greatest value of the data, as x has them; they are taken to 0 and 1.
+        value_range: least and greatest value of the training data, as x has them; they are taken to 0 and 1.
     """
 
     low: Tensor

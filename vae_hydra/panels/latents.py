@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 TSNE_CODES = 2000
 # Draws of a distribution, places of its density, and test examples whose posteriors are drawn from.
 DRAWS, PLACES, DRAWN_EXAMPLES = 20_000, 500, 5
-# A latent with less KL is inactive [nats], as callbacks.collapse has it.
-INACTIVE = 0.01
+# A latent with less KL carries next to nothing [nats], as callbacks.collapse has it. Active units are something else:
+# latents whose posterior mean varies, see latents.active_units.
+LEAST_KL = 0.01
 # A distribution is shown between the outer two of these quantiles; where the upper one is this much further from the
 # median than the one within, between the inner two. An axis that begins at less than this share of its end begins at 0.
 SPAN, LONG, NEAR = (0.001, 0.01, 0.5, 0.99, 0.999), 1.5, 0.2
@@ -74,7 +75,7 @@ def kl_per_latent(subject: Subject) -> Figure:
     if not subject.has_kl:
         raise DoesNotApply("a deterministic sampler has no KL")
     names = [latent_name(latent) for latent in range(subject.module.vae.latent_dim)]
-    return plots.kl_bars(subject.kl.tolist(), names, INACTIVE)
+    return plots.kl_bars(subject.kl.tolist(), names, LEAST_KL)
 
 
 def draws_over_density(subject: Subject) -> Figure:

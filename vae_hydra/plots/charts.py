@@ -18,7 +18,7 @@ HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo", "---", "++")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES = ("-", "--", "-.", ":")
 # How training and validation are told apart in every panel.
-PARTS = {
+PARTS: dict[str, dict[str, Any]] = {
     "training": {"color": COLOURS[0], "linestyle": LINES[0]},
     "validation": {"color": COLOURS[1], "linestyle": LINES[1]},
 }

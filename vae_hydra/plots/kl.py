@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -23,26 +25,28 @@ def kl_bars(values: Sequence[float], names: Sequence[str], threshold: float) -> 
     Args:
         values: mean KL of L latents [nats per example].
         names: of the L latents.
-        threshold: a latent with less is inactive [nats]: drawn grey and hatched.
+        threshold: a latent with less is drawn grey and hatched [nats].
     """
     order = np.argsort(-np.asarray(values, dtype=float), kind="stable")
     heights = np.asarray(values, dtype=float)[order]
-    is_active = heights >= threshold
+    reaches = heights >= threshold
     figure = Figure(figsize=(min(11.0, max(6.5, 2.5 + 0.3 * len(heights))), 3.2), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(heights))
     for these, label, colour, hatch in (
-        (is_active, "active", COLOURS[0], HATCHES[0]),
-        (~is_active, "inactive", "#BBBBBB", HATCHES[1]),
+        (reaches, f"at least {threshold:g} nats", COLOURS[0], HATCHES[0]),
+        (~reaches, f"less than {threshold:g} nats", "#BBBBBB", HATCHES[1]),
     ):
         if these.any():
             axes.bar(places[these], heights[these], label=label, color=colour, hatch=hatch, edgecolor="white")
-    axes.axhline(threshold, color=COLOURS[3], linestyle="--", linewidth=1.2, label=f"active from {threshold:g} nats")
-    if not is_active.all():
+    axes.axhline(threshold, color=COLOURS[3], linestyle="--", linewidth=1.2, label=f"{threshold:g} nats")
+    if not reaches.all():
         axes.set(yscale="log", ylim=(threshold / 10, None))
     axes.set_xticks(places, [names[i] for i in order], fontsize=8, rotation=90 if len(heights) > UPRIGHT else 0)
     axes.set_title(
-        f"{is_active.sum()} of {len(heights)} latents are active; {heights.sum():.3g} nats together", fontsize=10
+        f"{reaches.sum()} of {len(heights)} latents have a KL of {threshold:g} nats or more; "
+        f"{heights.sum():.3g} nats together",
+        fontsize=10,
     )
     axes.set(xlabel="latent", ylabel=LABEL, xlim=(-0.7, max(len(heights), LEAST) - 0.3))
     axes.spines[["top", "right"]].set_visible(False)
@@ -59,7 +63,7 @@ def kl_over_time(history: Sequence[Mapping[str, float]]) -> Figure:
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes = figure.subplots()
     weight = axes.twinx()
-    series = (
+    series: tuple[tuple[Axes, str, str, dict[str, Any]], ...] = (
         (axes, "train/kl", "training", PARTS["training"]),
         (axes, "val/kl", "validation", PARTS["validation"]),
         (weight, "train/beta", "β", {"color": COLOURS[7], "linestyle": LINES[3]}),

@@ -40,7 +40,7 @@ class Shared(NamedTuple):
         files: name → its ``bytes`` and more, as export.json has it.
         trained: which checkpoint it is, and the record of the run: ``checkpoint``, ``epoch``, ``versions``, …
         scores: on the test split; empty if this checkpoint has none.
-        value_range: least and greatest value of the data, as the model sees them.
+        value_range: least and greatest value of the training data, as the model sees them.
         tried_on: the examples that programs were compared on, in words.
         tolerance: of that comparison.
     """
