@@ -114,7 +114,7 @@ def test_kl_bars_fall_and_those_below_the_threshold_are_told_apart_without_colou
     assert looks[3][0] != looks[0][0]
     assert looks[3][1]
     assert axes.lines[0].get_ydata() == [0.01, 0.01]
-    assert axes.get_title() == "3 of 4 latents have a KL of 0.01 nats or more; 2.52 nats together"
+    assert axes.get_title() == "3 of 4 latents reach 0.01 nats; 2.52 nats together"
     # A bar of less than the threshold would be no bar on a linear axis.
     assert axes.get_yscale() == "log"
     assert plots.kl_bars([0.5, 2.0], ["z₁", "z₂"], 0.01).axes[0].get_yscale() == "linear"

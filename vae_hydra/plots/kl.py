@@ -44,8 +44,7 @@ def kl_bars(values: Sequence[float], names: Sequence[str], threshold: float) -> 
         axes.set(yscale="log", ylim=(threshold / 10, None))
     axes.set_xticks(places, [names[i] for i in order], fontsize=8, rotation=90 if len(heights) > UPRIGHT else 0)
     axes.set_title(
-        f"{reaches.sum()} of {len(heights)} latents have a KL of {threshold:g} nats or more; "
-        f"{heights.sum():.3g} nats together",
+        f"{reaches.sum()} of {len(heights)} latents reach {threshold:g} nats; {heights.sum():.3g} nats together",
         fontsize=10,
     )
     axes.set(xlabel="latent", ylabel=LABEL, xlim=(-0.7, max(len(heights), LEAST) - 0.3))
