@@ -11,7 +11,7 @@ import torch
 from scipy.integrate import quad
 from torch.distributions import kl_divergence
 
-from vae_hydra.distributions import InverseGaussian
+from vae_hydra.distributions import InverseGaussian, inverse_gaussian
 
 EXTREMES = [(m, c) for m in (1e-3, 1.0, 1e3) for c in (1e-3, 1.0, 1e3)]
 MODERATE = [(1.0, 1.0), (2.0, 0.5), (0.3, 4.0), (5.0, 20.0)]
@@ -199,6 +199,95 @@ def test_kl_of_concentrations_far_apart(concentration, dtype):
     u = 1 / p.concentration.item()
     assert value.item() == pytest.approx(0.5 * (u - 1 - math.log(u)), rel=1e-4, abs=1e-7)
     assert torch.isfinite(torch.autograd.grad(value, p.concentration)[0])
+
+
+@pytest.mark.parametrize("loc", [1.0, 1e4, 1e6, 1e7, 1e8])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gradient_of_the_mean_of_any_loc(loc, dtype, monkeypatch):
+    """dE[x]/dμ = 1, by quadrature over the two random numbers: a sample would need 1e9 draws at μ/λ = 1e7."""
+    normal = torch.special.ndtri((torch.arange(1000, dtype=torch.float64) + 0.5) / 1000)
+    minus_log = (torch.arange(900, dtype=torch.float64) + 0.5) / 20
+    weight = torch.exp(-minus_log) / 20
+    monkeypatch.setattr(torch, "randn_like", lambda like: normal[:, None].expand(like.shape).to(like))
+    monkeypatch.setattr(inverse_gaussian, "_fine_uniform", lambda like: torch.exp(-minus_log).expand_as(like).to(like))
+    distribution = make(loc, 1.0, dtype)
+    x = distribution.rsample((1000, 900))
+    mean = ((x / loc).double() * weight).sum(1).mean()
+    slope = torch.autograd.grad(mean * loc, distribution.loc)[0]
+    assert [mean.item(), slope.item()] == pytest.approx([1, 1], abs=2e-3)
+
+
+def test_the_chance_of_a_root_has_small_values():
+    torch.manual_seed(0)
+    chance = inverse_gaussian._fine_uniform(torch.zeros(4_000_000))
+    assert ((chance > 0) & (chance <= 1)).all()
+    assert chance.double().mean().item() == pytest.approx(0.5, abs=1e-3)
+    # A uniform number of single precision is a multiple of 2⁻²⁴.
+    small = chance[chance < 2**-18].double() * 2**24
+    assert (small != small.round()).double().mean() > 0.9
+
+
+@pytest.mark.parametrize(("loc", "concentration"), [*MODERATE, *EXTREMES])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 5e-6), (torch.float64, 1e-12)])
+def test_icdf_inverts_the_cdf(loc, concentration, dtype, tolerance):
+    p = torch.tensor([1e-300, 1e-30, 1e-3, 0.5, 0.999, 1 - 1e-6], dtype=dtype)
+    p = p[p > 0]
+    x = make(loc, concentration, dtype).icdf(p)
+    # The last digit of x is worth many of a probability where the density is narrow.
+    worth = x.double() * make(loc, concentration).log_prob(x.double()).exp() * torch.finfo(dtype).eps
+    found = make(loc, concentration).cdf(x.double())
+    assert ((found - p.double()).abs() <= 8 * worth + tolerance * p.double()).all()
+
+
+def test_icdf_at_its_ends_and_against_scipy():
+    ends = make(2.0, 3.0).icdf(torch.tensor([0, 1], dtype=torch.float64))
+    assert ends.tolist() == [0, math.inf]
+    p = torch.tensor([1e-12, 0.01, 0.3, 0.9, 0.9999], dtype=torch.float64)
+    for loc, concentration in MODERATE:
+        expected = torch.from_numpy(reference(loc, concentration).ppf(p.numpy()))
+        torch.testing.assert_close(make(loc, concentration).icdf(p).detach(), expected, rtol=1e-9, atol=0)
+
+
+def test_first_and_second_implicit_gradients_are_those_of_the_quantile():
+    """A draw is a quantile, and has the same derivatives."""
+    values = [[0.5, 1.0, 3.0, 2.0], [0.7, 1.0, 0.2, 9.0], [0.1, 0.5, 0.9, 0.3]]
+    inputs = tuple(torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in values)
+
+    def icdf(loc, concentration, p):
+        return InverseGaussian(loc, concentration, validate_args=False).icdf(p)
+
+    torch.autograd.gradcheck(icdf, inputs, check_forward_ad=True)
+    torch.autograd.gradgradcheck(icdf, inputs)
+
+
+def test_second_gradient_of_the_mean_of_the_square():
+    """d²E[x²]/dμ² = 2 + 6μ/λ, through draws."""
+    torch.manual_seed(4)
+    distribution = make(1.0, 3.0)
+    mean = distribution.rsample((400_000,)).square().mean()
+    first = torch.autograd.grad(mean, distribution.loc, create_graph=True)[0]
+    assert torch.autograd.grad(first, distribution.loc)[0].item() == pytest.approx(2 + 6 / 3, rel=0.02)
+
+
+def test_draws_go_through_torch_func():
+    loc, concentration = torch.tensor([0.5, 1.0, 3.0]), torch.tensor([0.7, 1.0, 0.2])
+
+    def total(loc):
+        torch.manual_seed(5)
+        return InverseGaussian(loc, concentration, validate_args=False).rsample().square().sum()
+
+    leaf = loc.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(total(leaf), leaf)
+    torch.testing.assert_close(torch.func.grad(total)(loc), expected)
+    tangent = torch.ones_like(loc)
+    torch.testing.assert_close(torch.func.jvp(total, (loc,), (tangent,))[1], expected.sum())
+    hessian = torch.func.vmap(torch.func.grad(lambda at: torch.func.grad(total)(at).sum()), randomness="same")
+    torch.testing.assert_close(hessian(loc.expand(2, 3))[0], hessian(loc.expand(2, 3))[1])
+
+
+def test_cdf_keeps_small_values():
+    x = torch.tensor(reference(1.0, 1.0).ppf(1e-40), dtype=torch.float64)
+    assert make(1.0, 1.0).cdf(x).item() == pytest.approx(1e-40, rel=1e-9)
 
 
 def test_cdf_reaches_its_ends():

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from vae_hydra.distributions.location_scale import LocationScale
+from vae_hydra.distributions.special import normal_cdf
 
 
 class Huber(LocationScale):
@@ -62,13 +63,17 @@ class Huber(LocationScale):
         """1 + 2·P(u < −δ)·(1 + 2/δ²), by parts on both sides of the threshold."""
         return 1 + 2 * self._one_tail * (1 + 2 / self.threshold.square())
 
+    def _entropy(self) -> Tensor:
+        """½ + P(u < −δ) + ln Z, by parts as the variance."""
+        return 0.5 + self._one_tail + self._normaliser.log()
+
     def _lower_tail(self, distance: Tensor) -> Tensor:
         beyond = (distance - self.threshold).clamp(min=0)
-        within = torch.special.ndtr(-torch.minimum(distance, self.threshold)) - torch.special.ndtr(-self.threshold)
+        within = normal_cdf(-torch.minimum(distance, self.threshold)) - normal_cdf(-self.threshold)
         return self._one_tail * torch.exp(-self.threshold * beyond) + math.sqrt(2 * math.pi) / self._normaliser * within
 
     def _distance(self, tail: Tensor) -> Tensor:
         beyond = -(tail / self._one_tail).log() / self.threshold
         excess = (tail - self._one_tail).clamp(min=0) * self._normaliser / math.sqrt(2 * math.pi)
-        within = -torch.special.ndtri(torch.special.ndtr(-self.threshold) + excess)
+        within = -torch.special.ndtri(normal_cdf(-self.threshold) + excess)
         return torch.where(tail < self._one_tail, self.threshold + beyond, within)

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from vae_hydra.distributions.location_scale import LocationScale
 
+# Σ (−1)ⁿ/(2n + 1)².
+_CATALAN = 0.915965594177219015
+
 
 class HyperbolicSecant(LocationScale):
     r"""A density that is Normal-like at its centre and Laplace-like in its tails.
@@ -35,6 +38,10 @@ class HyperbolicSecant(LocationScale):
 
     def _variance(self) -> float:
         return math.pi**2 / 4
+
+    def _entropy(self) -> float:
+        """4·G/π + ln(π/2), with G Catalan's constant."""
+        return 4 * _CATALAN / math.pi + math.log(math.pi / 2)
 
     def _lower_tail(self, distance: Tensor) -> Tensor:
         return 2 / math.pi * torch.atan(torch.exp(-distance))

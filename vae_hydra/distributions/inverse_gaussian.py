@@ -12,6 +12,7 @@ from torch.distributions.utils import broadcast_all, euler_constant
 from torch.types import _size
 
 from vae_hydra.checks import one_of
+from vae_hydra.distributions.special import normal_cdf
 
 GRADIENTS = ("implicit", "pathwise")
 
@@ -85,10 +86,11 @@ class InverseGaussian(Distribution):
     def rsample(self, sample_shape: _size = ()) -> Tensor:
         shape = self._extended_shape(sample_shape)
         loc, concentration = self.loc.expand(shape), self.concentration.expand(shape)
-        normal, uniform = torch.randn_like(loc), torch.rand_like(loc)
+        normal, chance = torch.randn_like(loc), _fine_uniform(loc)
         if self.gradient == "pathwise":
-            return _transform(loc, concentration, normal, uniform)
-        return _ImplicitDraw.apply(loc, concentration, normal, uniform)
+            return _transform(loc, concentration, normal, chance)
+        draw = _transform(loc.detach(), concentration.detach(), normal, chance)
+        return _AtFixedCdf.apply(loc, concentration, None, draw)
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
@@ -105,51 +107,107 @@ class InverseGaussian(Distribution):
         if self._validate_args:
             self._validate_sample(value)
         root = torch.sqrt(self.concentration / value)
-        a, b = root * (value / self.loc - 1), root * (value / self.loc + 1)
-        tail = 0.5 * torch.exp(-0.5 * a.square()) * torch.special.erfcx(b / math.sqrt(2))
-        return torch.where(value == torch.inf, 1.0, torch.special.ndtr(a) + tail)
+        a, b = root * ((value - self.loc) / self.loc), root * (value / self.loc + 1)
+        return torch.where(value == torch.inf, 1.0, _cdf(a, b))
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """F⁻¹(p) for p in [0, 1], twice differentiable by p and the parameters."""
+        loc, concentration, p = torch.broadcast_tensors(self.loc, self.concentration, value)
+        x = loc.detach() * torch.exp(_log_quantile(concentration.detach() / loc.detach(), p.detach()))
+        return _AtFixedCdf.apply(loc, concentration, p, x)
 
     def entropy(self) -> Tensor:
         """½·ln(2πe/λ) + (3/2)·E[ln x] nats."""
         return 0.5 * (1 + math.log(2 * math.pi) - self.concentration.log()) + 1.5 * self.mean_log
 
 
-def _transform(loc: Tensor, concentration: Tensor, normal: Tensor, uniform: Tensor) -> Tensor:
-    """Map ε ~ N(0, 1) and u ~ U(0, 1) to a draw.
+def _fine_uniform(like: Tensor) -> Tensor:
+    """U(0, 1] whose digits do not end at 2⁻²⁴ near 0, where a uniform number of single precision has its last one."""
+    coarse, fine = torch.rand_like(like), torch.rand_like(like)
+    return (1 - coarse) - 0.5 * torch.finfo(like.dtype).eps * fine
+
+
+def _transform(loc: Tensor, concentration: Tensor, normal: Tensor, chance: Tensor) -> Tensor:
+    """Map ε ~ N(0, 1) and c ~ U(0, 1] to a draw.
 
     The two roots of the Michael–Schucany–Haas transformation are μ·w and μ/w. The textbook form of w
     subtracts nearly equal numbers (in float32 at μ = 1, λ = 1e-3 over 1 % of its draws are ≤ 0);
-    w = (√(1+t) + √t)⁻² with t = μ·ε²/(4λ) is the same number without a subtraction.
+    w = (√(1+t) + √t)⁻² with t = μ·ε²/(4λ) is the same number without a subtraction. The larger root has the
+    probability w/(1 + w): from μ/λ = 1e6 on so small that its comparison with c needs the digits of c near 0.
     """
     t = loc * normal.square() / (4 * concentration)
     # |ε| has the derivative 0 at 0 that √t lacks.
     root_t = normal.abs() * torch.sqrt(loc / (4 * concentration))
     w = (torch.sqrt(1 + t) + root_t).pow(-2)
-    return torch.where(uniform * (1 + w) <= 1, loc * w, loc / w)
+    return torch.where(chance * (1 + w) < w, loc / w, loc * w)
 
 
-class _ImplicitDraw(torch.autograd.Function):
-    """A draw whose gradient is dx/dθ = −(∂F/∂θ)/p(x).
+class _AtFixedCdf(torch.autograd.Function):
+    """x as the quantile of a fixed probability p: dx/dθ = −(∂F/∂θ)/p(x) and dx/dp = 1/p(x).
 
-    With b = √(λ/x)·(x/μ + 1) and the Mills ratio M(b) = Φ(−b)/φ(b) = √(π/2)·erfcx(b/√2):
-    dx/dμ = (2λ/μ²)·√(x³/λ)·M(b) and dx/dλ = x/λ − (2/μ)·√(x³/λ)·M(b).
+    Its derivatives are functions of x and θ that are differentiated in their turn, which makes the second ones right.
+    A draw is such a quantile of a p that is not computed: None.
     """
 
-    @staticmethod
-    def forward(ctx: Any, loc: Tensor, concentration: Tensor, normal: Tensor, uniform: Tensor) -> Tensor:
-        draw = _transform(loc, concentration, normal, uniform)
-        ctx.save_for_backward(loc, concentration, draw)
-        return draw
+    generate_vmap_rule = True
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        (grad,) = grad_outputs
-        loc, concentration, x = ctx.saved_tensors
-        ratio = x / loc
-        b = torch.sqrt(concentration / x) * (ratio + 1)
-        mills = math.sqrt(math.pi / 2) * torch.special.erfcx(b / math.sqrt(2))
-        shared = 2 * ratio * torch.sqrt(x / concentration) * mills
-        return grad * shared * concentration / loc, grad * (x / concentration - shared), None, None
+    def forward(loc: Tensor, concentration: Tensor, probability: Tensor | None, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor | None, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:2], output)
+        ctx.save_for_forward(*inputs[:2], output)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, Tensor | None, None]:
+        (grad,), parameters = grad_outputs, ctx.saved_tensors
+        by_loc, by_concentration = _implicit_gradient(*parameters)
+        by_probability = grad * _slope(*parameters) if ctx.needs_input_grad[2] else None
+        return grad * by_loc, grad * by_concentration, by_probability, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
+        parameters = ctx.saved_tensors
+        factors = (*_implicit_gradient(*parameters), _slope(*parameters))
+        return sum(factor * tangent for factor, tangent in zip(factors, tangents, strict=False) if tangent is not None)
+
+
+def _implicit_gradient(loc: Tensor, concentration: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """dx/dμ = (2λ/μ²)·√(x³/λ)·M(b) and dx/dλ = x/λ − (2/μ)·√(x³/λ)·M(b).
+
+    With b = √(λ/x)·(x/μ + 1) and the Mills ratio M(b) = Φ(−b)/φ(b) = √(π/2)·erfcx(b/√2).
+    """
+    ratio = x / loc
+    b = torch.sqrt(concentration / x) * (ratio + 1)
+    mills = math.sqrt(math.pi / 2) * torch.special.erfcx(b / math.sqrt(2))
+    shared = 2 * ratio * torch.sqrt(x / concentration) * mills
+    return shared * concentration / loc, x / concentration - shared
+
+
+def _slope(loc: Tensor, concentration: Tensor, x: Tensor) -> Tensor:
+    """1/p(x)."""
+    return torch.exp(-InverseGaussian(loc, concentration, validate_args=False).log_prob(x))
+
+
+def _cdf(a: Tensor, b: Tensor) -> Tensor:
+    """Φ(a) + ½·exp(−a²/2)·erfcx(b/√2)."""
+    return normal_cdf(a) + 0.5 * torch.exp(-0.5 * a.square()) * torch.special.erfcx(b / math.sqrt(2))
+
+
+def _log_quantile(ratio: Tensor, p: Tensor, steps: int = 64) -> Tensor:
+    """t = ln(x/μ) with F(x) = p, for ``ratio`` λ/μ, by bisection.
+
+    There a = 2√(λ/μ)·sinh(t/2) and b = 2√(λ/μ)·cosh(t/2), and Φ(a) ≤ F(x) ≤ 2·Φ(a) brackets t.
+    """
+    twice_root = 2 * ratio.sqrt()
+    low, high = (2 * torch.asinh(torch.special.ndtri(q) / twice_root) for q in (p / 2, p))
+    for _ in range(steps):
+        middle = (low + high) / 2
+        is_below = _cdf(twice_root * torch.sinh(middle / 2), twice_root * torch.cosh(middle / 2)) < p
+        low, high = torch.where(is_below, middle, low), torch.where(is_below, high, middle)
+    return (low + high) / 2
 
 
 @register_kl(InverseGaussian, InverseGaussian)

@@ -12,8 +12,8 @@ class LocationScale(Distribution):
     """A family symmetric about its location: x = loc + scale·u, with u of the standard form.
 
     Subclasses name all parameters in ``arg_constraints`` and define the standard form: ``_log_density``,
-    ``_variance``, and ``_lower_tail`` with its inverse ``_distance``, by which u is drawn unless they define
-    ``_draw``.
+    ``_variance``, ``_entropy``, and ``_lower_tail`` with its inverse ``_distance``, by which u is drawn unless they
+    define ``_draw``.
 
     Parameters are kept as they were given and broadcast only where they meet values: what depends on a
     scale shared by all values is computed once, not for every value.
@@ -59,6 +59,10 @@ class LocationScale(Distribution):
     def variance(self) -> Tensor:
         return (self.scale.square() * self._variance()).expand(self.batch_shape)
 
+    def entropy(self) -> Tensor:
+        """The entropy of the standard form plus ln s, in nats."""
+        return (self._entropy() + self.scale.log()).expand(self.batch_shape)
+
     def rsample(self, sample_shape: _size = ()) -> Tensor:
         return self.loc + self.scale * self._draw(self._extended_shape(sample_shape))
 
@@ -92,6 +96,10 @@ class LocationScale(Distribution):
 
     def _variance(self) -> Tensor | float:
         """Var u of the standard form."""
+        raise NotImplementedError
+
+    def _entropy(self) -> Tensor | float:
+        """−E[ln p(u)] of the standard form."""
         raise NotImplementedError
 
     def _lower_tail(self, distance: Tensor) -> Tensor:

@@ -6,18 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from scipy import stats
+from scipy import special
 from torch import Tensor
 from torch.distributions import Distribution, Gamma
 
-from vae_hydra.distributions.inverse_gaussian import InverseGaussian
-from vae_hydra.distributions.student_t import StudentT
+from vae_hydra.distributions.special import by_scipy
 
-# Family → scipy's, from parameters in double precision.
-SCIPY_FAMILIES: dict[type[Distribution], Callable[..., Any]] = {
-    Gamma: lambda concentration, rate: stats.gamma(concentration, scale=1 / rate),
-    InverseGaussian: lambda loc, concentration: stats.invgauss(loc / concentration, scale=concentration),
-    StudentT: lambda df, loc, scale: stats.t(df, loc, scale),
+# Families of torch that have no icdf → theirs.
+_QUANTILES: dict[type[Distribution], Callable[[Any, Tensor], Tensor]] = {
+    Gamma: lambda q, probability: by_scipy(special.gammaincinv, q.concentration, probability) / q.rate,
 }
 
 
@@ -27,17 +24,9 @@ def quantile(distribution: Distribution, probability: Tensor) -> Tensor:
     Raises:
         ValueError: for a family whose quantiles neither torch nor scipy is asked for here.
     """
-    if type(distribution) in SCIPY_FAMILIES:
-        return _by_scipy(distribution, probability)
+    icdf = _QUANTILES.get(type(distribution), lambda q, probability: q.icdf(probability))
     try:
         with torch.no_grad():
-            return distribution.icdf(probability)
+            return icdf(distribution, probability)
     except NotImplementedError as error:
         raise ValueError(f"{type(distribution).__name__} has no quantiles: give it a method icdf") from error
-
-
-def _by_scipy(distribution: Distribution, probability: Tensor) -> Tensor:
-    values = [getattr(distribution, name) for name in distribution.arg_constraints]
-    family = SCIPY_FAMILIES[type(distribution)](*(value.detach().cpu().double().numpy() for value in values))
-    found = family.ppf(probability.detach().cpu().double().numpy())
-    return torch.as_tensor(found).to(values[0])

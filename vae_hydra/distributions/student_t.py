@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
+from scipy import special
 from torch import Tensor
 from torch.distributions import constraints
 
 from vae_hydra.distributions.location_scale import LocationScale
+from vae_hydra.distributions.special import by_scipy
 
 # Half of ν above which differences of lnΓ and of its derivative are taken from their expansions.
 _LARGE = 20.0
@@ -51,22 +54,28 @@ class StudentT(LocationScale):
     def mean(self) -> Tensor:
         return torch.where(self.df > 1, self.loc, torch.nan).expand(self.batch_shape)
 
-    def entropy(self) -> Tensor:
-        """((ν+1)/2)·[ψ((ν+1)/2) − ψ(ν/2)] + ½·ln ν + ln B(ν/2, ½) + ln s nats."""
+    def _entropy(self) -> Tensor:
+        """((ν+1)/2)·[ψ((ν+1)/2) − ψ(ν/2)] + ½·ln ν + ln B(ν/2, ½)."""
         half = 0.5 * self.df
-        shape_term = (half + 0.5) * _digamma_step(half) + self._log_normaliser()
-        return (shape_term + self.scale.log()).expand(self.batch_shape)
+        return (half + 0.5) * _digamma_step(half) + self._log_normaliser()
 
     def _log_normaliser(self) -> Tensor:
         """½·ln ν + ln B(ν/2, ½)."""
         return 0.5 * (math.log(math.pi) + self.df.log()) - _log_gamma_step(0.5 * self.df)
 
     def _log_density(self, u: Tensor) -> Tensor:
-        return -0.5 * (self.df + 1) * torch.log1p(u.square() / self.df) - self._log_normaliser()
+        # Not u²/ν, whose derivative by ν overflows from ν = 1e-19 on down in single precision.
+        return -0.5 * (self.df + 1) * torch.log1p((u / self.df.sqrt()).square()) - self._log_normaliser()
 
     def _variance(self) -> Tensor:
         finite = torch.where(self.df > 2, self.df / (self.df - 2), torch.inf)
         return torch.where(self.df > 1, finite, torch.nan)
+
+    def _lower_tail(self, distance: Tensor) -> Tensor:
+        return _LowerTail.apply(*torch.broadcast_tensors(self.df, distance))
+
+    def _distance(self, tail: Tensor) -> Tensor:
+        return _Distance.apply(*torch.broadcast_tensors(self.df, tail))
 
     def _draw(self, shape: torch.Size) -> Tensor:
         """R·cos θ, a coordinate of the bivariate t, with R² = ν·(W^(−2/ν) − 1), W ~ U(0, 1) and θ uniform.
@@ -80,6 +89,47 @@ class StudentT(LocationScale):
         angle = 2 * math.pi * torch.rand_like(exponential)
         radius = torch.sqrt(self.df * torch.expm1((2 * exponential / self.df).clamp(max=_LARGEST_LOG)))
         return radius * torch.cos(angle)
+
+
+class _LowerTail(torch.autograd.Function):
+    """P(u ≤ −distance), differentiable by the distance alone."""
+
+    @staticmethod
+    def forward(df: Tensor, distance: Tensor) -> Tensor:
+        return by_scipy(special.stdtr, df, -distance)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, Tensor]:
+        (grad,), (df, distance) = grad_outputs, ctx.saved_tensors
+        _refuse_gradient_by_df(ctx, "cdf")
+        return None, -grad * StudentT(df, validate_args=False).log_prob(distance).exp()
+
+
+class _Distance(torch.autograd.Function):
+    """The inverse of ``_LowerTail``, differentiable by the tail alone."""
+
+    @staticmethod
+    def forward(df: Tensor, tail: Tensor) -> Tensor:
+        return -by_scipy(special.stdtrit, df, tail)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0], output)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, Tensor]:
+        (grad,), (df, distance) = grad_outputs, ctx.saved_tensors
+        _refuse_gradient_by_df(ctx, "icdf")
+        return None, -grad * (-StudentT(df, validate_args=False).log_prob(distance)).exp()
+
+
+def _refuse_gradient_by_df(ctx: Any, method: str) -> None:
+    if ctx.needs_input_grad[0]:
+        raise NotImplementedError(f"StudentT.{method} has no gradient by df; detach df, or use log_prob or rsample")
 
 
 def _log_gamma_step(x: Tensor) -> Tensor:
