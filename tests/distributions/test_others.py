@@ -20,6 +20,24 @@ def test_delta_returns_its_point_and_passes_gradients():
     assert delta.expand(torch.Size((4, 2))).mean.shape == delta.expand(torch.Size((4, 2))).mode.shape == (4, 2)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_delta_has_the_dtype_of_its_argument(dtype):
+    point = torch.tensor([1.0, 2.0], dtype=dtype)
+    delta, other = Delta(point), torch.tensor([[1.0], [3.0]], dtype=torch.float64)
+    moments, others = [delta.mean, delta.variance, delta.entropy()], [delta.rsample(), delta.icdf(other / 4)]
+    assert {value.dtype for value in [*moments, *others, delta.log_prob(point)]} == {dtype}
+    assert delta.log_prob(other).dtype == torch.float64
+    assert delta.log_prob(other).tolist() == [[0, -torch.inf], [-torch.inf, -torch.inf]]
+    assert delta.icdf(other / 4).tolist() == [[1, 2], [1, 2]]
+    assert delta.entropy().tolist() == [0, 0]
+
+
+def test_delta_of_an_integer_is_real():
+    delta = Delta(3)
+    assert delta.mean.dtype == torch.get_default_dtype()
+    assert delta.log_prob(torch.tensor(2.0)).item() == -torch.inf
+
+
 @pytest.mark.parametrize(
     "distribution",
     [
@@ -56,5 +74,9 @@ def test_homoscedastic_normal_is_normal():
     torch.testing.assert_close(ours.log_prob(x), exact.log_prob(x))
     gradients = [torch.autograd.grad(d.log_prob(x).sum(), scale)[0] for d in (ours, exact)]
     torch.testing.assert_close(*gradients)
+    wide, x = ours.expand(torch.Size((2, 3, 4))), torch.randn(2, 3, 4)
+    assert isinstance(wide, HomoscedasticNormal)
+    assert wide.batch_shape == wide.mean.shape == wide.rsample().shape == (2, 3, 4)
+    torch.testing.assert_close(wide.log_prob(x), exact.log_prob(x))
     with pytest.raises(ValueError, match="support"):
         HomoscedasticNormal(loc, scale.detach(), validate_args=True).log_prob(torch.full((3, 4), torch.nan))

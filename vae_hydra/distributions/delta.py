@@ -12,10 +12,11 @@ class Delta(Distribution):
     """All mass at ``loc``: what the encoder of a plain autoencoder returns.
 
     Args:
-        loc: where the mass is, of shape batch_shape.
+        loc: where the mass is, of shape batch_shape. Integers become numbers of the default dtype.
 
-    ``log_prob`` is that of a discrete point mass: 0 at ``loc``, −inf elsewhere. No KL to a continuous
-    distribution is registered, because it is infinite.
+    ``log_prob`` and ``entropy`` are those of a discrete point mass: 0 at ``loc``, −inf elsewhere, and so 0 on
+    average. Against a density the entropy would be −inf. No KL to a continuous distribution is registered,
+    because it is infinite.
     """
 
     arg_constraints = {"loc": constraints.real}
@@ -23,7 +24,8 @@ class Delta(Distribution):
     has_rsample = True
 
     def __init__(self, loc: Tensor | float, validate_args: bool | None = None) -> None:
-        self.loc = torch.as_tensor(loc)
+        loc = torch.as_tensor(loc)
+        self.loc = loc if loc.is_floating_point() else loc.to(torch.get_default_dtype())
         super().__init__(self.loc.shape, validate_args=validate_args)
 
     def expand(self, batch_shape: _size, _instance: Delta | None = None) -> Delta:
@@ -45,14 +47,18 @@ class Delta(Distribution):
     def variance(self) -> Tensor:
         return torch.zeros_like(self.loc)
 
+    def entropy(self) -> Tensor:
+        """0 nats, the mean of −``log_prob``."""
+        return torch.zeros_like(self.loc)
+
     def rsample(self, sample_shape: _size = ()) -> Tensor:
         return self.loc.expand(self._extended_shape(sample_shape))
 
     def icdf(self, value: Tensor) -> Tensor:
-        return self.loc + torch.zeros_like(value)
+        return self.loc.expand(torch.broadcast_shapes(self.loc.shape, value.shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
             self._validate_sample(value)
         here = value == self.loc
-        return torch.where(here, 0.0, -torch.inf).to(self.loc.dtype)
+        return torch.where(here, 0.0, -torch.inf).to(torch.result_type(value, self.loc))

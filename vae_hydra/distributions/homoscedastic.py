@@ -6,6 +6,7 @@ import math
 
 from torch import Tensor
 from torch.distributions import Normal
+from torch.types import _size
 
 
 class HomoscedasticNormal(Normal):
@@ -22,6 +23,11 @@ class HomoscedasticNormal(Normal):
     def __init__(self, loc: Tensor, scale: Tensor, validate_args: bool | None = None) -> None:
         self.shared_scale = scale
         super().__init__(loc, scale, validate_args=validate_args)
+
+    def expand(self, batch_shape: _size, _instance: HomoscedasticNormal | None = None) -> HomoscedasticNormal:
+        new = self._get_checked_instance(HomoscedasticNormal, _instance)
+        new.shared_scale = self.shared_scale
+        return super().expand(batch_shape, new)
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
