@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
 from typing import Any
 
 import torch
@@ -171,7 +172,9 @@ class _AtFixedCdf(torch.autograd.Function):
     def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
         parameters = ctx.saved_tensors
         factors = (*_implicit_gradient(*parameters), _slope(*parameters))
-        return sum(factor * tangent for factor, tangent in zip(factors, tangents, strict=False) if tangent is not None)
+        # Of the last argument, which is the value itself, there is none.
+        terms = (factor * tangent for factor, tangent in zip(factors, tangents[:3], strict=True) if tangent is not None)
+        return reduce(torch.add, terms)
 
 
 def _implicit_gradient(loc: Tensor, concentration: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
