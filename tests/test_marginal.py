@@ -7,13 +7,13 @@ import math
 import pytest
 import torch
 from torch import nn
-from torch.distributions import MultivariateNormal, Normal
+from torch.distributions import LogNormal, MultivariateNormal, Normal
 
 from vae_hydra.evaluate import evaluate
 from vae_hydra.likelihoods import GaussianLikelihood
 from vae_hydra.marginal import importance_weighted_bound
 from vae_hydra.run import Run
-from vae_hydra.samplers import NormalSampler
+from vae_hydra.samplers import LogNormalSampler, NormalSampler
 from vae_hydra.train import train
 from vae_hydra.vae import VAE
 
@@ -126,3 +126,18 @@ def test_what_is_no_density_is_refused(overrides, message, configure):
 def test_a_bad_number_of_samples_is_refused(configure):
     with pytest.raises(ValueError, match="nll.samples must be an integer ≥ 0, but got -1"):
         nll(configure, *BINARY, samples=-1)
+
+
+def test_draws_beyond_the_precision_only_lower_the_bound():
+    """A LogNormal whose draws overflow about as often as not: their weights are ∞ − ∞."""
+    encoder, decoder = nn.Linear(D, 2 * L), nn.Linear(L, D)
+    with torch.no_grad():
+        encoder.weight.zero_()
+        encoder.bias.copy_(torch.tensor([0.0] * L + [12.0] * L))
+    vae = VAE(
+        encoder, LogNormalSampler(LogNormal(0.0, 1.0), positive="half_exp"), decoder, GaussianLikelihood(), L, (D,)
+    )
+    x = torch.zeros(4, D)
+    bound = importance_weighted_bound(vae.eval(), x, x, samples=64)
+    assert not bound.isnan().any()
+    assert bound.isfinite().any()

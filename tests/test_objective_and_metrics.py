@@ -11,6 +11,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from vae_hydra.metrics import (
     MeanOverExamples,
+    defined,
     half_sse,
     image_measure_names,
     image_measures,
@@ -180,3 +181,13 @@ def test_mean_survives_a_state_dict():
     other.load_state_dict(means.state_dict())
     other.update({"loss": torch.tensor([6.0])})
     assert other.compute()["loss"].item() == 3
+
+
+def test_terms_that_are_no_numbers_have_their_limits():
+    nan = torch.tensor([math.nan, 1.0])
+    found = defined(dict.fromkeys(("loss", "kl_per_latent", "half_sse", "log_likelihood", "psnr", "ssim"), nan))
+    limits = {name: value[0].item() for name, value in found.items()}
+    assert limits.pop("ssim") == 0
+    assert [limits.pop(name) for name in ("log_likelihood", "psnr")] == [-math.inf] * 2
+    assert set(limits.values()) == {math.inf}
+    assert all(value[1] == 1 for value in found.values())

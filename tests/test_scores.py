@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -106,3 +108,25 @@ def test_table_begins_with_clean_input_and_keeps_the_order_of_protocols():
         ["denoise/normal", "3.0000", "—"],
     ]
     assert lines[-1].split() == ["generation/fid", "0.5000"]
+
+
+@pytest.mark.parametrize("likelihood", ["continuous_bernoulli", "gaussian"])
+def test_scores_of_latents_beyond_single_precision_are_infinite_and_said(likelihood, configure, caplog):
+    """Noise so strong that exp of a predicted location and the square of a predicted scale overflow."""
+    config = configure(
+        "sampler=lognormal",
+        f"likelihood={likelihood}",
+        "trainer.max_epochs=1",
+        "test_noises.normal.distribution.scale=1e5",
+    )
+    scores = train(config)
+    assert not any(math.isnan(value) for value in scores.values())
+    assert scores["denoise/normal/elbo"] == -math.inf
+    assert all(math.isfinite(value) for name, value in scores.items() if name.startswith("reconstruct/clean"))
+    assert "infinite scores under denoise/normal: " in caplog.text
+    assert "nan" not in table(scores)
+    if likelihood == "continuous_bernoulli":
+        assert scores["denoise/normal/kl"] == math.inf
+        # Its means are 0 or 1 in the limit.
+        assert 0 < scores["denoise/normal/half_sse"] < 32
+        assert scores["denoise/normal/log_likelihood"] < -1e20

@@ -40,5 +40,7 @@ def importance_weighted_bound(
         z = q.sample(torch.Size([min(chunk, samples - start)]))
         log_joint = vae.log_likelihood(VAEOutput(q, z, vae.decode(z, y)), x) + prior.log_prob(z).sum(-1)
         log_weights = log_joint - q.log_prob(z).sum(-1)
+        # A draw beyond the precision has a weight ∞ − ∞: left out, which can only lower the bound.
+        log_weights = log_weights.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
         total = torch.logaddexp(total, log_weights.logsumexp(0))
     return total - math.log(samples)

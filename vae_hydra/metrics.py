@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -120,6 +121,18 @@ def image_measures(reconstruction: Tensor, x: Tensor, span: float) -> dict[str, 
     with torch.autocast(x.device.type, enabled=False):
         reconstruction = reconstruction.to(x.dtype)
         return {name: measures[name](reconstruction, x, span) for name in image_measure_names(x.shape[1:])}
+
+
+# What a term counts as that is not a number, where it is not +inf: the worst, for SSIM its limit.
+_WORST = {"log_likelihood": -math.inf, "psnr": -math.inf, "ssim": 0.0}
+
+
+def defined(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Terms by name, with their limit for an example whose latents or reconstruction exceed the precision.
+
+    There a KL is the NaN ∞ − ln ∞ instead of ∞: a cost that is not a number counts as inf, log p(x|z) as −inf.
+    """
+    return {name: torch.where(term.isnan(), _WORST.get(name, math.inf), term) for name, term in terms.items()}
 
 
 class MeanOverExamples(Metric):

@@ -21,6 +21,7 @@ from vae_hydra.metrics import (
     RECONSTRUCTION_MEASURES,
     MeanOverExamples,
     accuracy,
+    defined,
     image_measure_names,
     image_measures,
     labelled_cross_entropy,
@@ -130,7 +131,7 @@ class VAEModule(L.LightningModule):
         # Judged with the final β: comparable between epochs while β still moves.
         share = self.validation_labelled
         terms, output = self._step(self.noise(x), x, self.beta_schedule.final, batch[1], share)
-        self.validation_means.update({**terms, **self._measures(output, x, batch[1], share)})
+        self.validation_means.update(defined({**terms, **self._measures(output, x, batch[1], share)}))
 
     def on_test_start(self) -> None:
         # Not before: what a run is tested with is no part of its checkpoints, and may differ when it goes on.
@@ -149,7 +150,7 @@ class VAEModule(L.LightningModule):
             self.seed_batch(TEST, zlib.crc32(protocol.encode()), batch_idx)
             terms, output = self._step(make_input(x), x, self.beta_schedule.final, batch[1])
             of_images = {} if self._span is None else image_measures(output.p.mean, x, self._span)
-            means.update({**terms, **self._measures(output, x, batch[1]), **of_images})
+            means.update(defined({**terms, **self._measures(output, x, batch[1]), **of_images}))
 
     def _clean(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """The examples of a batch in the precision of the model (trainer.precision=64-true)."""

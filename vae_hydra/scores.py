@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +13,8 @@ from vae_hydra.data import DataModule
 from vae_hydra.metrics import RECONSTRUCTION_MEASURES, image_measure_names
 from vae_hydra.module import CLEAN, DENOISE, VAEModule
 from vae_hydra.noise_nodes import nodes_to_test
+
+log = logging.getLogger(__name__)
 
 # Column → heading, in the order they are printed.
 COLUMNS = {
@@ -42,8 +46,25 @@ def score(trainer: L.Trainer, module: VAEModule, data: DataModule, split: str = 
     """
     data.test_split = split
     (results,) = trainer.test(module, datamodule=data, verbose=False)
+    _warn_of_infinite(results)
     places = {protocol: place for place, protocol in enumerate(module.protocols)}
     return dict(sorted(results.items(), key=lambda item: (places[_protocol(item[0])], item[0])))
+
+
+def _warn_of_infinite(results: Mapping[str, float]) -> None:
+    protocols = dict.fromkeys(
+        _protocol(name) for name, value in results.items() if _is_cost(name) and math.isinf(value)
+    )
+    if protocols:
+        log.warning(
+            "infinite scores under %s: latents or reconstructions of some examples exceed %s",
+            ", ".join(protocols),
+            "the model's precision; try sampler.positive=softplus, or train under this noise",
+        )
+
+
+def _is_cost(name: str) -> bool:
+    return name.rpartition("/")[2] in EXPECTED
 
 
 def expected_scores(config: Mapping[str, Any], x_shape: Sequence[int] = ()) -> dict[str, list[str]]:

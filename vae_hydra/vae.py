@@ -13,6 +13,9 @@ from vae_hydra.condition import Condition
 from vae_hydra.likelihoods import Likelihood
 from vae_hydra.samplers import Sampler
 
+# Of the greatest number: 3e28 in single precision, which leaves a network a factor of 1e10.
+_LARGEST_POWER = 0.74
+
 
 class VAEOutput(NamedTuple):
     """What one pass gives: the posterior, a draw from it, and the distribution of the data given the draw."""
@@ -81,7 +84,7 @@ class VAE(nn.Module):
         """
         if self.condition is not None and self.condition.decoder:
             z = self.condition.beside_latents(z, _given(y, "decode"))
-        return self.likelihood(_full_precision(self.decoder(z)))
+        return self.likelihood(_full_precision(self.decoder(self._bounded(z))))
 
     def classify(self, z: Tensor) -> Tensor:
         """Logits of the classes, of shape [..., classes], for latents [..., L].
@@ -91,7 +94,15 @@ class VAE(nn.Module):
         """
         if self.classifier is None:
             raise ValueError("this model has no head that classifies; train one with classifier=mlp")
-        return self.classifier(z)
+        return self.classifier(self._bounded(z))
+
+    def _bounded(self, z: Tensor) -> Tensor:
+        """Latents small enough that a network's sums of their multiples are numbers and not ∞ − ∞.
+
+        Not in training, which has to stop where latents exceed the precision, and not train on without their gradient.
+        """
+        limit = torch.finfo(z.dtype).max ** _LARGEST_POWER
+        return z if self.training else z.clamp(-limit, limit)
 
     def prior_sample(self, n: int) -> Tensor:
         """n draws z ~ p(z), of shape [n, L]."""
