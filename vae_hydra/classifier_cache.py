@@ -16,12 +16,13 @@ from filelock import FileLock
 
 from vae_hydra import checks
 from vae_hydra.data import DataModule
-from vae_hydra.files import replace_atomically, write_json
+from vae_hydra.files import check_writable, write_bytes, write_json
 from vae_hydra.identity import identity
 from vae_hydra.module import VAEModule
 from vae_hydra.networks.image_classifier import ImageClassifier
 from vae_hydra.recognition import RECIPE, classifier_accuracy, train_classifier
 from vae_hydra.run import Run
+from vae_hydra.system_errors import explained
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +42,22 @@ class KeptClassifier(NamedTuple):
     record: dict[str, Any]
 
 
-def beside(run: Run, module: VAEModule, data: DataModule) -> KeptClassifier:
-    """The classifier of a run's images, kept in ``classifiers/`` beside the run; else as ``load_or_train``."""
-    folder = run.folder.resolve().parent / "classifiers"
-    return load_or_train(module.description["config"], data, folder, module.device)
+def beside(run: Run, module: VAEModule, data: DataModule, output: str | None = None) -> KeptClassifier:
+    """The classifier of a run's images, kept in ``classifiers/`` beside the run; else as ``load_or_train``.
+
+    ``output`` is the folder that the user named, beside which it is kept if the place of the run is read-only.
+    """
+    spare = None if output is None else _classifiers_beside(Path(output).expanduser())
+    return load_or_train(module.description["config"], data, _classifiers_beside(run.folder), module.device, spare)
 
 
-def load_or_train(config: Mapping[str, Any], data: DataModule, folder: Path, device: torch.device) -> KeptClassifier:
+def _classifiers_beside(folder: Path) -> Path:
+    return folder.resolve().parent / "classifiers"
+
+
+def load_or_train(
+    config: Mapping[str, Any], data: DataModule, folder: Path, device: torch.device, spare: Path | None = None
+) -> KeptClassifier:
     """The classifier of the images of ``config.dataset``, from ``folder`` or else trained and put there.
 
     It is the same one for every run on these data, whatever the model, noise, seed and order of the batches. Of
@@ -58,23 +68,35 @@ def load_or_train(config: Mapping[str, Any], data: DataModule, folder: Path, dev
         data: its data.
         folder: for classifiers, made if there is none.
         device: where it is to be.
+        spare: takes the place of ``folder`` if that has no such classifier and cannot be written.
 
     Raises:
-        ValueError: if the folder cannot be written, or the dataset has no name that a file could have.
+        ValueError: if neither folder can be written, or the dataset has no name that a file could have.
     """
     described = {"dataset": _learnt(config["dataset"]), "recipe": RECIPE}
     # The name may come from someone else's checkpoint.
     name = f"{checks.plain_name('dataset.name', config['dataset'].get('name'))}-{identity(described)}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f".{name}.lock"):
-            kept = _load(folder / name, data) or _train(folder / name, data, described, device)
+        kept = _load(folder / name, data)
+        if kept is None:
+            place = folder if spare is None or _is_writable(folder) else spare
+            place.mkdir(parents=True, exist_ok=True)
+            with FileLock(place / f".{name}.lock"):
+                kept = _load(place / name, data) or _train(place / name, data, described, device)
     except OSError as error:
         raise ValueError(
-            f"the classifier of these images cannot be kept: {error}; do without it (generation.features=false, "
-            "recognise=false)"
+            f"the classifier of these images cannot be kept: {explained(error, 'output')}, or do without it "
+            "(generation.features=false, recognise=false)"
         ) from error
     return KeptClassifier(kept.model.to(device), name, kept.record)
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        check_writable(folder)
+    except OSError:
+        return False
+    return True
 
 
 def _learnt(dataset: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,6 +138,6 @@ def _train(path: Path, data: DataModule, described: Mapping[str, Any], device: t
         "sha256": hashlib.sha256(content.getvalue()).hexdigest(),
         "seconds": seconds,
     }
-    replace_atomically(path.with_name(f"{path.name}.pt"), lambda temporary: temporary.write_bytes(content.getvalue()))
+    write_bytes(path.with_name(f"{path.name}.pt"), content.getvalue())
     write_json(path.with_name(f"{path.name}.json"), record)
     return KeptClassifier(model, path.name, record)

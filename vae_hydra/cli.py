@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+
+from vae_hydra.files import check_writable, is_temporary
+from vae_hydra.system_errors import explained, reason
 
 UNHELPFUL_WARNINGS = (
     # The data are in memory: worker processes would only slow their loading.
@@ -134,18 +137,22 @@ class SweepFolder(Callback):
     """Hydra callback: refuse a --multirun whose folder cannot be written, before Hydra tries with a traceback."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        option = "output_dir" if "output_dir" in config else "hydra.sweep.dir"
         try:
             Path(config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            print(f"error: output_dir cannot be written: {error}", file=sys.stderr)
+            print(f"error: {option} cannot be written: {reason(error, option)}", file=sys.stderr)
             raise SystemExit(2) from None
 
 
 @contextmanager
-def user_errors() -> Iterator[None]:
+def user_errors(output: str | None = "output") -> Iterator[None]:
     """Print an error that the user can mend in one line and exit with 2; in a sweep, let the others go on.
 
     HYDRA_FULL_ERROR=1 shows where it was raised.
+
+    Args:
+        output: the option that says where the command writes; None if it writes nothing.
     """
     # Output that is cut off (``| head``) is no error, and a traceback for each further line no help.
     logging.raiseExceptions = False
@@ -154,7 +161,7 @@ def user_errors() -> Iterator[None]:
     except Exception as error:
         if not _is_the_users(error) or os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        message = one_line(error)
+        message = explained(error, output) or one_line(error)
         print(f"error: {message}", file=sys.stderr)
         if is_sweep():
             raise ValueError(message) from None
@@ -173,10 +180,11 @@ def quoted(text: str) -> str:
 
 
 def _is_the_users(error: Exception) -> bool:
-    """Whether an error is about what was given: a value, a configuration, a loss that is not finite."""
+    """Whether an error is about what was given: a value, a configuration, a loss that is not finite, a full disk."""
     # By name: importing Lightning to know its class would slow down every error before it is needed.
     is_misconfiguration = type(error).__name__ == "MisconfigurationException"
-    return is_misconfiguration or isinstance(error, (ValueError, FloatingPointError, OmegaConfBaseException))
+    is_about_values = isinstance(error, (ValueError, FloatingPointError, OmegaConfBaseException))
+    return is_misconfiguration or is_about_values or explained(error) is not None
 
 
 def named_folder(output: Any) -> Path:
@@ -188,21 +196,46 @@ def named_folder(output: Any) -> Path:
 
 def is_taken(folder: Path) -> bool:
     """Whether there is something that a command must not write over or beside."""
-    return folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
+    return folder.is_file() or (folder.is_dir() and not all(map(is_temporary, folder.iterdir())))
 
 
-def output_folder(output: Any, default: Path) -> Path:
-    """Where a command writes: a new folder that was named, or a place in the run's own.
+def output_folder(output: Any, default: Path, files: Sequence[str] | None = None) -> Path:
+    """Where a command writes: a folder that was named, or a place in the run's own.
+
+    Args:
+        output: what was given for the option output; None for ``default``.
+        default: a folder of the run, whose files may be replaced.
+        files: names that the folder given must not have yet; None if it must be new or empty.
 
     Raises:
-        ValueError: if the folder named has something in it.
+        ValueError: if the folder given has what stays as it is, or the folder cannot be made or written into.
     """
-    if output is None:
-        return default
-    folder = named_folder(output)
-    if is_taken(folder):
-        raise ValueError(f"output={folder} is there already and not empty; name a new folder")
+    folder = default if output is None else named_folder(output)
+    if output is not None:
+        _check_free(folder, files)
+    check_output(folder, str(folder) if output is None else f"output={folder}")
     return folder
+
+
+def check_output(folder: Path, name: str) -> None:
+    """Raise ValueError, before work is done for it, if ``folder`` cannot be made or written into.
+
+    ``name`` is what the error calls it.
+    """
+    try:
+        check_writable(folder)
+    except OSError as error:
+        raise ValueError(f"{name} cannot be written: {reason(error, 'output')}") from error
+
+
+def _check_free(folder: Path, files: Sequence[str] | None) -> None:
+    if files is None and is_taken(folder):
+        raise ValueError(f"output={folder} is there already and not empty; name a new folder")
+    if folder.is_file():
+        raise ValueError(f"output={folder} is a file; give a folder")
+    present = [name for name in files or () if (folder / name).exists()]
+    if present:
+        raise ValueError(f"output={folder} holds {', '.join(present)} already; give another folder, or delete them")
 
 
 def prepare_torch(threads: int | None) -> None:

@@ -43,6 +43,7 @@ def embed(config: Mapping[str, Any]) -> Path:
         ValueError: if ``run`` or ``against`` is no run, the two are not of the same data, or files are in the way.
     """
     from vae_hydra import checks
+    from vae_hydra.files import filling_folder
     from vae_hydra.posteriors import posteriors
     from vae_hydra.saved import data_of, open_saved
 
@@ -54,14 +55,18 @@ def embed(config: Mapping[str, Any]) -> Path:
     folder = cli.output_folder(config["output"], saved.run.folder / "embeddings")
     encoded = posteriors(saved.module, _examples(data, config["split"]), seed)
     other, codes = _other(config, saved, data)
-    folder.mkdir(parents=True, exist_ok=True)
     name = f"{saved.checkpoint.stem}-{config['split']}" + (f"-s{seed}" if seed else "")
     arrays = {**encoded.parameters, "code": encoded.codes, "z": encoded.draws, "y": encoded.y}
-    log.info("%d posteriors of %d latents  %s", *encoded.codes.shape, write(folder / name, arrays))
+    written = {f"{encoded.codes.shape[0]} posteriors of {encoded.codes.shape[1]} latents": (name, arrays)}
     if data.classes > 1:
-        log.info("class embeddings  %s", write(folder / f"{name}-classes", _class_arrays(encoded, data.classes)))
-    if other is not None:
-        _correlate(encoded.codes, codes, (saved.run.name, other), folder / f"{name}-against-{other}")
+        written["class embeddings"] = (f"{name}-classes", _class_arrays(encoded, data.classes))
+    with filling_folder(folder) as new:
+        files = {title: write(new / file, content).name for title, (file, content) in written.items()}
+        if other is not None:
+            path = new / f"{name}-against-{other}"
+            files["correlations"] = _correlate(encoded.codes, codes, (saved.run.name, other), path).name
+    for title, file in files.items():
+        log.info("%s  %s", title, folder / file)
     return folder
 
 
@@ -144,7 +149,8 @@ def _check_same_data(saved: Saved, other: Saved, mine: Examples, theirs: Example
         )
 
 
-def _correlate(first: Tensor, second: Tensor, names: tuple[str, str], path: Path) -> None:
+def _correlate(first: Tensor, second: Tensor, names: tuple[str, str], path: Path) -> Path:
+    """Write the correlations of two runs' codes as JSON and as a picture, print them, and return the picture."""
     from vae_hydra import plots
     from vae_hydra.correlation import by_chance, correlate
     from vae_hydra.files import write_figure, write_json
@@ -165,7 +171,7 @@ def _correlate(first: Tensor, second: Tensor, names: tuple[str, str], path: Path
     }
     for name, title in titles.items():
         log.info("%-27s %.3f  (by chance %.3f)", title, measures[name]["value"], measures[name]["by_chance"])
-    log.info("correlations  %s", picture)
+    return picture
 
 
 if __name__ == "__main__":

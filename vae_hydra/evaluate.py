@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vae_hydra.classifier_cache import KeptClassifier
     from vae_hydra.data import DataModule
     from vae_hydra.module import VAEModule
-    from vae_hydra.run import Run
+    from vae_hydra.saved import Saved
 
 # By name, because run as a command this module is called __main__.
 log = logging.getLogger("vae_hydra.evaluate")
@@ -29,17 +29,17 @@ def main(config: DictConfig) -> None:
 
 
 def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
-    """Score a run on a split, print the table, and keep it under evaluations/ of the run's folder.
+    """Score a run on a split, print the table, and keep it under evaluations/ of the run's folder, or in ``output``.
 
     Args:
         config: resolved configuration, as ``conf/evaluate.yaml`` composes it.
 
     Raises:
-        ValueError: if ``run`` is no run, or its checkpoint cannot be rebuilt.
+        ValueError: if ``run`` is no run, its checkpoint cannot be rebuilt, or ``output`` has this evaluation already.
     """
     from vae_hydra.build import build_evaluation_trainer, build_noise
     from vae_hydra.examine import check_request
-    from vae_hydra.files import write_json
+    from vae_hydra.files import filling_folder, write_json
     from vae_hydra.saved import data_of, open_saved
     from vae_hydra.scores import score, table
 
@@ -48,19 +48,20 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
     noises = [build_noise(config)] if "noise" in config else None
     saved = open_saved(config, test_noises=noises, others=request["noises"])
     run, path, module = saved
+    file = f"{_name(path.stem, request)}.json"
+    folder = cli.output_folder(config["output"], run.folder / "evaluations", [file])
     data = data_of(saved, config["dataset_root"])
     sizes = (request["nll"]["samples"], request["generation"]["samples"], request["latents"])
     check_request(module, data, *sizes)
     trainer = build_evaluation_trainer(config["accelerator"])
     metrics = score(trainer, module, data, config["split"])
     module.to(trainer.strategy.root_device)
-    kept = _classifier(module, data, request["generation"], run)
+    kept = _classifier(saved, data, request["generation"], config["output"])
     metrics |= _on_request(module, data, request, kept)
     recognised_by = {"classifier": {"name": kept.name, "sha256": kept.record["sha256"]}} if kept else {}
-    target = run.folder / "evaluations" / f"{_name(path.stem, request)}.json"
-    target.parent.mkdir(exist_ok=True)
-    write_json(target, {"checkpoint": path.stem, **request, **recognised_by, "scores": metrics})
-    log.info("%s, %s split\n%s\nwritten to %s", path, config["split"], table(metrics), target)
+    with filling_folder(folder) as new:
+        write_json(new / file, {"checkpoint": path.stem, **request, **recognised_by, "scores": metrics})
+    log.info("%s, %s split\n%s\nwritten to %s", path, config["split"], table(metrics), folder / file)
     return metrics
 
 
@@ -87,14 +88,16 @@ def _request(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _classifier(module: VAEModule, data: DataModule, generation: Mapping[str, Any], run: Run) -> KeptClassifier | None:
+def _classifier(
+    saved: Saved, data: DataModule, generation: Mapping[str, Any], output: str | None
+) -> KeptClassifier | None:
     """The classifier that FID and KID are by, if they are asked for and the data are images of several classes."""
     from vae_hydra.classifier_cache import beside
     from vae_hydra.recognition import can_be_recognised
 
     if not (generation["samples"] and generation["features"] and can_be_recognised(data)):
         return None
-    return beside(run, module, data)
+    return beside(saved.run, saved.module, data, output)
 
 
 def _on_request(

@@ -19,7 +19,7 @@ log = logging.getLogger("vae_hydra.explore")
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="explore")
 def main(config: DictConfig) -> None:
     """Serve a page for the run that the command line names."""
-    with cli.user_errors():
+    with cli.user_errors(output=None):
         explore(cli.plain(config))
 
 

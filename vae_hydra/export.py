@@ -120,14 +120,13 @@ def _folder(output: Any, run: Run) -> Path:
                 f"{folder} holds {', '.join(others)}, not as an export wrote it; move it away, or name another folder: "
                 "output=FOLDER"
             )
+        # An export is made beside the one that it replaces.
+        cli.check_output(folder.parent, str(folder))
         return folder
     folder = cli.named_folder(output).resolve()
     if cli.is_taken(folder):
         raise ValueError(f"output={output} exists and is not overwritten; remove it, or name another folder")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"output={output} cannot be written: {error}") from error
+    cli.check_output(folder.parent, f"output={output}")
     return folder
 
 

@@ -34,7 +34,7 @@ def figures(config: Mapping[str, Any]) -> list[Path]:
             ``output`` already.
     """
     from vae_hydra import checks
-    from vae_hydra.files import write_figure
+    from vae_hydra.files import filling_folder, write_figure
     from vae_hydra.history import read_epochs
     from vae_hydra.panels import Subject, chosen, drawn
     from vae_hydra.plots.clouds import PLANES
@@ -49,41 +49,29 @@ def figures(config: Mapping[str, Any]) -> list[Path]:
     }
     saved = open_saved(config)
     run = saved.run.folder
-    folder = _folder(config["output"], run / "figures", names)
+    folder = cli.output_folder(config["output"], run / "figures", [f"{name}.png" for name in names])
     data = data_of(saved, config["dataset_root"])
     subject = Subject(saved.module, data, read_epochs(run / "metrics.csv"), run / "figures", **options)
-    paths, left_out = [], {}
-    for name, figure in drawn(subject, names):
-        if isinstance(figure, str):
-            left_out[name] = figure
-            continue
-        folder.mkdir(parents=True, exist_ok=True)
-        paths.append(folder / f"{name}.png")
-        write_figure(figure, paths[-1])
-        log.info("figure   %s", paths[-1])
-    _say(left_out, paths)
-    return paths
-
-
-def _folder(given: Any, default: Path, names: Sequence[str]) -> Path:
-    """Where figures go; what a folder that the user names holds already stays as it is."""
-    if given is None:
-        return default
-    folder = cli.named_folder(given)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"output={given} is a file; give a folder")
-    present = [f"{name}.png" for name in names if (folder / f"{name}.png").exists()]
-    if present:
-        raise ValueError(f"output={given} holds {', '.join(present)} already; give another folder, or delete them")
-    return folder
-
-
-def _say(left_out: Mapping[str, str], paths: Sequence[Path]) -> None:
-    if not paths:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-        raise ValueError(f"nothing of what show asks for applies to this run: {reasons}")
+    files, left_out = [], {}
+    with filling_folder(folder) as new:
+        for name, figure in drawn(subject, names):
+            if isinstance(figure, str):
+                left_out[name] = figure
+            else:
+                files.append(f"{name}.png")
+                write_figure(figure, new / files[-1])
+        _check_any(files, left_out)
+    for file in files:
+        log.info("figure   %s", folder / file)
     for name, reason in left_out.items():
         log.info("left out %s: %s", name, reason)
+    return [folder / file for file in files]
+
+
+def _check_any(files: Sequence[str], left_out: Mapping[str, str]) -> None:
+    if not files:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        raise ValueError(f"nothing of what show asks for applies to this run: {reasons}")
 
 
 if __name__ == "__main__":

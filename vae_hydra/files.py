@@ -4,23 +4,50 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+
+@contextmanager
+def naming(path: Path, temporary: Path) -> Iterator[None]:
+    """Let an OSError be about ``path``, if it names no file or one under ``temporary``, which stands for ``path``."""
+    try:
+        yield
+    except OSError as error:
+        is_ours = error.filename is None or Path(os.fsdecode(error.filename)).is_relative_to(temporary)
+        if error.errno is None or not is_ours:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def check_writable(folder: Path) -> None:
+    """Raise OSError, before any work is done for it, if ``folder`` cannot be made or written into."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    with naming(folder, there), TemporaryDirectory(dir=there, prefix="."):
+        pass
 
 
 def replace_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, flush it to disk and rename it into place."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with naming(path, temporary):
+        try:
+            write(temporary)
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace ``path`` by ``content``."""
+    replace_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -55,12 +82,54 @@ def write_figure(figure: Any, path: Path, dpi: int = 150) -> None:
 def replacing_folder(folder: Path) -> Iterator[Path]:
     """A new folder beside ``folder``, which takes its place once it is filled, and is gone if that raises."""
     new, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{state}") for state in ("new", "old"))
-    new.mkdir(parents=True)
-    try:
+    with _temporary_folder(new, folder):
         yield new
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
         shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+
+
+@contextmanager
+def filling_folder(folder: Path) -> Iterator[Path]:
+    """A new folder, whose files go to their places in ``folder`` once all are written, and are gone if that raises.
+
+    What ``folder`` holds besides stays there.
+    """
+    name = f".{folder.name}.{os.getpid()}.new"
+    # Within a folder that is there, since its parent may be another disk, or not ours to write into.
+    new = folder / name if folder.is_dir() else folder.with_name(name)
+    with _temporary_folder(new, folder):
+        yield new
+        _move(new, folder)
+
+
+@contextmanager
+def _temporary_folder(new: Path, folder: Path) -> Iterator[None]:
+    """Make ``new``, which stands for ``folder``, and leave neither it nor its parents behind if they stay empty."""
+    missing = [place for place in new.parents if not place.exists()]
+    with naming(folder, new):
+        try:
+            # A killed process of the same number may have left one.
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir(parents=True)
+            yield
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+            for place in missing:
+                with suppress(OSError):
+                    place.rmdir()
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move a file or a folder; a folder that is there takes in the entries of the other."""
+    if source.is_dir() and target.is_dir():
+        for entry in sorted(source.iterdir()):
+            _move(entry, target / entry.name)
+    else:
+        source.replace(target)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether ``path`` has the name of a file or folder that is being written, or that a killed process left."""
+    return re.fullmatch(r"\..+\.\d+\.(new|old|tmp)", path.name) is not None

@@ -41,7 +41,7 @@ def generate(config: Mapping[str, Any]) -> Path:
     Raises:
         ValueError: if ``run`` is no run, for what it cannot generate, and for an output that is there already.
     """
-    from vae_hydra.files import write_json
+    from vae_hydra.files import filling_folder, write_json
     from vae_hydra.generators import generate_examples
     from vae_hydra.saved import data_of, open_saved, value_range
 
@@ -56,12 +56,14 @@ def generate(config: Mapping[str, Any]) -> Path:
     if request.by == "class_embedding" and not saved.module.vae.sampler.has_elbo:
         log.warning("the posteriors of sampler=deterministic are points: all examples of a class are the same")
     _check_asked(config, made, folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(config, made, value_range(saved, config["dataset_root"]), folder)
     record = {"checkpoint": saved.checkpoint.stem, **asdict(request)}
     if data is not None and config["recognise"]:
-        record["recognised"] = _recognised(saved, data, made)
-    write_json(folder / "generated.json", record)
+        record["recognised"] = _recognised(saved, data, made, config["output"])
+    with filling_folder(folder) as new:
+        written = _write(config, made, value_range(saved, config["dataset_root"]), new)
+        write_json(new / "generated.json", record)
+    for title, name in written.items():
+        log.info("%-8s %s", title, folder / name)
     log.info("%d examples in %s", request.n, folder)
     return folder
 
@@ -105,7 +107,8 @@ def _check_asked(config: Mapping[str, Any], made: Generated, folder: Path) -> No
         raise ValueError(f"{folder / 'images'} is there already; delete it, or say output=FOLDER")
 
 
-def _write(config: Mapping[str, Any], made: Generated, limits: tuple[float, float], folder: Path) -> None:
+def _write(config: Mapping[str, Any], made: Generated, limits: tuple[float, float], folder: Path) -> dict[str, str]:
+    """Write what is asked for into a folder, and say what is in which file."""
     import numpy as np
 
     from vae_hydra import plots
@@ -117,20 +120,20 @@ def _write(config: Mapping[str, Any], made: Generated, limits: tuple[float, floa
         figure = plots.image_grid(made.x[:MOST_SHOWN], limits, labels)
     else:
         figure = (plots.histograms if made.x.shape[1] == 1 else plots.scatter_panels)({"generated": made.x})
-    path = folder / "generated.png"
-    write_figure(figure, path)
-    log.info("picture  %s", path)
+    written = {"picture": "generated.png"}
+    write_figure(figure, folder / written["picture"])
     if config["images"]:
         assert made.y is not None
-        write_image_folder(made.x, made.y, limits, folder / "images")
-        log.info("dataset  %s", folder / "images")
+        written["dataset"] = "images"
+        write_image_folder(made.x, made.y, limits, folder / written["dataset"])
     if config["arrays"]:
         arrays = {name: np.asarray(value) for name, value in made._asdict().items() if value is not None}
-        write_arrays(folder / "generated.npz", arrays)
-        log.info("arrays   %s", folder / "generated.npz")
+        written["arrays"] = "generated.npz"
+        write_arrays(folder / written["arrays"], arrays)
+    return written
 
 
-def _recognised(saved: Saved, data: DataModule, made: Generated) -> dict[str, Any]:
+def _recognised(saved: Saved, data: DataModule, made: Generated, output: str | None) -> dict[str, Any]:
     """What a classifier of the training images makes of the generated ones."""
     from vae_hydra.classifier_cache import beside
     from vae_hydra.networks.image_classifier import labels_of
@@ -138,7 +141,7 @@ def _recognised(saved: Saved, data: DataModule, made: Generated) -> dict[str, An
 
     if not can_be_recognised(data):
         raise ValueError("recognise: the data of this run are no images of two classes or more")
-    kept = beside(saved.run, saved.module, data)
+    kept = beside(saved.run, saved.module, data, output)
     found = labels_of(kept.model, made.x)
     counts = found.bincount(minlength=data.classes).tolist()
     log.info("recognised as 0, 1, …: %s", ", ".join(map(str, counts)))

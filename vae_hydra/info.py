@@ -16,8 +16,8 @@ from vae_hydra import cli
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="info")
 def main(config: DictConfig) -> None:
     """Say what the run is that the command line names."""
-    with cli.user_errors():
-        print(info(cli.plain(config)))
+    with cli.user_errors(output=None):
+        print(info(cli.plain(config)), flush=True)
 
 
 def info(config: Mapping[str, Any]) -> str:

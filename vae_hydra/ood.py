@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -13,8 +14,6 @@ from omegaconf import DictConfig
 from vae_hydra import cli
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor
 
     from vae_hydra.auroc import Auroc
@@ -41,7 +40,7 @@ def main(config: DictConfig) -> None:
 
 
 def ood(config: Mapping[str, Any]) -> dict[str, float]:
-    """AUROC of every score for every set of outliers; printed, drawn, and kept under evaluations/ of the run's folder.
+    """AUROC of every score for every set of outliers; printed, drawn, and kept in the run's folder, or in ``output``.
 
     Args:
         config: resolved configuration, as ``conf/ood.yaml`` composes it.
@@ -50,7 +49,8 @@ def ood(config: Mapping[str, Any]) -> dict[str, float]:
         ``ood/<outliers>/<score>_auroc`` and ``…_auroc_standard_error``.
 
     Raises:
-        ValueError: if ``run`` is no run, its model cannot be asked, or the outliers cannot be had.
+        ValueError: if ``run`` is no run, its model cannot be asked, the outliers cannot be had, or ``output`` has these
+            scores already.
     """
     from vae_hydra.auroc import auroc
     from vae_hydra.examine import check_request
@@ -66,13 +66,14 @@ def ood(config: Mapping[str, Any]) -> dict[str, float]:
     check_request(saved.module, data, request["nll_samples"], 0, False)
     inside = data.shuffled("test", generator_for(request["seed"], "test"), request["limit"]).x
     outliers = _outliers(config, request, saved, data, inside)
+    targets = _targets(config["output"], saved, {**request, "against": list(outliers.sets)})
     scored = _scored({"test": inside, **outliers.sets}, request, saved, data)
     aurocs = {
         name: {score: auroc(scored["test"][score], values) for score, values in of_set.items()}
         for name, of_set in scored.items()
         if name != "test"
     }
-    return _report(saved, request, outliers, scored, aurocs)
+    return _report(saved, request, outliers, scored, aurocs, targets)
 
 
 def _request(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,6 +103,16 @@ def _outliers(
     return make_sets(every, config["against"], values_taken(saved.module, data), seed)
 
 
+def _targets(output: Any, saved: Saved, asked: Mapping[str, Any]) -> tuple[Path, Path, Path]:
+    """The folder to write into, and where the scores and the figure go in it."""
+    from vae_hydra.identity import identity
+
+    name = f"ood-{saved.checkpoint.stem}-{identity(asked)}"
+    file, picture = Path(f"{name}.json"), Path(f"{name}.png")
+    folder = cli.output_folder(output, saved.run.folder, [file.name, picture.name])
+    return (folder, "evaluations" / file, "figures" / picture) if output is None else (folder, file, picture)
+
+
 def _scored(sets: Mapping[str, Tensor], request: Mapping[str, Any], saved: Saved, data: DataModule) -> Scored:
     from vae_hydra.outliers import outlier_scores
 
@@ -118,15 +129,12 @@ def _report(
     outliers: OutlierSets,
     scored: Scored,
     aurocs: Mapping[str, Mapping[str, Auroc]],
+    targets: tuple[Path, Path, Path],
 ) -> dict[str, float]:
     """Print the table, write the scores and the figure; the scores."""
-    from vae_hydra.files import write_json
-    from vae_hydra.identity import identity
+    from vae_hydra.files import filling_folder, write_json
 
-    asked = {**request, "against": list(aurocs)}
-    name = f"ood-{saved.checkpoint.stem}-{identity(asked)}"
-    target = saved.run.folder / "evaluations" / f"{name}.json"
-    target.parent.mkdir(exist_ok=True)
+    folder, file, picture = targets
     scores = {
         f"ood/{name}/{score}_auroc{end}": value
         for name, of_set in aurocs.items()
@@ -142,9 +150,13 @@ def _report(
         "clipped": outliers.clipped,
         "left_out": outliers.left_out,
     }
-    write_json(target, {**written, "scores": scores})
-    figure = _draw(saved.run.folder / "figures" / f"{name}.png", saved, scored, aurocs)
-    lines = [*_remarks(outliers), *_table(aurocs), NOTE, f"written to {target}", f"figure     {figure}"]
+    with filling_folder(folder) as new:
+        for path in (file, picture):
+            (new / path).parent.mkdir(exist_ok=True)
+        write_json(new / file, {**written, "scores": scores})
+        _draw(new / picture, saved, scored, aurocs)
+    where = [f"written to {folder / file}", f"figure     {folder / picture}"]
+    lines = [*_remarks(outliers), *_table(aurocs), NOTE, *where]
     log.info("%s\n%s", saved.checkpoint, "\n".join(lines))
     return scores
 
@@ -176,7 +188,7 @@ def _table(aurocs: Mapping[str, Mapping[str, Auroc]]) -> list[str]:
     return [heading, "-" * len(heading), *lines]
 
 
-def _draw(path: Path, saved: Saved, scored: Scored, aurocs: Mapping[str, Mapping[str, Auroc]]) -> Path:
+def _draw(path: Path, saved: Saved, scored: Scored, aurocs: Mapping[str, Mapping[str, Auroc]]) -> None:
     from vae_hydra import plots
     from vae_hydra.files import write_figure
     from vae_hydra.outliers import SCORES
@@ -191,9 +203,7 @@ def _draw(path: Path, saved: Saved, scored: Scored, aurocs: Mapping[str, Mapping
     inside = f"{saved.module.description['config']['dataset']['name']}, test examples"
     headings = {score: title if score == "half_sse" else f"{title} [nats]" for score, title in SCORES.items()}
     figure = plots.contrasts(rows, inside, headings)
-    path.parent.mkdir(exist_ok=True)
     write_figure(figure, path, dpi=100)
-    return path
 
 
 if __name__ == "__main__":

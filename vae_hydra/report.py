@@ -121,6 +121,7 @@ def _output(given: Any, first: Path) -> Path:
     run = next((place for place in [output, *output.resolve().parents] if (place / "run.json").exists()), None)
     if run is not None:
         raise ValueError(f"output={output} is inside the run {run}, which is only read; give another folder")
+    cli.check_output(output, f"output={output}")
     return output
 
 

@@ -41,7 +41,7 @@ sweep.register()
 
 def main() -> None:
     """Do the search that the command line describes, or go on with it."""
-    with cli.user_errors():
+    with cli.user_errors(output="output_dir"):
         if any(word in ("-m", "--multirun") or word.startswith("sweep=") for word in sys.argv[1:]):
             raise ValueError("a search is one command, which plans its runs itself: leave out -m and sweep=…")
         if importlib.util.find_spec("optuna") is None:
@@ -51,7 +51,7 @@ def main() -> None:
 
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="search")
 def _main(config: DictConfig) -> None:
-    with cli.user_errors():
+    with cli.user_errors(output="output_dir"):
         from vae_hydra.callbacks import Interrupted
 
         try:

@@ -34,7 +34,7 @@ sweep.register()
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="train")
 def main(config: DictConfig) -> None:
     """Train the run that the command line describes, or say that it is done."""
-    with cli.user_errors():
+    with cli.user_errors(output="output_dir"):
         plain = sweep.resolve(config, HydraConfig.get().overrides.task)
         from vae_hydra.callbacks import Interrupted
 

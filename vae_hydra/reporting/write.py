@@ -11,7 +11,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-from vae_hydra.files import replace_atomically, write_text
+from vae_hydra.files import filling_folder, replace_atomically, write_text
 from vae_hydra.reporting import figures
 from vae_hydra.reporting.figures import Drawn
 from vae_hydra.reporting.measures import title
@@ -20,29 +20,24 @@ from vae_hydra.reporting.pivots import Pivot
 from vae_hydra.reporting.results import Results
 from vae_hydra.reporting.tables import latex, markdown
 
+PAGE = "report.html"
+
 
 def write_report(output: Path, results: Results, pivots: Sequence[Pivot], folders: Sequence[Path]) -> Path:
-    """Write all files of a report under ``output``, and return the page's path.
-
-    Raises:
-        ValueError: if ``output`` cannot be written.
-    """
-    try:
-        for folder in (output / "tables", output / "figures"):
-            folder.mkdir(parents=True, exist_ok=True)
-        write_text(output / "results.csv", results.frame.to_csv(index=False))
-        write_text(output / "tables.md", "\n".join(f"## {title(p.metric)}\n\n{markdown(p)}" for p in pivots))
+    """Write all files of a report under ``output``, or none of them, and return the page's path."""
+    drawn = draw(results, pivots)
+    with filling_folder(output) as new:
+        for folder in (new / "tables", new / "figures"):
+            folder.mkdir()
+        write_text(new / "results.csv", results.frame.to_csv(index=False))
+        write_text(new / "tables.md", "\n".join(f"## {title(p.metric)}\n\n{markdown(p)}" for p in pivots))
         for pivot in pivots:
-            write_text(output / "tables" / f"{figures.file_name(pivot.metric)}.tex", latex(pivot))
-        drawn = draw(results, pivots)
+            write_text(new / "tables" / f"{figures.file_name(pivot.metric)}.tex", latex(pivot))
         for one in drawn:
-            save(one.figure, output / "figures" / one.name)
-        pictures = [(one.caption, output / "figures" / f"{one.name}.png") for one in drawn]
-        page = output / "report.html"
-        write_text(page, render(Page(results, pivots, pictures, folders, without_examples(results))))
-    except OSError as error:
-        raise ValueError(f"output={output} cannot be written: {error}") from error
-    return page
+            save(one.figure, new / "figures" / one.name)
+        pictures = [(one.caption, new / "figures" / f"{one.name}.png") for one in drawn]
+        write_text(new / PAGE, render(Page(results, pivots, pictures, folders, without_examples(results))))
+    return output / PAGE
 
 
 def draw(results: Results, pivots: Sequence[Pivot]) -> list[Drawn]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
+from vae_hydra.files import write_bytes
 from vae_hydra.sharing.parts import Part
 
 Program = Callable[..., dict[str, Tensor]]
@@ -40,7 +42,10 @@ def traced(part: Part) -> ExportedProgram:
 
 def write_torch_export(part: Part, program: ExportedProgram, path: Path) -> None:
     """A program of torch.export."""
-    torch.export.save(program, path)
+    # Torch itself ends the process, or hides the reason, where a file cannot be written.
+    content = io.BytesIO()
+    torch.export.save(program, content)
+    write_bytes(path, content.getvalue())
 
 
 def read_torch_export(path: Path) -> Program:

@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
-from vae_hydra.files import write_text
+from vae_hydra.files import write_bytes, write_text
 from vae_hydra.module import CHECKPOINT_KEY, VAEModule
 
 WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
@@ -35,7 +35,7 @@ def write_weights(folder: Path, module: VAEModule, value_range: tuple[float, flo
     metadata = {"format": "pt", METADATA_KEY: json.dumps({**known, "value_range": list(value_range)})}
     # Not those of frozen copies or views: safetensors holds each tensor by itself.
     weights = {name: value.contiguous() for name, value in module.vae.state_dict().items()}
-    save_file(weights, folder / WEIGHTS, metadata)
+    write_bytes(folder / WEIGHTS, save(weights, metadata))
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:

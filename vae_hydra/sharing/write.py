@@ -55,6 +55,9 @@ def _explained(part: Part, what: str) -> Iterator[None]:
     """Turn whatever torch's exporters raise about a model, as of a sampler of one's own, into one clear line."""
     try:
         yield
+    except OSError:
+        # A full disk, say, and nothing about the model.
+        raise
     except Exception as error:
         cause: BaseException = error
         while cause.__cause__ is not None:
