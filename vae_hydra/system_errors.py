@@ -8,8 +8,8 @@ import os
 FULL = {
     errno.ENOSPC: "no space is left on the disk",
     errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the file would be larger than this machine allows",
 }
+TOO_LARGE = {errno.EFBIG: "a file would be larger than is allowed there"}
 READ_ONLY = {errno.EROFS: "the file system is read-only"}
 FORBIDDEN = {errno.EACCES: "permission is denied", errno.EPERM: "permission is denied"}
 OPEN_FILES = {errno.EMFILE: "too many files are open", errno.ENFILE: "too many files are open"}
@@ -37,6 +37,8 @@ def reason(error: OSError, output: str | None = None) -> str:
     elsewhere = f"add {output}=FOLDER to write elsewhere" if output else ""
     if number in FULL:
         return f"{FULL[number]}; {_either('free some', elsewhere)}"
+    if number in TOO_LARGE:
+        return f"{TOO_LARGE[number]}; {_either('raise the limit with ulimit -f', elsewhere)}"
     if number in READ_ONLY:
         return f"{READ_ONLY[number]}; {elsewhere or 'make it writable'}"
     if number in FORBIDDEN:

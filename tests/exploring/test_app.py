@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
@@ -188,6 +189,35 @@ BAD = {
     "no host": (["run=nowhere", "host=null"], ["host must be an address of this machine, but got None"]),
     "a browser that is none": (["run=nowhere", "open_browser=firefox"], ["open_browser must be true or false"]),
 }
+
+
+def status(port: int, host: str, path: str) -> int:
+    """The status that a request with this Host header is answered with."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        return int(connection.recv(1000).split()[1])
+
+
+def test_a_foreign_host_is_refused(monkeypatch):
+    """A site that lets its name point here (DNS rebinding) gets nothing of the page."""
+    import panel as pn
+
+    from vae_hydra.exploring import app
+
+    monkeypatch.setattr(app, "page", lambda *_: pn.Column("a page"))
+    port = free_port()
+    thread = app.serve(None, "a page", "127.0.0.1", port, False, threaded=True)
+    for _ in range(PATIENCE * 5):
+        with contextlib.suppress(OSError):
+            status(port, "localhost", "/favicon.ico")
+            break
+        time.sleep(0.2)
+    paths = ("/", "/metadata", "/autoload.js?bokeh-autoload-element=1")
+    for host in ("localhost", "127.0.0.1", f"localhost:{port}"):
+        assert [status(port, host, path) for path in paths] == [200] * 3
+    for host in ("example.org", f"example.org:{port}", "localhost.example.org"):
+        assert [status(port, host, path) for path in (*paths, "/ws")] == [403] * 4
+    thread.stop()
 
 
 @pytest.mark.parametrize("name", BAD)
