@@ -36,7 +36,7 @@ FLOORS = [
     {"anatomy", "compatibility", "scores", "trust", "posteriors", "recognition", "run"},
     {"panels"},
     {"callbacks"},
-    {"build", "examine", "exploring", "generators", "outliers", "reporting", "sharing", "experiment_file"},
+    {"build", "examine", "exploring", "generators", "outliers", "reporting", "sharing", "experiment_file", "known_options"},
     {"cli", "warm_start", "classifier_cache", "saved", "sweep_table", "outlier_sets", "facts"},
     {"sweep", "search_space", "search_results", "overview"},
     {"train", "evaluate", "generate", "embed", "explore", "figures", "ood", "export", "info", "report"},

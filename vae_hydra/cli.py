@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -9,7 +10,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_hydra import known_options
 from vae_hydra.files import check_writable, is_temporary
 from vae_hydra.system_errors import explained, reason
 
@@ -36,6 +38,13 @@ UNHELPFUL_WARNINGS = (
     ".*isinstance\\(treespec, LeafSpec\\)",
 )
 
+# Hydra's own options that are followed by a value.
+TAKE_A_VALUE = {
+    *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
+    *("--info", "-i", "--experimental-rerun"),
+}
+MAY_TAKE_A_VALUE = ("--info", "-i")
+
 # Loggers that say at INFO what only their authors need.
 CHATTY = ("lightning.pytorch", "lightning.fabric", "onnxscript", "onnx_ir")
 
@@ -47,6 +56,7 @@ def prepare() -> str:
     OmegaConf.register_new_resolver("vae_hydra.options", options_help, replace=True)
     OmegaConf.register_new_resolver("vae_hydra.sweep", sweep_name, replace=True)
     OmegaConf.register_new_resolver("vae_hydra.sweep_id", sweep_id, replace=True)
+    known_options.explain_unknown_options()
     return str(config_folder())
 
 
@@ -101,6 +111,53 @@ def _hydra() -> Iterator[None]:
 def plain(config: DictConfig) -> dict[str, Any]:
     """The configuration with every interpolation resolved, as dicts, lists and plain values."""
     return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+
+
+def settings(config: DictConfig) -> dict[str, Any]:
+    """The plain configuration of the command that is running; ValueError for an option that nothing reads."""
+    hydra, values = HydraConfig.get(), plain(config)
+    refuse_unread(config, hydra.job.config_name, hydra.runtime.choices, hydra.overrides.task, values)
+    return values
+
+
+def refuse_unread(
+    config: DictConfig, name: str | None, choices: Mapping[str, Any], overrides: Sequence[str], final: Mapping[str, Any]
+) -> None:
+    """``known_options.check_known`` with our own folder of configurations."""
+    with _hydra():
+        known_options.check_known(config, name or "train", choices, config_folder(), overrides, final)
+
+
+def typed_in_any_order(main: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator of a command: Hydra's flags may come after options; two sweeps are refused."""
+
+    @functools.wraps(main)
+    def ordered() -> Any:
+        with user_errors():
+            sys.argv = [sys.argv[0], *flags_first(sys.argv[1:])]
+        return main()
+
+    return ordered
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """A command line as Hydra's parser takes it, flags before options.
+
+    >>> flags_first(["sampler=normal", "-m", "seed=0,1", "--cfg", "job"])
+    ['-m', '--cfg', 'job', 'sampler=normal', 'seed=0,1']
+
+    Raises:
+        ValueError: for two sweeps, of which Hydra would take the last without a word.
+    """
+    flags: list[str] = []
+    options: list[str] = []
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        is_value = before in TAKE_A_VALUE and not (before in MAY_TAKE_A_VALUE and "=" in word)
+        (flags if is_value or word.startswith("-") else options).append(word)
+    sweeps = list(dict.fromkeys(option for option in options if option.startswith("sweep=")))
+    if len(sweeps) > 1:
+        raise ValueError(f"one command runs one sweep, but got {' and '.join(sweeps)}; start a command for each")
+    return [*flags, *options]
 
 
 def is_sweep() -> bool:

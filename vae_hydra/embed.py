@@ -26,11 +26,12 @@ log = logging.getLogger("vae_hydra.embed")
 FORMATS = ("npz", "parquet")
 
 
+@cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="embed")
 def main(config: DictConfig) -> None:
     """Encode with the run that the command line names."""
     with cli.user_errors():
-        embed(cli.plain(config))
+        embed(cli.settings(config))
 
 
 def embed(config: Mapping[str, Any]) -> Path:

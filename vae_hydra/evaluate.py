@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("vae_hydra.evaluate")
 
 
+@cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="evaluate")
 def main(config: DictConfig) -> None:
     """Score the run that the command line names."""
     with cli.user_errors():
-        evaluate(cli.plain(config))
+        evaluate(cli.settings(config))
 
 
 def evaluate(config: Mapping[str, Any]) -> dict[str, float]:

@@ -16,11 +16,12 @@ from vae_hydra import checks, cli
 log = logging.getLogger("vae_hydra.explore")
 
 
+@cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="explore")
 def main(config: DictConfig) -> None:
     """Serve a page for the run that the command line names."""
     with cli.user_errors(output=None):
-        explore(cli.plain(config))
+        explore(cli.settings(config))
 
 
 def explore(config: Mapping[str, Any], **options: Any) -> Any:

@@ -25,11 +25,12 @@ log = logging.getLogger("vae_hydra.export")
 CARD, RECORD = "README.md", "export.json"
 
 
+@cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="export")
 def main(config: DictConfig) -> None:
     """Export the run that the command line names."""
     with cli.user_errors():
-        export(cli.plain(config))
+        export(cli.settings(config))
 
 
 def export(config: Mapping[str, Any]) -> Path:

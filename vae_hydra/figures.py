@@ -16,11 +16,12 @@ from vae_hydra import cli
 log = logging.getLogger("vae_hydra.figures")
 
 
+@cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="figures")
 def main(config: DictConfig) -> None:
     """Draw the run that the command line names."""
     with cli.user_errors():
-        figures(cli.plain(config))
+        figures(cli.settings(config))
 
 
 def figures(config: Mapping[str, Any]) -> list[Path]:

@@ -25,11 +25,12 @@ log = logging.getLogger("vae_hydra.generate")
 MOST_SHOWN = 256
 
 
+@cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="generate")
 def main(config: DictConfig) -> None:
     """Generate from the run that the command line names."""
     with cli.user_errors():
-        generate(cli.plain(config))
+        generate(cli.settings(config))
 
 
 def generate(config: Mapping[str, Any]) -> Path:

@@ -13,11 +13,12 @@ from omegaconf import DictConfig
 from vae_hydra import cli
 
 
+@cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="info")
 def main(config: DictConfig) -> None:
     """Say what the run is that the command line names."""
     with cli.user_errors(output=None):
-        print(info(cli.plain(config)), flush=True)
+        print(info(cli.settings(config)), flush=True)
 
 
 def info(config: Mapping[str, Any]) -> str:

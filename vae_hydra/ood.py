@@ -32,11 +32,12 @@ NOTE = (
 )
 
 
+@cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="ood")
 def main(config: DictConfig) -> None:
     """Hold outliers against the run that the command line names."""
     with cli.user_errors():
-        ood(cli.plain(config))
+        ood(cli.settings(config))
 
 
 def ood(config: Mapping[str, Any]) -> dict[str, float]:

@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 # By name, because run as a command this module is called __main__.
 log = logging.getLogger("vae_hydra.report")
 
-# Hydra's own options that are followed by a value.
-TAKE_A_VALUE = {
-    *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
-    *("--info", "-i", "--experimental-rerun"),
-}
-
 
 def main() -> None:
     """Report on the folders that the command line names."""
@@ -33,10 +27,11 @@ def main() -> None:
     _main()
 
 
+@cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="report")
 def _main(config: DictConfig) -> None:
     with cli.user_errors():
-        report(cli.plain(config))
+        report(cli.settings(config))
 
 
 def with_folders(arguments: Sequence[str]) -> list[str]:
@@ -47,7 +42,7 @@ def with_folders(arguments: Sequence[str]) -> list[str]:
     """
     before = ["", *arguments]
     is_folder = [
-        "=" not in argument and not argument.startswith("-") and previous not in TAKE_A_VALUE
+        "=" not in argument and not argument.startswith("-") and previous not in cli.TAKE_A_VALUE
         for previous, argument in zip(before, arguments, strict=False)
     ]
     folders = [cli.quoted(argument) for argument, is_one in zip(arguments, is_folder, strict=True) if is_one]

@@ -21,6 +21,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig
 
 from vae_hydra import cli, sweep
+from vae_hydra.known_options import UnknownOption
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -49,13 +50,14 @@ def main() -> None:
     _main()
 
 
+@cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="search")
 def _main(config: DictConfig) -> None:
     with cli.user_errors(output="output_dir"):
         from vae_hydra.callbacks import Interrupted
 
         try:
-            search(cli.plain(config), HydraConfig.get().overrides.task)
+            search(cli.settings(config), HydraConfig.get().overrides.task)
         except Interrupted as interrupt:
             log.warning("stopped by %s; start the same command again to go on", interrupt)
             sys.exit(interrupt.exit_code)
@@ -187,7 +189,10 @@ def _composed(overrides: Sequence[str]) -> dict[str, Any]:
         ValueError: for an option that there is not.
     """
     try:
-        return sweep.resolve(hydra.compose("train", list(overrides)), overrides)
+        config, choices = sweep.without_hydra(hydra.compose("train", list(overrides), return_hydra_config=True))
+        return sweep.resolve(config, overrides, choices)
+    except UnknownOption as error:
+        raise ValueError(str(error)) from error
     except HydraException as error:
         # Hydra prints its own errors only before the task has begun.
         lines = str(error.__cause__ or error).splitlines()

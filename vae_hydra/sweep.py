@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -37,18 +37,34 @@ PLAN = "plan.json"
 GRACE = 5.0
 
 
-def resolve(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
+def resolve(config: DictConfig, overrides: Sequence[str], choices: Mapping[str, Any]) -> dict[str, Any]:
     """What a run is, as plain values: its options and, with ``init_from``, those of the run it starts from.
 
     Args:
         config: as composed from ``overrides``.
         overrides: what was typed for this run.
+        choices: group → option that ``config`` was composed from.
+
+    Raises:
+        ValueError: for an option that nothing reads.
     """
-    if config.init_from is None:
-        return cli.plain(config)
+    plain = cli.plain(config) if config.init_from is None else _inherited(config, overrides)
+    cli.refuse_unread(config, "train", choices, overrides, plain)
+    return plain
+
+
+def _inherited(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     from vae_hydra.warm_start import inherit
 
     return inherit(config, hydra.compose("train"), overrides)
+
+
+def without_hydra(config: DictConfig) -> tuple[DictConfig, dict[str, Any]]:
+    """A configuration that was composed with Hydra's own node, without it, and the options of groups it was made of."""
+    choices = dict(config.hydra.runtime.choices)
+    with open_dict(config):
+        del config["hydra"]
+    return config, choices
 
 
 def untested(config: Mapping[str, Any], run: Run) -> list[str]:
@@ -120,7 +136,7 @@ class Grids(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config, self.config_loader = config, hydra_context.config_loader
-        self._compositions: dict[tuple[str, ...], DictConfig] = {}
+        self._compositions: dict[tuple[str, ...], tuple[DictConfig, dict[str, Any]]] = {}
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -130,6 +146,8 @@ class Grids(Sweeper):
         folder, started = Path(self.config.hydra.sweep.dir), time.monotonic()
         self._log_as_jobs_do()
         cells = [self._cell(overrides) for overrides in self._every(arguments)]
+        if not cells:
+            _refuse("the sweep has no runs: an option is swept over no values, as in seed=range(0,0)")
         write_plan(folder, cells)
         missing = [cell for cell in cells if cell.folder and cell.outcome[0] != "done"]
         log.info("sweep    %s: %d runs, %d to go", folder, len(cells), len(missing))
@@ -162,25 +180,23 @@ class Grids(Sweeper):
         from vae_hydra.run import Run
 
         try:
-            plain = resolve(self._composed(overrides), overrides)
+            plain = resolve(*self._composed(overrides))
             nodes_to_test(plain["noise"], plain.get("test_noises"))
             return Cell(overrides, plain, Run.of(plain).folder)
         except (ValueError, OmegaConfBaseException) as error:
             return Cell(overrides, error=cli.one_line(error))
 
-    def _composed(self, overrides: list[str]) -> DictConfig:
-        """The configuration of a cell; for further seeds of the same cell, that of the first with another seed."""
+    def _composed(self, overrides: list[str]) -> tuple[DictConfig, list[str], dict[str, Any]]:
+        """What ``resolve`` takes of a cell; for further seeds of the same cell, that of the first with another seed."""
         seeds = [o.removeprefix("seed=") for o in overrides if o.lstrip("+~").startswith("seed")]
         is_plain = len(seeds) == 1 and seeds[0].isdecimal()
         key = tuple(o for o in overrides if not (is_plain and o.startswith("seed=")))
         if key not in self._compositions:
-            self._compositions[key] = self.config_loader.load_sweep_config(self.config, overrides)
-            with open_dict(self._compositions[key]):
-                del self._compositions[key]["hydra"]
-        config = self._compositions[key]
+            self._compositions[key] = without_hydra(self.config_loader.load_sweep_config(self.config, overrides))
+        config, choices = self._compositions[key]
         if is_plain:
             config.seed = int(seeds[0])
-        return config
+        return config, overrides, choices
 
     def _launch(self, missing: list[list[str]]) -> None:
         size = self.max_batch_size or max(1, len(missing))
@@ -190,6 +206,12 @@ class Grids(Sweeper):
             except Exception as error:
                 # A worker that the system killed, say. What came of each run is in its folder.
                 log.error("the launcher stopped: %s: %s", type(error).__name__, error)
+
+
+def _refuse(message: str) -> NoReturn:
+    """End the command with an error that the user can mend: Hydra would print a traceback."""
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(2)
 
 
 def write_plan(folder: Path, cells: Sequence[Cell]) -> None:

@@ -31,11 +31,13 @@ log = logging.getLogger("vae_hydra.train")
 sweep.register()
 
 
+@cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="train")
 def main(config: DictConfig) -> None:
     """Train the run that the command line describes, or say that it is done."""
     with cli.user_errors(output="output_dir"):
-        plain = sweep.resolve(config, HydraConfig.get().overrides.task)
+        hydra_config = HydraConfig.get()
+        plain = sweep.resolve(config, hydra_config.overrides.task, hydra_config.runtime.choices)
         from vae_hydra.callbacks import Interrupted
 
         try:
