@@ -33,7 +33,7 @@ FLOORS = [
     {"noise", "samplers", "likelihoods", "sources"},
     {"vae", "metrics", "splits", "loaders", "loggers"},
     {"data", "module", "marginal"},
-    {"anatomy", "compatibility", "scores", "trust", "posteriors", "recognition", "run"},
+    {"anatomy", "compatibility", "scores", "trust", "posteriors", "recognition", "run", "partial"},
     {"panels"},
     {"callbacks"},
     {"build", "examine", "exploring", "generators", "outliers", "reporting", "sharing", "experiment_file", "known_options"},

@@ -19,11 +19,15 @@ from torch import Tensor, nn
 from vae_hydra import checks
 from vae_hydra.callbacks import AtomicCheckpointIO, Checkpoints, MetricsCSV
 from vae_hydra.compatibility import (
+    check_enough_examples,
     check_free_bits,
     check_kl_exists,
     check_likelihood_fits,
+    check_optimizer_options,
     check_same_mode,
+    check_scheduler_options,
     check_trainer_options,
+    warn_of_busy_cores,
 )
 from vae_hydra.condition import Condition
 from vae_hydra.data import DataModule
@@ -66,7 +70,10 @@ def build_experiment(config: Config) -> Experiment:
         ValueError: for anything in ``config`` that cannot work, before a file is written.
     """
     seed = checks.seed("seed", config["seed"])
+    check_optimizer_options(_node(config, "optimizer"))
+    check_scheduler_options(config["scheduler"] or {})
     data = build_data(config)
+    check_enough_examples(data)
     # The weights' initial values: a function of the seed alone.
     torch.manual_seed(seed)
     description = describe(config, data)
@@ -170,7 +177,7 @@ def build_trainer(
         options["limit_val_batches"] = 0
     _check_callbacks(callbacks, validates=options.get("limit_val_batches") != 0)
     with naming("trainer"):
-        return L.Trainer(
+        trainer = L.Trainer(
             **options,
             default_root_dir=folder,
             # MetricsCSV first: Lightning keeps the order of those that run last.
@@ -178,6 +185,8 @@ def build_trainer(
             logger=loggers,
             plugins=[AtomicCheckpointIO()],
         )
+    warn_of_busy_cores(trainer.num_devices, trainer.strategy.root_device.type)
+    return trainer
 
 
 def build_evaluation_trainer(accelerator: str) -> L.Trainer:
@@ -338,7 +347,7 @@ def naming(key: str) -> Iterator[None]:
         yield
     except InstantiationException as error:
         raise ValueError(_reason(key, error.__cause__ or error)) from error
-    except (TypeError, ValueError, LookupError, OverflowError, MisconfigurationException) as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError, ImportError, MisconfigurationException) as error:
         raise ValueError(_reason(key, error)) from error
 
 

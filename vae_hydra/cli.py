@@ -45,6 +45,9 @@ TAKE_A_VALUE = {
 }
 MAY_TAKE_A_VALUE = ("--info", "-i")
 
+# Beyond any machine's cores; some libraries fail to start more.
+MOST_THREADS = 1024
+
 # Loggers that say at INFO what only their authors need.
 CHATTY = ("lightning.pytorch", "lightning.fabric", "onnxscript", "onnx_ir")
 
@@ -57,6 +60,7 @@ def prepare() -> str:
     OmegaConf.register_new_resolver("vae_hydra.sweep", sweep_name, replace=True)
     OmegaConf.register_new_resolver("vae_hydra.sweep_id", sweep_id, replace=True)
     known_options.explain_unknown_options()
+    known_options.explain_unreadable_files()
     return str(config_folder())
 
 
@@ -302,7 +306,7 @@ def prepare_torch(threads: int | None) -> None:
 
     from vae_hydra import checks
 
-    threads = _granted_threads() if threads is None else checks.positive_integer("threads", threads)
+    threads = _granted_threads() if threads is None else checks.integer("threads", threads, 1, MOST_THREADS)
     if threads is not None:
         torch.set_num_threads(threads)
     for name in CHATTY:

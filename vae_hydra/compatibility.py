@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,8 +15,14 @@ from vae_hydra.module import VAEModule
 from vae_hydra.noise import Noise
 from vae_hydra.vae import VAE
 
+log = logging.getLogger(__name__)
+
 # Weights in half precision (bf16-true) would be too coarse for the densities.
 PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
+# Lengths of schedules [epochs], as torch.optim.lr_scheduler names them.
+LENGTHS = ("T_max", "step_size", "T_0", "T_mult", "total_iters")
+# Numbers of optimizers, as torch.optim names them.
+NOT_NEGATIVE = ("eps", "weight_decay", "momentum")
 # Enough draws to meet the part of the line where a prior has no density.
 KL_DRAWS = 1000
 
@@ -44,6 +52,52 @@ def check_same_mode(test: Noise, trained: Noise) -> None:
             f"the run was trained with noise.mode={trained.mode}, so that its encoder cannot take "
             f"noise.mode={test.mode}; add noise.mode={trained.mode}"
         )
+
+
+def check_enough_examples(data: DataModule) -> None:
+    """Refuse fewer training examples than classes; warn of fewer than a batch."""
+    count, least = len(data.splits["train"]), max(2, data.classes)
+    if count < least:
+        raise ValueError(
+            f"dataset.fraction and dataset.validation leave {count} for training, but at least {least} examples are "
+            "needed: two, and one a class; use a larger dataset.fraction or a smaller dataset.validation"
+        )
+    if count < data.batch_size:
+        log.warning("%d training examples are fewer than a batch of dataset.batch_size=%d", count, data.batch_size)
+
+
+def check_optimizer_options(options: Mapping[str, Any]) -> None:
+    """Refuse numbers that are none, and a learning rate at which nothing is learnt."""
+    if options.get("lr") is not None:
+        checks.positive("optimizer.lr", options["lr"])
+    for name in NOT_NEGATIVE:
+        if options.get(name) is not None:
+            checks.non_negative(f"optimizer.{name}", options[name])
+    betas = options.get("betas")
+    if betas is None:
+        return
+    # Other packages have optimizers of three.
+    are_two = not str(options.get("_target_")).startswith("torch.optim.") or (
+        isinstance(betas, (list, tuple)) and len(betas) == 2
+    )
+    if not isinstance(betas, (list, tuple)) or not are_two:
+        raise ValueError(f"optimizer.betas must be a list of two numbers in [0, 1), but got {betas!r}")
+    for number, beta in enumerate(betas):
+        checks.share(f"optimizer.betas[{number}]", beta)
+
+
+def check_scheduler_options(options: Mapping[str, Any]) -> None:
+    """Refuse lengths of a schedule that are no lengths; torch divides by them, or takes them as they are."""
+    for name in LENGTHS:
+        if options.get(name) is not None:
+            checks.positive(f"scheduler.{name}", options[name])
+
+
+def warn_of_busy_cores(devices: int, processor: str) -> None:
+    """Warn of more processes on the CPU than it has cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if processor == "cpu" and devices > cores:
+        log.warning("trainer.devices=%d starts as many processes, but the CPU has %d cores for them", devices, cores)
 
 
 def check_trainer_options(options: Mapping[str, Any], config: Mapping[str, Any]) -> None:

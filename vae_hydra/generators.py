@@ -62,7 +62,7 @@ class Request:
         checks.seed("seed", self.seed)
         checks.one_of("by", self.by, WAYS)
         checks.positive("temperature", self.temperature)
-        checks.positive_integer("components", self.components)
+        checks.integer("components", self.components, minimum=1, maximum=FITTED)
         checks.boolean("draw", self.draw)
         if not 0 <= checks.non_negative("weight", self.weight) <= 1:
             raise ValueError(f"weight must be a number in [0, 1], but got {self.weight}")
@@ -97,6 +97,7 @@ def generate_examples(module: VAEModule, data: DataModule | None, request: Reque
         ValueError: for a class that there is none of, or that this model knows nothing about.
     """
     _check_fits(module, data, request)
+    _check_memory(module.vae, request.n)
     with seeded(request.seed, module.device):
         if request.by == "prior":
             z, y = _from_prior(module.vae, request)
@@ -131,6 +132,17 @@ def _check_fits(module: VAEModule, data: DataModule | None, request: Request) ->
         raise ValueError("by=class_embedding needs data with two classes or more; use by=aggregate_posterior")
     if request.mix is not None and vae.decodes_by_class:
         raise ValueError("mix: the decoder of this run is given one class, and its codes do not tell classes apart")
+
+
+def _check_memory(vae: VAE, n: int) -> None:
+    """Refuse more examples than fit the memory: they are all held until they are written."""
+    import psutil
+
+    # Once as they are decoded, once joined; in single precision.
+    needed, free = 2 * 4 * n * (math.prod(vae.x_shape) + vae.latent_dim), psutil.virtual_memory().available
+    if needed > free:
+        gigabytes = [f"{size / 1e9:,.1f} GB" for size in (needed, free)]
+        raise ValueError(f"n={n:,} examples need {gigabytes[0]} of memory, but {gigabytes[1]} are free; use a smaller n")
 
 
 def _from_prior(vae: VAE, request: Request) -> tuple[Tensor, Tensor | None]:

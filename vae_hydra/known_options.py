@@ -12,10 +12,12 @@ from typing import Any
 
 from hydra import compose
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import ConfigRepository
 from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException
+from hydra.errors import CompactHydraException, ConfigCompositionException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 # Groups without a _target_ of their own whose options are the arguments of a class.
 ARGUMENTS_OF = {"trainer": "lightning.Trainer"}
@@ -123,6 +125,25 @@ def explain_unknown_options() -> None:
 
     apply.explains = True  # type: ignore[attr-defined]
     ConfigLoaderImpl._apply_overrides_to_config = staticmethod(apply)  # type: ignore[method-assign, assignment]
+
+
+def explain_unreadable_files() -> None:
+    """Let Hydra name the file of options that cannot be read, in place of the traceback of its YAML parser."""
+    original = ConfigRepository.load_config
+    if hasattr(original, "explains"):
+        return
+
+    def load(self: ConfigRepository, config_path: str) -> Any:
+        try:
+            return original(self, config_path)
+        except CompactHydraException:
+            raise
+        except (YAMLError, ValueError, OSError, AttributeError, TypeError, AssertionError, RecursionError) as error:
+            reason = " ".join(str(error).split())[:500] or type(error).__name__
+            raise ConfigCompositionException(f"error: {config_path}.yaml cannot be read as options: {reason}") from error
+
+    load.explains = True  # type: ignore[attr-defined]
+    ConfigRepository.load_config = load  # type: ignore[method-assign]
 
 
 def shape(overrides: Sequence[str]) -> tuple[str, ...]:

@@ -92,6 +92,8 @@ def _chosen(patterns: Any, frame: pd.DataFrame) -> list[str]:
 
     if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
         raise ValueError(f"metrics must be a list of names, but got {patterns!r}")
+    if not patterns:
+        raise ValueError("metrics must be a list of at least one name; metrics=['*'] takes all there are")
     there = measured(frame)
     found = {pattern: [name for name in there if _matches(name, pattern)] for pattern in patterns}
     absent = [pattern for pattern, names in found.items() if not names]

@@ -168,11 +168,17 @@ class Run:
         with contextlib.suppress(Exception), self.writing(config):
             raise error
 
-    def finish(self, metrics: Mapping[str, float], checkpoint: str, seconds_per_epoch: float | None) -> None:
-        """Write the test scores, then the record that says done."""
+    def finish(
+        self,
+        metrics: Mapping[str, float],
+        checkpoint: str,
+        seconds_per_epoch: float | None,
+        partial: str | None = None,
+    ) -> None:
+        """Write the test scores, then the record that says done, and by which options only in part."""
         write_json(self.folder / "metrics.json", dict(metrics))
         done = {"status": "done", "finished": _now(), "checkpoint": checkpoint, "seconds_per_epoch": seconds_per_epoch}
-        write_json(self.record_path, {**self.record, **done})
+        write_json(self.record_path, {**self.record, **done, **({"partial": partial} if partial else {})})
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

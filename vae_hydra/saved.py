@@ -57,6 +57,8 @@ def open_saved(config: Mapping[str, Any], **tested: Any) -> Saved:
 
 def data_of(saved: Saved, root: str | None = None) -> DataModule:
     """The data that the run was trained on; ``root`` is where its files are now, None for where they were."""
+    if root is not None and not (isinstance(root, str) and Path(root).expanduser().is_dir()):
+        raise ValueError(f"dataset_root must be a folder that is there, but got {root!r}")
     # A checkpoint from someone else must not make us fetch things.
     location = {"download": False} if root is None else {"download": False, "root": root}
     return build_data(saved.module.description["config"], **location)

@@ -18,6 +18,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from vae_hydra import checks
 
+# What a search's file has.
+OPTIONS = ("seed", "startup", "pruning", "warmup", "space")
 DATABASE, LOCK = "study.db", ".lock"
 PRUNERS = ("median", "hyperband", "none")
 # Trials that are done before a median of theirs stops others.
@@ -61,6 +63,9 @@ class SeededTPE(BaseSampler):
 
 def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of ``conf/search/_common.yaml`` but for the space; ValueError for one that cannot be."""
+    missing = [name for name in OPTIONS if name not in checks.group("search", options)]
+    if missing:
+        raise ValueError(f"search has no {missing[0]}; begin its file with defaults: [_common, _self_]")
     return {
         "seed": checks.seed("search.seed", options["seed"]),
         "startup": checks.positive_integer("search.startup", options["startup"]),

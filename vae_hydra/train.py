@@ -95,6 +95,7 @@ def train(
         lacking = sweep.untested(config, run)
         if not lacking:
             log.info("%s is done already; its test scores\n%s", run.folder, table(run.metrics))
+            _warn_if_partial(run)
             return run.metrics
         log.info("%s is trained, but not tested on %s: testing it again", run.folder, ", ".join(lacking))
         # Whatever it was tested on before stays in its scores.
@@ -109,6 +110,7 @@ def train(
             _greet(run, experiment, start, detail)
             metrics = _fit_and_score(run, config, trainer, experiment, guard)
             log.log(detail, "test scores\n%s", table(metrics))
+            _warn_if_partial(run)
             said = f"  {brief(metrics)}" if cli.is_sweep() else ""
             log.log(logging.DEBUG if quiet else logging.INFO, "run      %s%s", run.folder, said)
             for picture in sorted((run.folder / "figures").glob("*.png")):
@@ -139,6 +141,7 @@ def _fit_and_score(
     from vae_hydra.build import load_weights
     from vae_hydra.history import read_epochs
     from vae_hydra.loggers import finishing
+    from vae_hydra.partial import partial_options
     from vae_hydra.run import read_checkpoint
     from vae_hydra.scores import score
 
@@ -155,8 +158,15 @@ def _fit_and_score(
     if trainer.is_global_zero:
         key = "train/seconds_per_epoch"
         seconds = [row[key] for row in read_epochs(run.folder / "metrics.csv") if key in row]
-        run.finish(metrics, chosen.stem, statistics.median(seconds) if seconds else None)
+        partial = partial_options(config["trainer"], trainer)
+        run.finish(metrics, chosen.stem, statistics.median(seconds) if seconds else None, partial)
     return metrics
+
+
+def _warn_if_partial(run: Run) -> None:
+    partial = run.record.get("partial")
+    if partial:
+        log.warning("partial  %s cut this run short: it is a trial of the command, and its scores are no results", partial)
 
 
 def _greet(run: Run, experiment: Experiment, start: Start | None, detail: int) -> None:

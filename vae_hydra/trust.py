@@ -53,7 +53,7 @@ def check_config(config: Any, trust: str | Sequence[str] = (), path: str = "") -
     Raises:
         ValueError: naming what is refused.
     """
-    trusted = (trust,) if isinstance(trust, str) else tuple(trust)
+    trusted = _packages(trust)
     if isinstance(config, Mapping):
         for key, value in config.items():
             _check_key(key)
@@ -65,6 +65,13 @@ def check_config(config: Any, trust: str | Sequence[str] = (), path: str = "") -
             check_config(value, trusted, f"{path}[]")
     elif isinstance(config, str) and "${" in config:
         raise ValueError(f"the checkpoint's configuration holds an interpolation, {config!r}, which is not trusted")
+
+
+def _packages(trust: Any) -> tuple[str, ...]:
+    packages = (trust,) if isinstance(trust, str) else trust
+    if not isinstance(packages, (list, tuple)) or not all(isinstance(package, str) for package in packages):
+        raise ValueError(f"trust must be a list of packages, as in trust=[my_samplers], but got {trust!r}")
+    return tuple(packages)
 
 
 def _check_key(key: Any) -> None:
