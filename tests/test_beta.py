@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hydra.utils import instantiate
 
 from vae_hydra.beta import SHAPES, Constant, Cyclical, Ramp
 
@@ -37,6 +38,30 @@ def test_ramps_can_fall():
 def test_cycles_rise_and_hold():
     beta = Cyclical(0.0, 1.0, duration=4, rise=0.5)
     assert [beta(t) for t in range(9)] == pytest.approx([0, 0.5, 1, 1, 0, 0.5, 1, 1, 0])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("epochs", [1, 2, 19, 20, 21, 50])
+def test_ramps_and_cycles_end_in_the_last_epoch(epochs, shape):
+    for beta in (Ramp(0.2, 1.2, duration=20, shape=shape), Cyclical(0.2, 1.2, duration=20, shape=shape)):
+        beta.last = epochs - 1
+        values = [beta(t) for t in range(epochs)]
+        assert values[-1] == pytest.approx(1.2)
+        assert values[0] == pytest.approx(0.2 if epochs > 1 else 1.2)
+
+
+def test_published_annealing_takes_twenty_epochs(configure):
+    config = configure("experiment=lyckantropen/mse", "trainer.max_epochs=1000")
+    beta = instantiate({key: value for key, value in config["beta"].items() if key != "name"})
+    beta.last = config["trainer"]["max_epochs"] - 1
+    start, end = config["beta"]["start"], config["beta"]["end"]
+    assert [beta(0), beta(10), beta(20), beta(999)] == pytest.approx([start, (start + end) / 2, end, end])
+
+
+def test_training_that_is_longer_than_a_ramp_leaves_it_as_it_is():
+    ramp, long = Ramp(duration=20), Ramp(duration=20)
+    long.last = 20
+    assert [long(t) for t in range(21)] == [ramp(t) for t in range(21)]
 
 
 @pytest.mark.parametrize(

@@ -36,14 +36,32 @@ def test_beta_follows_its_schedule_by_epoch(configure):
 
 def test_beta_follows_its_schedule_by_step(configure):
     # 21 batches an epoch; the value logged is that of the last of them.
-    rows = logged(configure, "beta=linear", "beta.duration=84", "beta.unit=step", "trainer.max_epochs=4")
-    assert column(rows, "train/beta") == pytest.approx([20 / 84, 41 / 84, 62 / 84, 83 / 84])
+    rows = logged(configure, "beta=linear", "beta.duration=80", "beta.unit=step", "trainer.max_epochs=4")
+    assert column(rows, "train/beta") == pytest.approx([20 / 80, 41 / 80, 62 / 80, 1])
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("trainer.max_epochs=3",), [0, 0.5, 1]),
+        (("trainer.max_epochs=9", "+trainer.max_steps=42"), [0, 1]),
+        (
+            ("trainer.max_epochs=2", "beta.unit=step", "beta.duration=90", "+trainer.accumulate_grad_batches=3"),
+            [6 / 13, 1],
+        ),
+        (("beta=cyclical", "beta.duration=3", "trainer.max_epochs=5"), [0, 2 / 3, 1, 0, 1]),
+    ],
+)
+def test_beta_reaches_its_end_in_the_last_epoch_at_the_latest(options, expected, configure):
+    rows = logged(configure, "beta=linear", *options)
+    assert column(rows, "train/beta") == pytest.approx(expected)
 
 
 def test_validation_is_judged_with_the_final_beta(configure):
-    rows = logged(configure, "beta=linear", "beta.duration=100")
+    rows = logged(configure, "beta=linear", "beta.duration=100", "trainer.max_epochs=3")
     for row in rows:
         assert row["val/loss"] == pytest.approx(-row["val/elbo"], rel=1e-5)
+    for row in rows[:-1]:
         assert row["train/loss"] != pytest.approx(-row["train/elbo"], rel=1e-5)
 
 

@@ -11,15 +11,17 @@ UNITS = ("step", "epoch")
 
 
 class BetaSchedule(ABC):
-    """β as a function of t, the number of optimizer steps or epochs done so far.
+    """β as a function of t, the number of optimizer steps or epochs done so far: t = 0 is the first of them.
 
     Attributes:
         unit: what t counts, ``step`` or ``epoch``.
         final: the β that training ends with; validation and checkpoints are judged with it.
+        last: t of the last step or epoch, which is one less than their number; infinite until training sets it.
     """
 
     final: float
     unit: str = "step"
+    last: float = math.inf
 
     @abstractmethod
     def __call__(self, t: int) -> float:
@@ -37,7 +39,10 @@ class Constant(BetaSchedule):
 
 
 class Ramp(BetaSchedule):
-    """β(t) = start + (end − start)·shape(min(t / duration, 1)).
+    """β(t) = start + (end − start)·shape(min(t / duration, 1)), the duration shortened to ``last`` where it is longer.
+
+    The first epoch (or step) has β = start, and β = end is reached after ``duration`` of them, or else in the last.
+    So 20 epochs with a duration of 20 or more rise over t = 0 … 19; a single epoch has β = end.
 
     Args:
         start, end: β before and after the ramp, each ≥ 0.
@@ -57,12 +62,19 @@ class Ramp(BetaSchedule):
         self.shape = SHAPES[checks.one_of("beta.shape", shape, SHAPES)]
 
     def __call__(self, t: int) -> float:
-        progress = min(t / self.duration, 1.0)
+        return self._risen(t, self.duration, self.last)
+
+    def _risen(self, t: float, length: float, last: float) -> float:
+        """β at t of a ramp that is ``length`` long, or as long as there is time until ``last``."""
+        length = min(length, last)
+        progress = min(t / length, 1.0) if length > 0 else 1.0
         return self.start + (self.final - self.start) * self.shape(progress)
 
 
 class Cyclical(Ramp):
     """A ramp that starts anew every ``duration`` and holds its end for the rest of each cycle.
+
+    A rise that training would cut off is shortened, as that of ``Ramp`` is: β = end in the last epoch (or step).
 
     Args:
         rise: share of a cycle spent rising, in (0, 1]; the others as for ``Ramp``.
@@ -85,8 +97,8 @@ class Cyclical(Ramp):
         self.rise = rise
 
     def __call__(self, t: int) -> float:
-        progress = min((t % self.duration) / (self.duration * self.rise), 1.0)
-        return self.start + (self.final - self.start) * self.shape(progress)
+        since = t % self.duration
+        return self._risen(since, self.duration * self.rise, self.last - (t - since))
 
 
 def _linear(progress: float) -> float:

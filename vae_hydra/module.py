@@ -110,10 +110,19 @@ class VAEModule(L.LightningModule):
         return math.isclose(self.beta, self.beta_schedule.final)
 
     def on_train_start(self) -> None:
+        self.beta_schedule.last = self._last(self.beta_schedule.unit)
         progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
         within_epoch = progress.ready % max(1, int(self.trainer.num_training_batches))
         if self._data is not None:
             self._data.resume_within_epoch(within_epoch)
+
+    def _last(self, unit: str) -> float:
+        """The number of steps or epochs that come before the last; infinite if training has no set end."""
+        steps = self.trainer.estimated_stepping_batches
+        if unit == "step" or steps == math.inf:
+            return steps - 1
+        steps_per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+        return math.ceil(steps / steps_per_epoch) - 1
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         x = self._clean(batch)
