@@ -13,7 +13,6 @@ from vae_hydra.metrics import (
     MeanOverExamples,
     defined,
     half_sse,
-    image_measure_names,
     image_measures,
     l1_per_pixel,
     mse_per_pixel,
@@ -21,6 +20,7 @@ from vae_hydra.metrics import (
     ssim,
 )
 from vae_hydra.objective import Objective
+from vae_hydra.protocols import image_measure_names
 
 LOG_LIKELIHOOD = torch.tensor([-3.0, -5.0])
 KL = torch.tensor([[1.0, 2.0], [0.0, 4.0]])

@@ -9,8 +9,9 @@ import torch
 
 from vae_hydra.build import rebuild
 from vae_hydra.metrics import MeanOverExamples
+from vae_hydra.protocols import expected_scores, missing_protocols
 from vae_hydra.run import Run, read_checkpoint
-from vae_hydra.scores import expected_scores, missing_protocols, table
+from vae_hydra.scores import table
 from vae_hydra.train import train
 
 OTHERS = ["normal", "lognormal", "uniform", "inverse_gaussian"]

@@ -13,9 +13,12 @@ import pytest
 
 from tests.test_train import wait_for
 from vae_hydra import cli, sweep, train
+from vae_hydra.identity import identifying_options, run_name
 from vae_hydra.run import Run
 
 SHORT = ("trainer.max_epochs=1", "callbacks.figures.enabled=false", "trainer.accelerator=cpu")
+# What a run has where nothing is typed, of what tests type.
+DEFAULT = ("trainer.max_epochs=100", "trainer.accelerator=auto", "callbacks.figures.enabled=true")
 SWEEPS = sorted(file.relative_to(cli.config_folder() / "sweep") for file in cli.config_folder().glob("sweep/**/*.yaml"))
 
 
@@ -79,6 +82,66 @@ def test_what_is_typed_comes_on_top_of_every_grid(planned):
     cells = planned("sweep=heavy_tailed/table", "seed=0,1", "sampler=normal")
     assert len(cells) == 14
     assert names(cells, 2) == {("normal",)}
+
+
+def test_options_are_checked_against_the_runs_of_a_sweep_not_the_default(planned):
+    """The default's dataset has no root, and neither have the runs on lognormal_2d."""
+    cells = planned("sweep=heavy_tailed/table", "dataset.root=FOLDER", "threads=1")
+    assert len(cells) == 21
+    assert {"dataset.root=FOLDER" in cell["overrides"] for cell in cells if "mnist" in cell["run"]} == {True}
+    assert {"dataset.root=FOLDER" in cell["overrides"] for cell in cells if "mnist" not in cell["run"]} == {False}
+    assert not [cell for cell in cells if cell["error"]]
+
+
+def test_values_of_an_option_that_a_run_lacks_make_no_further_runs(planned):
+    cells = planned("-m", "sampler=normal,student_t", "sampler.df=3,5")
+    assert sorted(cell["overrides"][1:] for cell in cells) == [[], ["sampler.df=3"], ["sampler.df=5"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sweep=heavy_tailed/table", "dataset.rot=FOLDER"], "an option dataset.rot; did you mean dataset.root?"),
+        (["-m", "seed=0,1", "model.latentdim=3"], "an option model.latentdim; did you mean model.latent_dim?"),
+        (["-m", "model.latentdim=3,4"], "an option model.latentdim; did you mean model.latent_dim?"),
+        (["-m", "sampler=normal,gamma", "sampler.df=3"], "no run of this sweep has an option sampler.df"),
+    ],
+)
+def test_an_option_that_no_run_of_a_sweep_has_is_refused_before_anything_is_trained(
+    arguments, message, run_command, tmp_path
+):
+    code, text = run_command(train, *arguments)
+    assert code == 2
+    assert message in text
+    assert "Traceback" not in text
+    assert not list(tmp_path.glob("outputs/*-s*"))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [("sampler=normal,gamma", "seed=0,1", "optimizer.lr=0.1"), ("experiment=tails/inverse_gaussian_2d",)],
+)
+def test_runs_are_planned_under_the_names_that_they_train_under(overrides, planned, configure):
+    for cell in planned("-m", *overrides):
+        assert cell["run"] == run_name(configure(*cell["overrides"], *DEFAULT))
+        assert cell["options"] == identifying_options(configure(*cell["overrides"], *DEFAULT))
+
+
+@pytest.mark.slow
+def test_ten_thousand_runs_are_planned_in_seconds_and_little_memory(tmp_path):
+    code = (
+        "import resource, sys, time; sys.argv = ['train', '-m', 'sampler=glob(*)', 'noise=glob(*)', "
+        "'seed=range(0,50)', 'optimizer.lr=1e-2,1e-3,3e-4,1e-4,1e-5']; "
+        "from vae_hydra import sweep, train; sweep.Grids._launch = lambda self, missing: None\n"
+        "try: train.main()\nexcept SystemExit: pass\n"
+        "print(time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, env=_environment())
+    assert "10000 runs, 10000 to go" in result.stdout
+    seconds, megabytes = map(float, result.stdout.splitlines()[-1].split())
+    assert seconds < 10
+    assert megabytes < 300
 
 
 def test_runs_that_two_grids_share_are_planned_once(planned):

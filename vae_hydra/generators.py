@@ -142,7 +142,9 @@ def _check_memory(vae: VAE, n: int) -> None:
     needed, free = 2 * 4 * n * (math.prod(vae.x_shape) + vae.latent_dim), psutil.virtual_memory().available
     if needed > free:
         gigabytes = [f"{size / 1e9:,.1f} GB" for size in (needed, free)]
-        raise ValueError(f"n={n:,} examples need {gigabytes[0]} of memory, but {gigabytes[1]} are free; use a smaller n")
+        raise ValueError(
+            f"n={n:,} examples need {gigabytes[0]} of memory, but {gigabytes[1]} are free; use a smaller n"
+        )
 
 
 def _from_prior(vae: VAE, request: Request) -> tuple[Tensor, Tensor | None]:

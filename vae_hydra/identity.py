@@ -52,7 +52,7 @@ CAME_LATER: dict[str, Any] = {
 
 def identity(config: Mapping[str, Any]) -> str:
     """Eight hexadecimal digits of what ``config`` describes, the same on any machine."""
-    return hashlib.sha256(json.dumps(identifying_options(config), sort_keys=True).encode()).hexdigest()[:8]
+    return _digest(identifying_options(config))
 
 
 def identifying_options(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,11 +79,20 @@ def _drop(config: dict[str, Any], path: str, only_if: Any = ...) -> None:
         del node[leaf]
 
 
-def run_name(config: Mapping[str, Any]) -> str:
-    """A name that says what the run is: dataset-noise-sampler-seed-identity."""
+def run_name(config: Mapping[str, Any], options: Mapping[str, Any] | None = None) -> str:
+    """A name that says what the run is: dataset-noise-sampler-seed-identity.
+
+    Args:
+        config: of the run.
+        options: its ``identifying_options``, if they are known.
+    """
     parts = [_name(config, group) for group in ("dataset", "noise", "sampler")]
     seed = checks.seed("seed", config["seed"])
-    return "-".join([*parts, f"s{seed}", identity(config)])
+    return "-".join([*parts, f"s{seed}", _digest(identifying_options(config) if options is None else options)])
+
+
+def _digest(options: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _canonical(value: Any) -> Any:

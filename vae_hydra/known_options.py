@@ -140,7 +140,9 @@ def explain_unreadable_files() -> None:
             raise
         except (YAMLError, ValueError, OSError, AttributeError, TypeError, AssertionError, RecursionError) as error:
             reason = " ".join(str(error).split())[:500] or type(error).__name__
-            raise ConfigCompositionException(f"error: {config_path}.yaml cannot be read as options: {reason}") from error
+            raise ConfigCompositionException(
+                f"error: {config_path}.yaml cannot be read as options: {reason}"
+            ) from error
 
     load.explains = True  # type: ignore[attr-defined]
     ConfigRepository.load_config = load  # type: ignore[method-assign]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+
+from vae_hydra.protocols import RECONSTRUCTION, image_measure_names
 
 # Side and standard deviation of the Gaussian window of SSIM (Wang et al., 2004), in pixels.
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
@@ -51,7 +53,7 @@ def accuracy(logits: Tensor, y: Tensor, share: float = 1.0) -> Tensor:
     return (logits.argmax(-1) == y).to(logits.dtype) / share
 
 
-RECONSTRUCTION_MEASURES = {"half_sse": half_sse, "mse_per_pixel": mse_per_pixel, "l1_per_pixel": l1_per_pixel}
+RECONSTRUCTION_MEASURES = dict(zip(RECONSTRUCTION, (half_sse, mse_per_pixel, l1_per_pixel), strict=True))
 
 
 def reconstruction_measures(reconstruction: Tensor, x: Tensor, event_dims: int) -> dict[str, Tensor]:
@@ -105,13 +107,6 @@ def _gaussian_windows(side: int, reach: int, like: Tensor) -> Tensor:
     sigma = SSIM_SIGMA * reach / (SSIM_WINDOW // 2)
     weights = torch.exp(-0.5 * (offsets / sigma).square()) * (offsets.abs() <= reach)
     return weights / weights.sum(1, keepdim=True)
-
-
-def image_measure_names(x_shape: Sequence[int]) -> list[str]:
-    """Which of ``psnr`` and ``ssim`` examples of a shape have: both for images [C, H, W], without SSIM below 3×3."""
-    if len(x_shape) != 3:
-        return []
-    return ["psnr", "ssim"] if min(x_shape[1:]) >= 3 else ["psnr"]
 
 
 def image_measures(reconstruction: Tensor, x: Tensor, span: float) -> dict[str, Tensor]:

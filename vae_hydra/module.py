@@ -22,20 +22,18 @@ from vae_hydra.metrics import (
     MeanOverExamples,
     accuracy,
     defined,
-    image_measure_names,
     image_measures,
     labelled_cross_entropy,
     reconstruction_measures,
 )
 from vae_hydra.noise import Noise
 from vae_hydra.objective import Objective
+from vae_hydra.protocols import CLEAN, DENOISE, image_measure_names
 from vae_hydra.sources import Examples
 from vae_hydra.vae import VAE, VAEOutput
 
 CHECKPOINT_KEY = "vae_hydra"
 TRAIN, VALIDATION, TEST = range(3)
-CLEAN = "reconstruct/clean"
-DENOISE = "denoise"
 
 
 class VAEModule(L.LightningModule):

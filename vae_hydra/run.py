@@ -41,9 +41,9 @@ class Run:
         self.name = folder.name
 
     @classmethod
-    def of(cls, config: Mapping[str, Any]) -> Run:
-        """The run that ``config`` describes, whether it exists yet or not."""
-        return cls(_folder("output_dir", config["output_dir"]) / run_name(config))
+    def of(cls, config: Mapping[str, Any], options: Mapping[str, Any] | None = None) -> Run:
+        """The run that ``config`` describes, whether it exists yet or not; ``options`` as in ``run_name``."""
+        return cls(_folder("output_dir", config["output_dir"]) / run_name(config, options))
 
     @classmethod
     def open(cls, folder: str | Path, key: str = "run") -> Run:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import lightning as L
 
 from vae_hydra.data import DataModule
-from vae_hydra.metrics import RECONSTRUCTION_MEASURES, image_measure_names
-from vae_hydra.module import CLEAN, DENOISE, VAEModule
-from vae_hydra.noise_nodes import nodes_to_test
+from vae_hydra.module import VAEModule
+from vae_hydra.protocols import CLEAN, DENOISE, EXPECTED
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +30,6 @@ NOTE = (
     "half-SSE per example; MSE and L1 per pixel; PSNR in dB and SSIM per image; log p(x|z), KL and ELBO in nats per "
     "example (ELBO at β = 1)"
 )
-# What every protocol measures, whatever the run; a run without KL has no ELBO.
-EXPECTED = ("loss", *RECONSTRUCTION_MEASURES, "log_likelihood", "kl")
-OF_A_CLASSIFIER = ("cross_entropy", "accuracy")
 
 
 def score(trainer: L.Trainer, module: VAEModule, data: DataModule, split: str = "test") -> dict[str, float]:
@@ -65,32 +60,6 @@ def _warn_of_infinite(results: Mapping[str, float]) -> None:
 
 def _is_cost(name: str) -> bool:
     return name.rpartition("/")[2] in EXPECTED
-
-
-def expected_scores(config: Mapping[str, Any], x_shape: Sequence[int] = ()) -> dict[str, list[str]]:
-    """Protocol → names of the scores that a run of ``config`` should have under it.
-
-    Args:
-        config: resolved configuration of training; without ``test_noises``, as before there were any, a run is tested
-            on its own noise alone.
-        x_shape: of an example, as the data or a checkpoint's description say: only images have PSNR and SSIM. By
-            default neither is expected.
-
-    Raises:
-        ValueError: for ``test_noises`` that cannot be tested.
-    """
-    noises = nodes_to_test(config["noise"], config.get("test_noises"))
-    measures = [*EXPECTED, *image_measure_names(x_shape), *(OF_A_CLASSIFIER if config.get("classifier") else ())]
-    protocols = [CLEAN, *(f"{DENOISE}/{name}" for name in noises)]
-    return {protocol: [f"{protocol}/{measure}" for measure in measures] for protocol in protocols}
-
-
-def missing_protocols(
-    config: Mapping[str, Any], metrics: Mapping[str, float], x_shape: Sequence[int] = ()
-) -> list[str]:
-    """Protocols of ``config`` of which ``metrics`` lack one of the ``expected_scores``; none if they are complete."""
-    expected = expected_scores(config, x_shape)
-    return [protocol for protocol, names in expected.items() if not metrics.keys() >= set(names)]
 
 
 def table(metrics: Mapping[str, float], number: str = ".4f") -> str:

@@ -7,13 +7,12 @@ import shlex
 import signal
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -25,14 +24,14 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_hydra import checks, cli
-
-if TYPE_CHECKING:
-    from vae_hydra.run import Run
+from vae_hydra import checks, cli, config_loader
+from vae_hydra.composition import Composed, Composer
+from vae_hydra.identity import identifying_options
+from vae_hydra.noise_nodes import nodes_to_test
+from vae_hydra.plan import KEPT, Cell, check_known, write_plan
 
 log = logging.getLogger(__name__)
 
-PLAN = "plan.json"
 # Seconds that a run has to finish its batch and write its checkpoint.
 GRACE = 5.0
 
@@ -65,41 +64,6 @@ def without_hydra(config: DictConfig) -> tuple[DictConfig, dict[str, Any]]:
     with open_dict(config):
         del config["hydra"]
     return config, choices
-
-
-def untested(config: Mapping[str, Any], run: Run) -> list[str]:
-    """Protocols that a run that is done lacks, or has scores of with other noise than ``config`` means by the name."""
-    from vae_hydra.noise_nodes import nodes_to_test
-    from vae_hydra.scores import DENOISE, missing_protocols
-
-    now, then = (nodes_to_test(c["noise"], c.get("test_noises")) for c in (config, run.config))
-    changed = [f"{DENOISE}/{name}" for name, node in now.items() if then.get(name, node) != node]
-    return [*missing_protocols(config, run.metrics), *changed]
-
-
-@dataclass
-class Cell:
-    """One run of a sweep: what is typed for it, its configuration and its folder; or why it can have none."""
-
-    overrides: list[str]
-    config: dict[str, Any] = field(default_factory=dict)
-    folder: Path | None = None
-    error: str | None = None
-
-    @property
-    def outcome(self) -> tuple[str, str | None]:
-        """What came of the run so far: its status, ``done`` only with nothing left to score, and its error."""
-        if self.folder is None:
-            return "failed", self.error
-        from vae_hydra.run import Run
-
-        run = Run(self.folder)
-        try:
-            if run.is_done:
-                return ("not tested on every noise" if untested(self.config, run) else "done"), None
-            return run.record.get("status", "missing"), run.record.get("error")
-        except ValueError as error:
-            return "damaged", str(error)
 
 
 class Grids(Sweeper):
@@ -136,7 +100,6 @@ class Grids(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config, self.config_loader = config, hydra_context.config_loader
-        self._compositions: dict[tuple[str, ...], tuple[DictConfig, dict[str, Any]]] = {}
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -145,9 +108,10 @@ class Grids(Sweeper):
         """Launch what is missing, and say what came of the whole."""
         folder, started = Path(self.config.hydra.sweep.dir), time.monotonic()
         self._log_as_jobs_do()
-        cells = [self._cell(overrides) for overrides in self._every(arguments)]
-        if not cells:
-            _refuse("the sweep has no runs: an option is swept over no values, as in seed=range(0,0)")
+        with cli.user_errors():
+            cells = self._cells(self._every(arguments))
+            if not cells:
+                raise ValueError("the sweep has no runs: an option is swept over no values, as in seed=range(0,0)")
         write_plan(folder, cells)
         missing = [cell for cell in cells if cell.folder and cell.outcome[0] != "done"]
         log.info("sweep    %s: %d runs, %d to go", folder, len(cells), len(missing))
@@ -175,28 +139,61 @@ class Grids(Sweeper):
             every += map(tuple, cells)
         return [list(overrides) for overrides in dict.fromkeys(every)]
 
-    def _cell(self, overrides: list[str]) -> Cell:
-        from vae_hydra.noise_nodes import nodes_to_test
+    def _cells(self, every: Sequence[list[str]]) -> list[Cell]:
+        """Runs by what is typed for each; what names no option of a run is left out of it, and said.
+
+        Raises:
+            ValueError: for an option that no run has.
+        """
+        cells: dict[int, Cell] = {}
+        unknown: dict[str, list[int]] = defaultdict(list)
+        lacking: dict[str, Any] = {}
+        latest: tuple[dict[str, Any], dict[str, Any]] = {}, {}
+        for composed in Composer(self._composed, self._is_group).compose(every):
+            # Runs of the same groups follow one another, and share most of what identifies them.
+            if composed.base is not latest[0]:
+                latest = composed.base, identifying_options(composed.base)
+            cells[composed.number] = self._cell(composed, latest[1])
+            for key in composed.unknown:
+                unknown[key].append(composed.number)
+                lacking.setdefault(key, composed.config)
+        check_known(every, unknown, lacking)
+        for key, numbers in unknown.items():
+            log.info("sweep    %d of %d runs have no option %s: it is left out there", len(numbers), len(every), key)
+        in_order = (cells[number] for number in range(len(every)))
+        return list({tuple(cell.overrides): cell for cell in in_order}.values())
+
+    def _cell(self, composed: Composed, shared: Mapping[str, Any]) -> Cell:
         from vae_hydra.run import Run
 
         try:
-            plain = resolve(*self._composed(overrides))
-            nodes_to_test(plain["noise"], plain.get("test_noises"))
-            return Cell(overrides, plain, Run.of(plain).folder)
+            if composed.error:
+                raise composed.error
+            config = composed.config
+            if config["init_from"] is not None:
+                raw, choices = self._with_choices(composed.overrides)
+                config = resolve(raw, composed.overrides, choices)
+            changed = {key: value for key, value in config.items() if value is not composed.base.get(key, ...)}
+            same = {key: value for key, value in shared.items() if key in config and key not in changed}
+            options = same | identifying_options(changed)
+            nodes_to_test(config["noise"], config.get("test_noises"))
+            kept = {key: config[key] for key in KEPT if key in config}
+            return Cell(composed.overrides, kept, options, Run.of(config, options).folder)
         except (ValueError, OmegaConfBaseException) as error:
-            return Cell(overrides, error=cli.one_line(error))
+            return Cell(composed.overrides, error=cli.one_line(error))
 
-    def _composed(self, overrides: list[str]) -> tuple[DictConfig, list[str], dict[str, Any]]:
-        """What ``resolve`` takes of a cell; for further seeds of the same cell, that of the first with another seed."""
-        seeds = [o.removeprefix("seed=") for o in overrides if o.lstrip("+~").startswith("seed")]
-        is_plain = len(seeds) == 1 and seeds[0].isdecimal()
-        key = tuple(o for o in overrides if not (is_plain and o.startswith("seed=")))
-        if key not in self._compositions:
-            self._compositions[key] = without_hydra(self.config_loader.load_sweep_config(self.config, overrides))
-        config, choices = self._compositions[key]
-        if is_plain:
-            config.seed = int(seeds[0])
-        return config, overrides, choices
+    def _composed(self, overrides: Sequence[str]) -> DictConfig:
+        config, choices = self._with_choices(overrides)
+        if config.init_from is None:
+            # What the other run's options add is known to ``resolve`` alone.
+            cli.refuse_unread(config, "train", choices, overrides, cli.plain(config))
+        return config
+
+    def _with_choices(self, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, Any]]:
+        return without_hydra(self.config_loader.load_sweep_config(self.config, list(overrides)))
+
+    def _is_group(self, key: str) -> bool:
+        return bool(self.config_loader.get_group_options(key, results_filter=None))
 
     def _launch(self, missing: list[list[str]]) -> None:
         size = self.max_batch_size or max(1, len(missing))
@@ -206,32 +203,6 @@ class Grids(Sweeper):
             except Exception as error:
                 # A worker that the system killed, say. What came of each run is in its folder.
                 log.error("the launcher stopped: %s: %s", type(error).__name__, error)
-
-
-def _refuse(message: str) -> NoReturn:
-    """End the command with an error that the user can mend: Hydra would print a traceback."""
-    print(f"error: {message}", file=sys.stderr)
-    raise SystemExit(2)
-
-
-def write_plan(folder: Path, cells: Sequence[Cell]) -> None:
-    """Write plan.json: the command and, for every cell, its overrides, the name of its run and what makes it another
-    run than others; or why it is none."""
-    from vae_hydra.files import write_json
-    from vae_hydra.identity import identifying_options
-
-    described = [
-        {
-            "run": cell.folder.name if cell.folder else None,
-            "overrides": cell.overrides,
-            "options": identifying_options(cell.config) if cell.folder else None,
-            "error": cell.error,
-        }
-        for cell in cells
-    ]
-    command = shlex.join(["python", "-m", "vae_hydra.train", *sys.argv[1:]])
-    started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    write_json(folder / PLAN, {"sweep": folder.name, "started": started, "command": command, "cells": described})
 
 
 def conclude(folder: Path, cells: Sequence[Cell], seconds: float) -> None:
@@ -308,6 +279,7 @@ def duration(seconds: float) -> str:
 
 def register() -> None:
     """Make ``hydra/sweeper=grids`` known to Hydra, which takes plugins from modules of hydra_plugins only."""
+    config_loader.register()
     module = ModuleType(Grids.__module__)
     setattr(module, Grids.__name__, Grids)
     sys.modules[module.__name__] = module

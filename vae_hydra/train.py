@@ -13,7 +13,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from vae_hydra import cli, sweep
+from vae_hydra import cli, plan, sweep
 
 if TYPE_CHECKING:
     import lightning as L
@@ -92,7 +92,7 @@ def train(
     # In a sweep the terminal gets a line a run; the run's own log has it all.
     detail = logging.DEBUG if quiet or cli.is_sweep() else logging.INFO
     if run.is_done:
-        lacking = sweep.untested(config, run)
+        lacking = plan.untested(config, run)
         if not lacking:
             log.info("%s is done already; its test scores\n%s", run.folder, table(run.metrics))
             _warn_if_partial(run)
@@ -166,7 +166,9 @@ def _fit_and_score(
 def _warn_if_partial(run: Run) -> None:
     partial = run.record.get("partial")
     if partial:
-        log.warning("partial  %s cut this run short: it is a trial of the command, and its scores are no results", partial)
+        log.warning(
+            "partial  %s cut this run short: it is a trial of the command, and its scores are no results", partial
+        )
 
 
 def _greet(run: Run, experiment: Experiment, start: Start | None, detail: int) -> None:
