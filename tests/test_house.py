@@ -31,6 +31,7 @@ FLOORS = [
         "identity",
         "composition",
         "config_loader",
+        "scoring",
     },
     {"noise", "protocols", "samplers", "likelihoods", "sources"},
     {"vae", "metrics", "splits", "loaders", "loggers"},

@@ -77,6 +77,9 @@ def report(config: Mapping[str, Any]) -> Path:
     if pivots:
         log.info("%s", markdown(pivots[0]))
     log.info("runs     %s", ", ".join(f"{count} {status}" for status, count in counts.items()))
+    for run in results.runs:
+        if run.reason:
+            log.info("%-8s %s: %s", run.status, run.path.name, run.reason)
     for path in [output / "results.csv", output / "tables.md", page]:
         log.info("written  %s", path)
     return output

@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from vae_hydra import checks
+from vae_hydra import checks, scoring
 from vae_hydra.files import write_json, write_text
 from vae_hydra.identity import run_name
 
@@ -141,7 +141,8 @@ class Run:
     def _recorded(self, config: Mapping[str, Any]) -> Iterator[None]:
         path = self.folder / "config.yaml"
         done = (self.record, path.read_text(encoding="utf-8")) if self.is_done else None
-        started = {"id": self.id, "started": self.record.get("started", _now()), **_environment()}
+        version = scoring.version_of(self.record, goes_on=self.resume_path() is not None)
+        started = {"id": self.id, "started": self.record.get("started", _now()), scoring.KEY: version, **_environment()}
         write_text(path, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
         write_json(self.record_path, {"status": "running", **started})
         try:

@@ -40,6 +40,19 @@ def frame(values, metric=METRIC, status="done", noise="none", folds=False) -> pd
     )
 
 
+def crossed(rows, folds_share, seeds_share=0.0, seeds=3, folds=5, seed=0) -> pd.DataFrame:
+    """Two equal samplers, all seeds in all folds; the shares of the variance that a fold, or a seed, does to a sampler."""
+    generator = np.random.default_rng(seed)
+
+    def normal(share, *shape):
+        return generator.normal(0, math.sqrt(share), (rows, 2, *shape))
+
+    own = normal(1 - folds_share - seeds_share, seeds, folds)
+    values = own + normal(folds_share, 1, folds) + normal(seeds_share, seeds, 1)
+    runs = frame(values.reshape(rows, 2, -1))
+    return runs.assign(fold=runs["seed"] % folds, seed=runs["seed"] // folds)
+
+
 def drawn(rows, means, seeds, spread=1.0, shared=0.0, seed=0):
     """Normal values, a mean a sampler; ``shared``: standard deviation of what a seed does to all of them."""
     generator = np.random.default_rng(seed)
@@ -67,6 +80,40 @@ def test_of_equal_samplers_none_is_bold_more_often_than_the_level(samplers, seed
     assert rate <= level + slack
     # Two samplers: the best is bold whenever the one test rejects.
     assert samplers > 2 or rate >= level - slack
+
+
+@pytest.mark.parametrize(
+    ("folds_share", "seeds_share"), [(0.0, 0.0), (0.2, 0.0), (0.5, 0.0), (0.8, 0.0), (0.0, 0.5), (0.4, 0.4)]
+)
+def test_folds_and_seeds_that_move_one_sampler_do_not_make_it_bold(folds_share, seeds_share):
+    """Pairs (seed, fold) taken as independent would be bold in 10 % of rows for a share of 0.2, in 26 % for 0.8."""
+    rows = 800
+    table = pivot(crossed(rows, folds_share, seeds_share), METRIC)
+    assert len(table.best) / rows <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / rows)
+
+
+def test_a_true_difference_is_found_over_folds():
+    runs = crossed(100, 0.5)
+    runs.loc[runs["sampler"] == "s1", METRIC] += 6.0
+    assert list(pivot(runs, METRIC).best.values()).count("s0") >= 95
+
+
+@pytest.mark.parametrize(("seeds", "folds"), [(2, 5), (5, 2), (2, 2)])
+def test_two_seeds_or_two_folds_are_too_few(seeds, folds):
+    runs = crossed(1, 0.0, seeds=seeds, folds=folds)
+    runs.loc[runs["sampler"] == "s1", METRIC] += 60.0
+    table = pivot(runs, METRIC)
+    assert (table.best, table.most_pairs) == ({}, 2)
+
+
+@pytest.mark.parametrize(("seeds", "rate"), [(3, 0.33), (5, 0.13)])
+def test_equal_means_are_not_equal_samplers(seeds, rate):
+    """One sampler that collapses in a third of the seeds, one that is steady: the documented share of rows is bold."""
+    generator, rows = np.random.default_rng(0), 800
+    values = generator.normal(0, 0.01, (rows, 2, seeds))
+    values[:, 0] += 3.0 * (generator.random((rows, seeds)) < 1 / 3)
+    values[:, 1] += 1.0
+    assert len(pivot(frame(values), METRIC).best) / rows == pytest.approx(rate, abs=3 * math.sqrt(rate / rows))
 
 
 @pytest.mark.parametrize(("metric", "winner"), [(METRIC, "s0"), ("reconstruct/clean/elbo", "s2"), ("x/kl", None)])

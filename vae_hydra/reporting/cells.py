@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -40,49 +41,81 @@ def grouped(keys: Iterable[str]) -> Keys:
     return Keys(noise, sampler, [key for key in keys if key not in {*noise, *sampler}])
 
 
-def cell_of(own: options.Leaves, keys: Sequence[str], known: Sequence[options.Leaves]) -> dict[str, Any]:
-    """The columns of the table of results that say where a run belongs.
+class Places:
+    """Where runs belong in a pivot, by the options of all runs.
 
     Args:
-        own: its options; if ``keys`` or a name are not among them, it is known by what there is, and has no cell.
-        keys: options that make other cells.
-        known: the options of all runs.
+        known: the options of each run that has a place.
+
+    Attributes:
+        compared: those options, held against each other.
     """
-    columns = {
-        **{group: own.get(f"{group}.name") for group in GROUPS},
-        "seed": own.get("seed"),
-        "fold": own.get("dataset.fold"),
-        **{key: plain(own.get(key)) for key in keys},
-    }
-    if not {*options.ROLES[:3], "seed", *keys} <= own.keys():
-        return columns
-    split = grouped(keys)
-    return {
-        **columns,
-        "noise_label": _label(own, "noise", split.noise, known),
-        "sampler_label": _label(own, "sampler", split.sampler, known),
-        "options": ", ".join(f"{key}={options.text(own, key)}" for key in _differing(own, ROW, split.row, known)),
-    }
+
+    def __init__(self, known: Sequence[options.Leaves]) -> None:
+        self.compared = options.Compared(known)
+        split = grouped(self.keys)
+        self._noise = _Varied(("noise.name",), split.noise, known)
+        self._sampler = _Varied(("sampler.name",), split.sampler, known)
+        self._row = _Varied(ROW, split.row, known)
+        self._short = options.short_names(self.compared.confounders)
+
+    @property
+    def keys(self) -> list[str]:
+        """Options that make other cells."""
+        return self.compared.keys
+
+    @property
+    def paths(self) -> list[str]:
+        """Every option that has to be known of a run to place it."""
+        return [*options.ROLES[:3], "seed", *self.keys, *self.compared.confounders]
+
+    def of(self, own: options.Leaves) -> dict[str, Any]:
+        """The columns of the table of results that say where a run belongs.
+
+        Args:
+            own: its options; one without some of ``paths`` is known by what there is, and has no cell.
+        """
+        columns = {
+            **{group: own.get(f"{group}.name") for group in GROUPS},
+            "seed": own.get("seed"),
+            "fold": own.get("dataset.fold"),
+            **{key: plain(own.get(key)) for key in self.keys},
+        }
+        if not own.keys() >= set(self.paths):
+            return columns
+        confounders = [f"{self._short[path]}={options.text(own, path)}" for path in self.compared.confounders]
+        return {
+            **columns,
+            "noise_label": " ".join(_named(own, "noise", self._noise.of(own))),
+            "sampler_label": " ".join([*_named(own, "sampler", self._sampler.of(own)), *confounders]),
+            "confounders": " ".join(confounders),
+            "options": ", ".join(f"{key}={options.text(own, key)}" for key in self._row.of(own)),
+        }
 
 
-def _label(own: options.Leaves, group: str, keys: Iterable[str], known: Sequence[options.Leaves]) -> str:
-    """``student_t df=3``: a group's name and those of its keys that differ between runs of that name."""
-    differing = _differing(own, (f"{group}.name",), keys, known)
-    return " ".join(
-        [
-            options.text(own, f"{group}.name"),
-            *(f"{key.removeprefix(group + '.')}={options.text(own, key)}" for key in differing),
-        ]
-    )
+def _named(own: options.Leaves, group: str, keys: Iterable[str]) -> list[str]:
+    """``student_t``, ``df=3``: a group's name, and those of its options that have to be said."""
+    said = (f"{key.removeprefix(group + '.')}={options.text(own, key)}" for key in keys)
+    return [options.text(own, f"{group}.name"), *said]
 
 
-def _differing(
-    own: options.Leaves, alike: Iterable[str], keys: Iterable[str], known: Sequence[options.Leaves]
-) -> list[str]:
-    """Those of ``keys`` that differ between runs that are like this one in ``alike``."""
-    alike = list(alike)
-    like = [run for run in known if all(options.text(run, path) == options.text(own, path) for path in alike)]
-    return [key for key in keys if len({options.text(run, key) for run in [own, *like]}) > 1]
+class _Varied:
+    """Which of ``keys`` differ between the runs that are like one of them in the options ``alike``."""
+
+    def __init__(self, alike: Sequence[str], keys: Sequence[str], known: Iterable[options.Leaves]) -> None:
+        self._alike, self._keys = alike, keys
+        self._found: defaultdict[tuple[tuple[str, ...], str], set[str]] = defaultdict(set)
+        for run in known:
+            for key in keys:
+                self._found[self._like(run), key].add(options.text(run, key))
+
+    def _like(self, run: options.Leaves) -> tuple[str, ...]:
+        return tuple(options.text(run, path) for path in self._alike)
+
+    def of(self, own: options.Leaves) -> list[str]:
+        """Those of the run with the options ``own``."""
+        like = self._like(own)
+        return [key for key in self._keys if len(self._found[like, key] | {options.text(own, key)}) > 1]
 
 
 def plain(value: Any) -> Any:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from vae_hydra.reporting import options
 from vae_hydra.reporting.folders import RunFolder
@@ -17,7 +17,7 @@ def without_duplicates(runs: Iterable[RunFolder]) -> tuple[list[RunFolder], list
 
     A done run stands before others, then the one with the most scores, then the one that finished last.
     """
-    alike: dict[str, list[RunFolder]] = defaultdict(list)
+    alike: dict[Any, list[RunFolder]] = defaultdict(list)
     for run in sorted(runs, key=_usefulness, reverse=True):
         alike[_what(run)].append(run)
     kept = [replace(first, copies=tuple(o for o in others if _is_copy(o, first))) for first, *others in alike.values()]
@@ -25,9 +25,12 @@ def without_duplicates(runs: Iterable[RunFolder]) -> tuple[list[RunFolder], list
     return kept, left_out
 
 
-def _what(run: RunFolder) -> str:
-    is_known = bool(run.config)
-    return json.dumps(options.leaves(run.config), sort_keys=True, default=str) if is_known else str(run.path.resolve())
+def _what(run: RunFolder) -> Any:
+    """Equal for runs whose options read alike; a run whose configuration is lost is like no other."""
+    if not run.leaves:
+        return run.path.resolve()
+    texts = ((path, options.text(run.leaves, path)) for path in run.leaves)
+    return frozenset((path, text) for path, text in texts if text != options.text({}, path))
 
 
 def _is_copy(one: RunFolder, other: RunFolder) -> bool:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from vae_hydra import plots
 from vae_hydra.plots.charts import Point, Style, style
 from vae_hydra.reporting.cells import FIRST, by_name
+from vae_hydra.reporting.examples import load_examples
 from vae_hydra.reporting.measures import axis_label, title
 from vae_hydra.reporting.pivots import Pivot
 
-# What a run's own figures keep, see callbacks.Figures.
-EXAMPLES = "figures/examples.npz"
 BETA = "beta.value"
 SAMPLERS = [name for name in FIRST if name not in ("none", "uniform")]
 
@@ -128,26 +124,6 @@ def _of_one_replicate(runs: pd.DataFrame) -> tuple[int, dict[str, dict[str, Any]
         return None
     (seed, _), arrays = max(found.items(), key=lambda item: (len(item[1]), -item[0][0]))
     return seed, arrays
-
-
-def load_examples(folder: Path) -> dict[str, Any] | None:
-    """The arrays that a run's figures show; None without the file or for one that holds something else."""
-    try:
-        with np.load(folder / EXAMPLES, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile, zlib.error):
-        return None
-    parts = [arrays.get(name) for name in ("original", "reconstruction", "noisy", "denoised")]
-    values = [value for value in parts if value is not None]
-    are_whole = parts[0] is not None and parts[1] is not None and (parts[2] is None) == (parts[3] is None)
-    # One channel of stacked noise is shown of images that have three.
-    are_alike = len({(len(value), *value.shape[-2:]) for value in values if value.ndim == 4}) <= 1
-    return arrays if are_whole and are_alike and all(map(_can_be_shown, values)) else None
-
-
-def _can_be_shown(values: Any) -> bool:
-    is_cloud = values.ndim == 2 and values.size > 0
-    return values.dtype == np.float32 and (is_cloud or (values.ndim == 4 and values.shape[1] in (1, 3)))
 
 
 def _images(arrays: Mapping[str, Mapping[str, Any]]) -> Figure:

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import csv
+import math
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from vae_hydra import checks
 from vae_hydra.history import read_epochs
+from vae_hydra.reporting import bounded, options
+from vae_hydra.reporting.examples import check_examples
+from vae_hydra.reporting.options import Leaves
+from vae_hydra.reporting.standing import standing
 
 STATUSES = ("done", "running", "failed", "interrupted", "pruned")
 NAMED = ("dataset", "noise", "sampler")
+# What a report shows of a record, and what it has to be.
+RECORDED: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("started", "finished", "checkpoint", "error", "id", "git_commit", "partial"), str),
+    "seconds_per_epoch": (int, float),
+    "scores_version": int,
+    "versions": dict,
+}
+LONGEST_NAME = 200
+LARGEST_HISTORY = 64 * 2**20
+# Squares of larger scores, and their sums, are not finite.
+LARGEST_SCORE = 1e150
 
 
 @dataclass(frozen=True)
@@ -24,6 +40,7 @@ class RunFolder:
     """What could be read of one run.
 
     Attributes:
+        leaves: dotted path → value of what identifies it, from its configuration.
         problem: what is damaged, so that nothing of the run can be used; None if all is well.
         remarks: what is damaged besides, and was left out.
         copies: the same run elsewhere, whose scores it may lack; the fullest first.
@@ -32,6 +49,7 @@ class RunFolder:
     path: Path
     record: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    leaves: Leaves = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     epochs: list[dict[str, float]] = field(default_factory=list)
     evaluations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -41,8 +59,23 @@ class RunFolder:
 
     @property
     def status(self) -> str:
-        """As run.json says; ``damaged`` where it, the configuration or the scores cannot be read."""
-        return "damaged" if self.problem else self.record["status"]
+        """As run.json says; ``damaged`` where it, the configuration or the scores cannot be read, ``partial`` or
+        ``outdated`` where the run does not belong in a table."""
+        return "damaged" if self.problem else self._aside[0] if self._aside else self.record["status"]
+
+    @property
+    def reason(self) -> str | None:
+        """Why the run is damaged, partial or outdated; None where it is not."""
+        return self.problem or (self._aside[1] if self._aside else None)
+
+    @property
+    def is_set_aside(self) -> bool:
+        """Whether it has no place in a table, because it is not comparable with other runs."""
+        return self._aside is not None
+
+    @cached_property
+    def _aside(self) -> tuple[str, str] | None:
+        return None if self.problem else standing(self.config, self.record)
 
 
 @dataclass(frozen=True)
@@ -56,7 +89,8 @@ class PlannedRun:
         sweep: the plan's folder.
         command: what started the sweep.
         started: when, as ISO time.
-        options: what identifies its run; None where the plan is older than that, or there is no run.
+        options: dotted path → value of what identifies its run; None where the plan is older than that, or there is no
+            run.
     """
 
     name: str | None
@@ -65,7 +99,7 @@ class PlannedRun:
     sweep: Path
     command: str
     started: str = ""
-    options: Mapping[str, Any] | None = None
+    options: Leaves | None = None
 
     @property
     def training_command(self) -> str:
@@ -93,23 +127,28 @@ def read_run(path: Path) -> RunFolder:
     """A run's record, configuration, scores, epochs and evaluations; what is damaged is said, not raised."""
     try:
         record, config = _record(path / "run.json"), _config(path / "config.yaml")
-        metrics = _scores(_json(path / "metrics.json")) if record["status"] == "done" else {}
-    except (OSError, ValueError, OverflowError) as error:
-        return RunFolder(path, config=_readable_config(path), problem=_one_line(error))
-    remarks = []
-    epochs: list[dict[str, float]] = []
-    evaluations = {}
+        identifying = options.leaves(config)
+        metrics = (
+            _scores(bounded.read_json(path / "metrics.json"), "metrics.json") if record["status"] == "done" else {}
+        )
+    except Exception as error:  # whatever a stranger's file leads to ends with its run
+        return RunFolder(path, **_readable_config(path), problem=_one_line(error))
+    remarks: list[str] = []
+    epochs = _guarded(remarks, lambda: _epochs(path / "metrics.csv")) or []
+    files = sorted((path / "evaluations").glob("*.json"))
+    evaluations = {file.stem: _guarded(remarks, lambda file=file: _evaluation(file)) for file in files}
+    readable = {name: evaluation for name, evaluation in evaluations.items() if evaluation is not None}
+    _guarded(remarks, lambda: check_examples(path))
+    return RunFolder(path, record, config, identifying, metrics, epochs, readable, remarks=tuple(remarks))
+
+
+def _guarded(remarks: list[str], read: Callable[[], Any]) -> Any:
+    """What ``read`` returns; None, and a remark, where it fails."""
     try:
-        epochs = read_epochs(path / "metrics.csv")
-    except (OSError, ValueError) as error:
+        return read()
+    except Exception as error:
         remarks.append(_one_line(error))
-    for file in sorted((path / "evaluations").glob("*.json")):
-        try:
-            evaluation = _json(file)
-            evaluations[file.stem] = {**evaluation, "scores": _scores(evaluation.get("scores"))}
-        except (OSError, ValueError, OverflowError) as error:
-            remarks.append(f"{file.name}: {_one_line(error)}")
-    return RunFolder(path, record, config, metrics, epochs, evaluations, remarks=tuple(remarks))
+        return None
 
 
 def read_plan(path: Path) -> list[PlannedRun]:
@@ -118,7 +157,7 @@ def read_plan(path: Path) -> list[PlannedRun]:
     Raises:
         ValueError: if it is damaged.
     """
-    plan = _json(path)
+    plan = _group(bounded.read_json(path), path.name)
     try:
         return [
             PlannedRun(
@@ -128,7 +167,7 @@ def read_plan(path: Path) -> list[PlannedRun]:
                 path.parent,
                 str(plan.get("command") or ""),
                 str(plan.get("started") or ""),
-                None if cell.get("options") is None else _checked(cell["options"], path.name),
+                None if cell.get("options") is None else options.leaves(_checked(cell["options"], path.name)),
             )
             for cell in plan["cells"]
         ]
@@ -136,58 +175,92 @@ def read_plan(path: Path) -> list[PlannedRun]:
         raise ValueError(f"{path} is damaged: it does not list cells with their overrides ({error!r})") from error
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path.name} is damaged ({error})") from error
+def _group(value: Any, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"{path.name} is damaged (it holds no names and values)")
+        raise ValueError(f"{name} is damaged (it holds no names and values)")
     return value
 
 
 def _record(path: Path) -> dict[str, Any]:
-    record = _json(path)
+    record = _group(bounded.read_json(path), path.name)
     if record.get("status") not in STATUSES:
         raise ValueError(f"{path.name} is damaged (status {record.get('status')!r})")
+    for name, kinds in RECORDED.items():
+        if record.get(name) is not None and not isinstance(record[name], kinds):
+            raise ValueError(f"{path.name} is damaged ({name} {_short(record[name])})")
     return record
 
 
 def _config(path: Path) -> dict[str, Any]:
-    # The parser in C reads the files of a large sweep in a fraction of the time.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        config = yaml.load(path.read_text(encoding="utf-8"), loader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path.name} is damaged ({error})") from error
-    return _checked(config, path.name)
+    return _checked(bounded.read_yaml(path), path.name)
 
 
 def _checked(config: Any, name: str) -> dict[str, Any]:
     groups = [config.get(group) for group in NAMED] if isinstance(config, dict) else [None]
-    if not all(isinstance(group, dict) and isinstance(group.get("name"), str) for group in groups):
+    if not all(isinstance(group, dict) and _is_name(group.get("name")) for group in groups):
         raise ValueError(f"{name} is damaged (it does not name a dataset, a noise and a sampler)")
-    fold = config["dataset"].get("fold")
-    if type(config.get("seed")) is not int or not (fold is None or type(fold) is int):
-        raise ValueError(f"{name} is damaged (seed and dataset.fold are not integers)")
+    source = config.get("init_from")
+    if not (source is None or isinstance(source, str)):
+        raise ValueError(f"{name} is damaged (init_from {_short(source)})")
+    try:
+        checks.seed("seed", config.get("seed"))
+        if config["dataset"].get("fold") is not None:
+            checks.seed("dataset.fold", config["dataset"]["fold"])
+    except ValueError as error:
+        raise ValueError(f"{name} is damaged ({error})") from error
     return config
 
 
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME
+
+
 def _readable_config(path: Path) -> dict[str, Any]:
+    """Configuration and options of a run that is damaged elsewhere."""
     try:
-        return _config(path / "config.yaml")
-    except (OSError, ValueError):
+        config = _config(path / "config.yaml")
+        return {"config": config, "leaves": options.leaves(config)}
+    except Exception:
         return {}
 
 
-def _scores(values: Any) -> dict[str, float]:
+def _epochs(path: Path) -> list[dict[str, float]]:
+    if not path.exists():
+        return []
+    bounded.check_size(path, LARGEST_HISTORY)
+    try:
+        epochs = read_epochs(path)
+    except csv.Error as error:
+        raise ValueError(f"{path.name} is damaged ({error})") from error
+    if not all("epoch" in row for row in epochs):
+        raise ValueError(f"{path.name} is damaged (it has rows without an epoch)")
+    return epochs
+
+
+def _evaluation(path: Path) -> dict[str, Any]:
+    evaluation = _group(bounded.read_json(path), path.name)
+    return {**evaluation, "scores": _scores(evaluation.get("scores"), path.name)}
+
+
+def _scores(values: Any, name: str) -> dict[str, float]:
     if not isinstance(values, dict) or not all(type(value) in (int, float) for value in values.values()):
-        raise ValueError("scores are damaged (they are not all numbers)")
-    return {str(name): float(value) for name, value in values.items()}
+        raise ValueError(f"{name}: scores are damaged (they are not all numbers)")
+    for metric, value in values.items():
+        if not _is_name(metric) or "/" not in metric:
+            raise ValueError(f"{name}: scores are damaged ({_short(metric)} is no name of a score, such as a/b)")
+        if LARGEST_SCORE < abs(value) < math.inf:
+            raise ValueError(f"{name}: scores are damaged ({metric} is {value:.3g}, which is too large to average)")
+    return {metric: float(value) for metric, value in values.items()}
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    text = str(error) if isinstance(error, (ValueError, OSError)) else repr(error)
+    return " ".join(text.split())[:1000]
 
 
 def readable_plans(paths: Iterable[Path]) -> list[list[PlannedRun]]:
@@ -197,5 +270,5 @@ def readable_plans(paths: Iterable[Path]) -> list[list[PlannedRun]]:
 
 
 def _readable_plan(path: Path) -> Iterator[list[PlannedRun]]:
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(Exception):
         yield read_plan(path)

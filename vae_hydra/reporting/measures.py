@@ -27,6 +27,9 @@ TITLES = {
     "tail_p": ("tail MMD p", "p value of a run's permutation test; the mean of several is no p value"),
     "accuracy": ("accuracy", "share of examples whose class is predicted"),
     "cross_entropy": ("cross-entropy", "nats per example"),
+    # No estimate of a tail index, which is infinite for an Inverse Gaussian, where this statistic is finite.
+    "hill": ("Hill statistic of the largest 1 %", "of the distances of generated examples from the data's median"),
+    "hill_real": ("Hill statistic of the largest 1 %, real", "of the distances of real examples from their median"),
 }
 
 

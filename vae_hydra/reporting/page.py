@@ -24,8 +24,8 @@ HERE = Path(__file__).resolve().parent
 # Columns of the list of runs that are shown at first, beside the metrics that are tabled.
 MAIN = ("run", "dataset", "noise", "sampler", "seed", "fold", "status", "epochs", "final_loss")
 # Not for reading: they name the cells of pivots.
-HIDDEN = ("noise_label", "sampler_label", "options", "own_noise")
-STATUSES = ("done", "running", "failed", "interrupted", "pruned", "damaged", "missing")
+HIDDEN = ("noise_label", "sampler_label", "options", "own_noise", "confounders")
+STATUSES = ("done", "running", "failed", "interrupted", "pruned", "damaged", "partial", "outdated", "missing")
 
 
 class Page(NamedTuple):
@@ -110,8 +110,9 @@ def _entry(value: Any) -> Entry:
 
 
 def _broken(frame: pd.DataFrame) -> Iterator[dict[str, str]]:
-    """Runs that came to no scores, with the reason."""
-    for run in frame[frame["status"].isin(("failed", "damaged", "interrupted"))].to_dict("records"):
+    """Runs that came to no scores or have no place in a table, with the reason, and those that are damaged in part."""
+    statuses = ("failed", "damaged", "interrupted", "partial", "outdated")
+    for run in frame[frame["status"].isin(statuses) | frame["error"].notna()].to_dict("records"):
         yield {name: "" if pd.isna(run[name]) else str(run[name]) for name in ("run", "status", "error")}
 
 

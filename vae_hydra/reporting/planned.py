@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
-import yaml
-
-from vae_hydra.reporting import options
-from vae_hydra.reporting.cells import GROUPS, cell_of
+from vae_hydra.reporting import bounded, options
+from vae_hydra.reporting.cells import GROUPS, Places
 from vae_hydra.reporting.folders import PlannedRun, RunFolder
 
 NAME = re.compile(r"(?P<dataset>\w+)-(?P<noise>\w+)-(?P<sampler>\w+)-s(?P<seed>\d+)-[0-9a-f]{8}")
@@ -31,18 +30,16 @@ def absent(plans: Sequence[Plan], there: Container[str]) -> list[tuple[PlannedRu
     return list(missing.values())
 
 
-def missing_row(
-    cell: PlannedRun, plan: Plan, runs: Mapping[str, RunFolder], keys: Sequence[str], known: Sequence[options.Leaves]
-) -> dict[str, Any]:
+def missing_row(cell: PlannedRun, plan: Plan, runs: Mapping[str, RunFolder], places: Places) -> dict[str, Any]:
     """The row of a planned run without a folder: ``failed`` with its error if it never came to have one, else
     ``missing``."""
     if cell.options is None:
-        own = _guessed(cell, plan, runs, keys)
+        own = _guessed(cell, plan, runs, places.paths)
     else:
-        own = options.with_roles(options.leaves(cell.options), keys)
+        own = options.with_roles(cell.options, places.paths)
     return {
         "run": cell.name or "",
-        **cell_of(own, keys, known),
+        **places.of(own),
         "status": "failed" if cell.error else "missing",
         "error": cell.error,
     }
@@ -56,14 +53,14 @@ def options_of_name(name: str) -> dict[str, Any]:
     return {**{f"{group}.name": match[group] for group in GROUPS}, "seed": int(match["seed"])}
 
 
-def _guessed(cell: PlannedRun, plan: Plan, runs: Mapping[str, RunFolder], keys: Sequence[str]) -> dict[str, Any]:
+def _guessed(cell: PlannedRun, plan: Plan, runs: Mapping[str, RunFolder], paths: Sequence[str]) -> dict[str, Any]:
     """What an older plan tells of the options of a run that is not there: by its overrides, by its name, and by the
     runs of its sweep that were given the same ones but for dataset, noise, sampler, seed and fold."""
     given = _given(cell)
-    known = {path: given[path] for path in (*options.ROLES, *keys) if path in given}
+    known = {path: given[path] for path in (*options.ROLES, *paths) if path in given}
     known |= options_of_name(cell.name) if cell.name else {}
     siblings = list(_siblings(cell, plan, runs))
-    for path in {*options.ROLES, *keys} - known.keys():
+    for path in {*options.ROLES, *paths} - known.keys():
         if len({options.text(sibling, path) for sibling in siblings}) == 1:
             known[path] = options.value(siblings[0], path)
     return known
@@ -73,8 +70,8 @@ def _siblings(cell: PlannedRun, plan: Plan, runs: Mapping[str, RunFolder]) -> It
     alike = _beyond_cells(cell)
     for other in plan:
         run = runs.get(other.name) if other.name else None
-        if run and run.config and _beyond_cells(other) == alike:
-            yield options.leaves(run.config)
+        if run and run.leaves and _beyond_cells(other) == alike:
+            yield run.leaves
 
 
 def _beyond_cells(cell: PlannedRun) -> frozenset[str]:
@@ -86,9 +83,7 @@ def _given(cell: PlannedRun) -> dict[str, Any]:
     given = {}
     for entry in cell.overrides:
         path, _, text = entry.lstrip("+").partition("=")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            continue
-        given[path if "." in path or path == "seed" else f"{path}.name"] = value
+        with contextlib.suppress(ValueError):
+            value = bounded.parse_yaml(text, "an override")
+            given[path if "." in path or path == "seed" else f"{path}.name"] = value
     return given

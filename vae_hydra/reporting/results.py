@@ -9,14 +9,16 @@ from typing import Any
 
 import pandas as pd
 
-from vae_hydra.reporting import denoised, options
-from vae_hydra.reporting.cells import by_name, cell_of, grouped, in_order, plain
+from vae_hydra.reporting import bounded, denoised, options
+from vae_hydra.reporting.cells import GROUPS, Places, by_name, grouped, in_order, plain
 from vae_hydra.reporting.duplicates import without_duplicates
 from vae_hydra.reporting.folders import PlannedRun, RunFolder, find, read_run, readable_plans
 from vae_hydra.reporting.planned import absent, missing_row, options_of_name
 from vae_hydra.reporting.scores import Scores, named_scores
 
 CLEAN = "reconstruct/clean/"
+# What is told of a run that has no place in a table.
+SET_ASIDE = (*GROUPS, "seed", "fold")
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,11 @@ def results(folders: Iterable[str | Path]) -> pd.DataFrame:
 
     Columns: run, dataset, noise, sampler, latent_dim, encoder_layers, decoder_layers, epochs, learning_rate,
     batch_size, kl and half_sse of clean test input, seconds_per_epoch, final_loss, seed, fold, beta, status (done,
-    running, failed, interrupted, pruned, damaged, missing), error, started, finished; noise_label, sampler_label and
-    options, which name the cell of a pivot that the run belongs to; own_noise, which its own noise is called in scores;
-    the options that differ, by dotted path; folder; the scores, by names with a slash. A run that was copied is there
-    once.
+    running, failed, interrupted, pruned, damaged, partial, outdated, missing), error, started, finished; noise_label,
+    sampler_label and options, which name the cell of a pivot that the run belongs to; own_noise, which its own noise is
+    called in scores; confounders, the options in sampler_label that are no part of the sampler; the options that
+    differ, by dotted path; folder; the scores, by names with a slash. A run that was copied is there once. One that is
+    partial or outdated is not comparable with the others: it has no scores here, and no cell.
 
     Raises:
         ValueError: if there are neither runs nor plans of sweeps.
@@ -70,17 +73,16 @@ def collect(folders: Iterable[str | Path]) -> Results:
         raise ValueError(f"there are no runs under {', '.join(map(str, paths))}: no folder there has a run.json")
     runs, duplicates = without_duplicates([read_run(path) for path in found])
     cells = absent(readable_plans(plans), {path.resolve().name for path in found})
-    configs = [run.config for run in runs if run.config] + [cell.options for cell, _ in cells if cell.options]
-    known = list(map(options.leaves, configs))
-    keys = options.keys(known)
+    placed = [run.leaves for run in runs if run.leaves and not run.is_set_aside]
+    places = Places([*placed, *(cell.options for cell, _ in cells if cell.options)])
     noises = denoised.names(_with_copies(runs))
     scores = named_scores(runs, noises)
-    rows = [{**_row(run, keys, known, scores[run.path]), "own_noise": denoised.own_noise(run, noises)} for run in runs]
+    rows = [{**_row(run, places, scores[run.path]), "own_noise": denoised.own_noise(run, noises)} for run in runs]
     named = {run.path.resolve().name: run for run in runs}
-    rows += [missing_row(cell, plan, named, keys, known) for cell, plan in cells]
-    frame = _ordered(pd.DataFrame(rows), keys)
+    rows += [missing_row(cell, plan, named, places) for cell, plan in cells]
+    frame = _ordered(pd.DataFrame(rows), places.keys)
     planned = [cell for cell, _ in cells]
-    return Results(frame, keys, options.differences(known, keys), duplicates, runs, planned)
+    return Results(frame, places.keys, places.compared.differences(), duplicates, runs, planned)
 
 
 def _with_copies(runs: Iterable[RunFolder]) -> list[RunFolder]:
@@ -94,14 +96,15 @@ def _existing(folder: str | Path) -> Path:
     return path
 
 
-def _row(run: RunFolder, keys: Sequence[str], known: Sequence[options.Leaves], scores: Scores) -> dict[str, Any]:
+def _row(run: RunFolder, places: Places, scores: Scores) -> dict[str, Any]:
     record, config = run.record, run.config
     last = run.epochs[-1] if run.epochs else {}
-    name = run.path.resolve().name
-    own = options.with_roles(options.leaves(config), keys) if config else options_of_name(name)
+    name = bounded.readable(run.path.resolve().name)
+    own = options.with_roles(run.leaves, places.paths) if run.leaves else options_of_name(name)
+    place = places.of(own)
     return {
         "run": name,
-        **cell_of(own, keys, known),
+        **({part: place.get(part) for part in SET_ASIDE} if run.is_set_aside else place),
         "latent_dim": _at(config, "model", "latent_dim"),
         "encoder_layers": _layers(_at(config, "model", "encoder"), is_encoder=True),
         "decoder_layers": _layers(_at(config, "model", "decoder"), is_encoder=False),
@@ -114,10 +117,10 @@ def _row(run: RunFolder, keys: Sequence[str], known: Sequence[options.Leaves], s
         "half_sse": scores.get(f"{CLEAN}half_sse"),
         "beta": _at(config, "beta", "value", default=_at(config, "beta", "end")),
         "status": run.status,
-        "error": "; ".join([str(e) for e in (run.problem, record.get("error")) if e] + list(run.remarks)) or None,
+        "error": "; ".join([str(e) for e in (run.reason, record.get("error")) if e] + list(run.remarks)) or None,
         "started": record.get("started"),
         "finished": record.get("finished"),
-        "folder": str(run.path),
+        "folder": bounded.readable(str(run.path)),
         **scores,
     }
 
@@ -146,6 +149,8 @@ def _layers(network: Any, is_encoder: bool) -> int | None:
     return count + 1 + 2 * blocks * (count if is_encoder else count - 1)
 
 
+# Doubles tell whole numbers apart up to here.
+LARGEST_COUNT = 2**53
 LEADING = [
     "run",
     "dataset",
@@ -172,6 +177,7 @@ LEADING = [
     "sampler_label",
     "options",
     "own_noise",
+    "confounders",
 ]
 
 
@@ -179,15 +185,17 @@ def _ordered(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """Columns as documented; rows by dataset, noise, options, sampler, seed and fold."""
     leading = [*LEADING, *keys, "folder"]
     frame = frame.reindex(columns=[*leading, *sorted(set(frame.columns) - set(leading))])
-    order = sorted(range(len(frame)), key=lambda i: _place(frame.iloc[i], keys))
+    places = [_place(row, keys) for row in frame[leading].to_dict("records")]
+    order = sorted(range(len(frame)), key=places.__getitem__)
     return _with_counts(frame.iloc[order].reset_index(drop=True))
 
 
 def _with_counts(frame: pd.DataFrame) -> pd.DataFrame:
     """Whole numbers stay whole where some are missing."""
     for name in ("latent_dim", "encoder_layers", "decoder_layers", "epochs", "batch_size", "seed", "fold"):
-        numbers = pd.to_numeric(frame[name], errors="coerce")
-        if numbers.notna().equals(frame[name].notna()) and not (numbers.dropna() % 1).any():
+        numbers = pd.to_numeric(frame[name], errors="coerce").astype(float)
+        are_whole = ((numbers % 1 == 0) & (numbers.abs() < LARGEST_COUNT))[numbers.notna()].all()
+        if numbers.notna().equals(frame[name].notna()) and are_whole:
             frame[name] = numbers.astype("Int64")
     return frame
 

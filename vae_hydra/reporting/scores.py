@@ -53,11 +53,11 @@ def _name(score: Score, first: Scores, is_ambiguous: bool) -> str:
 
 
 def _scores(run: RunFolder, noises: denoised.Names) -> Iterator[Score]:
+    if run.status != "done":
+        return
     tested = denoised.of_run(run)
     for metric, value in run.metrics.items():
         yield Score(denoised.named(metric, tested, noises), value, _way("test", True, None), "")
-    if run.status != "done":
-        return
     for name, evaluation in run.evaluations.items():
         is_chosen = evaluation.get("checkpoint") == run.record.get("checkpoint")
         tested = denoised.of_evaluation(run, evaluation)

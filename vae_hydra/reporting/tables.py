@@ -170,7 +170,9 @@ def _on_bold(pivot: Pivot, what: str) -> Iterable[str]:
             f"(at least {FEWEST_PAIRS}) tells it from every other column of the row with p < {pivot.level:g}."
         )
         if pivot.has_folds:
-            yield "Folds share training examples, which makes this test too confident."
+            yield "Folds share training examples: this says nothing of other data."
+    if pivot.has_confounders:
+        yield "Columns of a row that differ in more than the sampler are not compared: nothing there is bold."
 
 
 def markdown(pivot: Pivot) -> str:

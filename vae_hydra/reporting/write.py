@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
 from vae_hydra.files import filling_folder, replace_atomically, write_text
 from vae_hydra.reporting import figures
+from vae_hydra.reporting.examples import EXAMPLES
 from vae_hydra.reporting.figures import Drawn
 from vae_hydra.reporting.measures import title
 from vae_hydra.reporting.page import Page, render
@@ -21,6 +24,8 @@ from vae_hydra.reporting.results import Results
 from vae_hydra.reporting.tables import latex, markdown
 
 PAGE = "report.html"
+# What a spreadsheet takes for the beginning of a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_report(output: Path, results: Results, pivots: Sequence[Pivot], folders: Sequence[Path]) -> Path:
@@ -29,7 +34,7 @@ def write_report(output: Path, results: Results, pivots: Sequence[Pivot], folder
     with filling_folder(output) as new:
         for folder in (new / "tables", new / "figures"):
             folder.mkdir()
-        write_text(new / "results.csv", results.frame.to_csv(index=False))
+        write_text(new / "results.csv", as_csv(results.frame))
         write_text(new / "tables.md", "\n".join(f"## {title(p.metric)}\n\n{markdown(p)}" for p in pivots))
         for pivot in pivots:
             write_text(new / "tables" / f"{figures.file_name(pivot.metric)}.tex", latex(pivot))
@@ -38,6 +43,28 @@ def write_report(output: Path, results: Results, pivots: Sequence[Pivot], folder
         pictures = [(one.caption, new / "figures" / f"{one.name}.png") for one in drawn]
         write_text(new / PAGE, render(Page(results, pivots, pictures, folders, without_examples(results))))
     return output / PAGE
+
+
+def as_csv(frame: pd.DataFrame) -> str:
+    """``frame`` as CSV in which no text is a formula to a spreadsheet: an apostrophe comes before what would begin one.
+
+    Numbers stay numbers, also where they stand as text.
+    """
+    texts = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
+    harmless = frame.assign(**{name: frame[name].map(_harmless) for name in texts}) if texts else frame
+    return harmless.rename(columns=_harmless).to_csv(index=False)
+
+
+def _harmless(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) and not _is_number(value) else value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def draw(results: Results, pivots: Sequence[Pivot]) -> list[Drawn]:
@@ -72,7 +99,7 @@ def _without_formulas(figure: Figure) -> None:
 def without_examples(results: Results) -> int:
     """The number of finished runs that did not keep what their figures show."""
     done = results.frame[results.frame["status"] == "done"]
-    return sum(not (Path(folder) / figures.EXAMPLES).is_file() for folder in done["folder"])
+    return sum(not (Path(folder) / EXAMPLES).is_file() for folder in done["folder"])
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -1,0 +1,152 @@
+"""Files from anyone, read within limits: one that is too large, too deep or no plain text is refused with its name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# Far above what a run writes: a configuration has 200 values, in 6 levels and 10 kB.
+LARGEST_FILE = 16 * 2**20
+LARGEST_YAML = 2**20
+DEEPEST = 50
+MOST_VALUES = 100_000
+LONGEST_TEXT = 100_000
+LARGEST_INTEGER = 2**63
+# Half of what overflows the stack of the parser is far more.
+LEVELS = 1000
+PLAIN = (str, bool, int, float, type(None), dict, list)
+
+
+def read_text(path: Path, largest: int = LARGEST_FILE) -> str:
+    """The text of a file.
+
+    Raises:
+        ValueError: if it is no file, larger than ``largest`` bytes or not UTF-8.
+    """
+    check_size(path, largest)
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} is damaged (it is not UTF-8 text: {error.reason})") from error
+
+
+def check_size(path: Path, largest: int = LARGEST_FILE) -> None:
+    """Raise ValueError for a path that is no file, as a pipe that would never end, or a file too large to be ours."""
+    if not path.is_file():
+        raise ValueError(f"{path.name} is missing, or no file")
+    if path.stat().st_size > largest:
+        raise ValueError(f"{path.name} is damaged (it has {path.stat().st_size:,} bytes; at most {largest:,} are read)")
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file; ValueError for a file that cannot be read within the limits."""
+    text = read_text(path)
+    return checked(_parsed(json.loads, text, path.name), path.name)
+
+
+def read_yaml(path: Path) -> Any:
+    """The value in a YAML file; ValueError for a file that cannot be read within the limits."""
+    return parse_yaml(read_text(path, LARGEST_YAML), path.name)
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """The value that YAML describes; ``name`` is what messages call it.
+
+    Raises:
+        ValueError: if it is no YAML, or its aliases expand to more than the limits allow.
+    """
+    # The parser in C reads the files of a large sweep in a fraction of the time.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    if _needs_a_look(text):
+        problem = _parsed(lambda given: _problem_of_events(yaml.parse(given, loader)), text, name)
+        if problem:
+            raise ValueError(f"{name} is damaged (it {problem})")
+    return checked(_parsed(lambda given: yaml.load(given, loader), text, name), name)
+
+
+def _needs_a_look(text: str) -> bool:
+    """Whether YAML may hold what is dangerous to load: aliases, or levels by the thousand.
+
+    Each level takes a bracket or a column.
+    """
+    brackets = text.count("[") + text.count("{")
+    return brackets > LEVELS or max(map(len, text.splitlines()), default=0) > LEVELS or ("*" in text and "&" in text)
+
+
+def _problem_of_events(events: Iterable[Any]) -> str | None:
+    """What is wrong with a stream of YAML: levels that overflow the parser's stack, aliases that merging multiplies
+    while they are read, before anything can be counted."""
+    depth, has_aliases, has_merges = 0, False, False
+    for event in events:
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            return f"holds values nested more than {DEEPEST} deep"
+        has_aliases |= isinstance(event, yaml.AliasEvent)
+        if isinstance(event, yaml.ScalarEvent):
+            has_merges |= event.value == "<<" or str(event.tag).endswith(":merge")
+    return "merges groups by aliases, which no run writes" if has_aliases and has_merges else None
+
+
+def _parsed(parse: Callable[[str], Any], text: str, name: str) -> Any:
+    try:
+        return parse(text)
+    except RecursionError as error:
+        raise ValueError(f"{name} is damaged (its values are nested too deep)") from error
+    except (ValueError, yaml.YAMLError) as error:
+        # Of a number with more digits than Python converts, too.
+        reason = str(error).replace("\n", " ")[:300]
+        raise ValueError(f"{name} is damaged ({reason})") from error
+
+
+def checked(value: Any, name: str) -> Any:
+    """``value``, if it is made of few plain values, none of them nested deep; aliases count each time they are met.
+
+    Raises:
+        ValueError: if not; ``name`` is what the message calls it.
+    """
+    left, count = [(value, 0)], 0
+    while left:
+        node, depth = left.pop()
+        count += 1
+        problem = _problem(node, depth, count)
+        if problem:
+            raise ValueError(f"{name} is damaged (it holds {problem})")
+        children = [*node, *node.values()] if isinstance(node, dict) else node if isinstance(node, list) else ()
+        left.extend((child, depth + 1) for child in children)
+    return value
+
+
+def _problem(node: Any, depth: int, count: int) -> str | None:
+    if type(node) not in PLAIN:
+        return f"a value of the kind {type(node).__name__}; only text, numbers, lists and groups are read"
+    if depth > DEEPEST:
+        return f"values nested more than {DEEPEST} deep"
+    if count > MOST_VALUES:
+        return f"more than {MOST_VALUES:,} values"
+    if type(node) is int and not -LARGEST_INTEGER <= node < LARGEST_INTEGER:
+        return "an integer that is too large for 64 bits"
+    return _problem_of_text(node) if type(node) is str else None
+
+
+def _problem_of_text(text: str) -> str | None:
+    if len(text) > LONGEST_TEXT:
+        return f"a text of {len(text):,} characters"
+    return None if text.isascii() or is_unicode(text) else "text that is not Unicode"
+
+
+def is_unicode(text: str) -> bool:
+    """Whether ``text`` can be written: halves of surrogate pairs cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def readable(name: str) -> str:
+    """The name of a file as text that can be written: bytes that are not UTF-8 become question marks."""
+    return name.encode("utf-8", "replace").decode()

@@ -1,0 +1,55 @@
+"""Changes of what is trained and scored, after which runs of a kind are not comparable with those from before.
+
+A run's record holds the version that it was trained by. To declare the next change, add an entry to ``CHANGES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+# In a run's record; runs without it are of the first version.
+KEY = "scores_version"
+
+
+class Change(NamedTuple):
+    """One change.
+
+    Attributes:
+        concerns: whether it makes a difference to the run of a configuration.
+        reason: what was wrong before, for people.
+    """
+
+    concerns: Callable[[Mapping[str, Any]], bool]
+    reason: str
+
+
+def _is_continuous_bernoulli(config: Mapping[str, Any]) -> bool:
+    likelihood = config.get("likelihood")
+    return isinstance(likelihood, Mapping) and "ContinuousBernoulli" in str(likelihood.get("_target_"))
+
+
+# Version → what changed with it; the first version has no entry.
+CHANGES: dict[int, Change] = {
+    2: Change(
+        _is_continuous_bernoulli,
+        "trained and scored before the continuous Bernoulli's density was exact: in single precision its mass was less "
+        "than 1, and its gradient 0, where |logit| > 16",
+    ),
+}
+CURRENT = max(CHANGES)
+
+
+def outdated(config: Mapping[str, Any], record: Mapping[str, Any]) -> str | None:
+    """Why a run is not comparable with one that is trained today; None if it is.
+
+    Scored again by ``evaluate`` it stays what it is: its weights were trained by what has changed.
+    """
+    version = record.get(KEY) or 1
+    reasons = (change.reason for number, change in CHANGES.items() if number > version and change.concerns(config))
+    return next(reasons, None)
+
+
+def version_of(record: Mapping[str, Any], goes_on: bool) -> int:
+    """The version that a run is trained by: one that goes on from its checkpoint keeps what it began with."""
+    return (record.get(KEY) or 1) if goes_on else CURRENT
