@@ -189,7 +189,7 @@ def test_runs_that_read_alike_are_one(tmp_path):
 
 def test_a_folder_whose_name_is_no_text_is_reported(tmp_path):
     folder = made.run(tmp_path / "runs")
-    os.rename(folder, os.fsencode(tmp_path / "runs") + b"/\xff\xfe")
+    folder.rename(folder.with_name(os.fsdecode(b"\xff\xfe")))
     assert list(reported(tmp_path)["status"]) == ["done"]
 
 

@@ -41,7 +41,7 @@ def frame(values, metric=METRIC, status="done", noise="none", folds=False) -> pd
 
 
 def crossed(rows, folds_share, seeds_share=0.0, seeds=3, folds=5, seed=0) -> pd.DataFrame:
-    """Two equal samplers, all seeds in all folds; the shares of the variance that a fold, or a seed, does to a sampler."""
+    """Two equal samplers, all seeds in all folds; shares of variance: what a fold, or a seed, does to one sampler."""
     generator = np.random.default_rng(seed)
 
     def normal(share, *shape):

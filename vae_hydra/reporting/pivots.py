@@ -119,8 +119,8 @@ def pivot(frame: pd.DataFrame, metric: str, level: float = 0.05) -> Pivot:
 
     A column is best, and shown bold, where it has the row's best mean and a two-sided paired test over the common
     replicates tells it from every other column of the row at ``level``: an intersection–union test, which needs no
-    correction for their number (Berger, 1982); two-sided, because the best is chosen after looking. ``_p_value`` has the
-    test, and what "equal" means in it. Of seeds and of folds at least three are asked for, differences that do
+    correction for their number (Berger, 1982); two-sided, because the best is chosen after looking. ``_p_value``
+    has the test, and what "equal" means in it. Of seeds and of folds at least three are asked for, differences that do
     not vary are not tested, and nothing is best in a row whose columns differ in more than the sampler.
 
     Args:

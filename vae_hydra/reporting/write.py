@@ -56,7 +56,11 @@ def as_csv(frame: pd.DataFrame) -> str:
 
 
 def _harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) and not _is_number(value) else value
+    if not isinstance(value, str):
+        return value
+    begins_one = value.startswith(FORMULA) and not _is_number(value)
+    # A carriage return by itself is not quoted, and would end the row for who reads it.
+    return ("'" * begins_one + value).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _is_number(text: str) -> bool:
