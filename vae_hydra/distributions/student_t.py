@@ -25,7 +25,8 @@ class StudentT(LocationScale):
     .. math:: p(x) = \frac{(1 + u^2 / \nu)^{-(\nu + 1) / 2}}{s \sqrt{\nu}\, B(\nu / 2, 1 / 2)}, \quad u = (x - m) / s
 
     Unlike torch's, it draws without the shape gradient of a Gamma variate, looks at no value of a
-    parameter, and its normaliser and entropy keep their digits in single precision for large ν.
+    parameter, and its normaliser and entropy keep their digits in single precision for large ν. ``cdf`` and
+    ``icdf`` are scipy's; they have no gradient by ν and refuse to be asked for one.
 
     Args:
         df: ν > 0, broadcast with the others to batch_shape.
@@ -135,15 +136,18 @@ def _refuse_gradient_by_df(ctx: Any, method: str) -> None:
 def _log_gamma_step(x: Tensor) -> Tensor:
     """lnΓ(x + ½) − lnΓ(x) for x > 0; above ``_LARGE``, where the two are large and close, by its expansion.
 
-    ½·ln x − 1/(8x) + 1/(192x³) − 1/(640x⁵), from Stirling's series (Abramowitz and Stegun 6.1.40).
+    ½·ln x − 1/(8x) + 1/(192x³) − 1/(640x⁵) + 17/(14336x⁷) − 31/(18432x⁹), from Stirling's series (Abramowitz and
+    Stegun 6.1.40).
     """
     large = x.clamp(min=_LARGE)
-    expansion = 0.5 * large.log() - 1 / (8 * large) + 1 / (192 * large.pow(3)) - 1 / (640 * large.pow(5))
-    return torch.where(x > _LARGE, expansion, torch.lgamma(x + 0.5) - torch.lgamma(x))
+    square = large.square().reciprocal()
+    series = -1 / 8 + square * (1 / 192 + square * (-1 / 640 + square * (17 / 14336 - square * 31 / 18432)))
+    return torch.where(x > _LARGE, 0.5 * large.log() + series / large, torch.lgamma(x + 0.5) - torch.lgamma(x))
 
 
 def _digamma_step(x: Tensor) -> Tensor:
     """ψ(x + ½) − ψ(x), the derivative of ``_log_gamma_step``."""
     large = x.clamp(min=_LARGE)
-    expansion = 1 / (2 * large) + 1 / (8 * large.square()) - 1 / (64 * large.pow(4)) + 1 / (128 * large.pow(6))
-    return torch.where(x > _LARGE, expansion, torch.digamma(x + 0.5) - torch.digamma(x))
+    square = large.square().reciprocal()
+    series = 1 / 8 + square * (-1 / 64 + square * (1 / 128 + square * (-17 / 2048 + square * 31 / 2048)))
+    return torch.where(x > _LARGE, 0.5 / large + series * square, torch.digamma(x + 0.5) - torch.digamma(x))

@@ -15,8 +15,15 @@ class Weibull(TorchWeibull):
     """torch's Weibull(scale, concentration), finite also where its power of a draw leaves single precision.
 
     With concentration 0.1, torch's draws may be 0, where the log-density is infinite; with concentration 5,
-    its log-density is −inf from 1e-10 on down.
+    its log-density is −inf from 1e-10 on down; with concentration 0.01, its variance is the NaN ∞ − ∞.
     """
+
+    @property
+    def variance(self) -> Tensor:
+        """E[x]²·(Γ(1 + 2/k)/Γ(1 + 1/k)² − 1)."""
+        inverse = self.concentration.reciprocal()
+        log_ratio = torch.lgamma(1 + 2 * inverse) - 2 * torch.lgamma(1 + inverse)
+        return self.mean.square() * torch.expm1(log_ratio.clamp(min=0))
 
     def rsample(self, sample_shape: _size = ()) -> Tensor:
         return super().rsample(sample_shape).clamp(min=_SMALLEST)
