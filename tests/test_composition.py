@@ -16,7 +16,7 @@ from vae_hydra import cli
 from vae_hydra.composition import Composer
 from vae_hydra.identity import identity
 
-# Each tuple is one run; each line has values that are copied, computed, lists, null, added, removed, or that others follow.
+# Each is one run, of values that are copied, computed, lists, null, added, removed, or that others follow.
 MIXED = [
     (),
     ("sampler=lognormal", "seed=3"),
