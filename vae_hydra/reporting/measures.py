@@ -21,8 +21,6 @@ TITLES = {
     "ssim": ("SSIM", "structural similarity, 1 for equal images"),
     "nll": ("−log p(x)", "bound by importance sampling, nats per example"),
     "active_units": ("active units", "latents whose code, the posterior mean, has a variance above 0.01 over examples"),
-    "hill": ("Hill statistic", "of the largest 1 % of the generated distances from the median; smaller is heavier"),
-    "hill_real": ("Hill statistic of the data", "of the largest 1 % of the distances from the median"),
     "mmd_p": ("MMD p", "p value of a run's permutation test; the mean of several is no p value"),
     "tail_p": ("tail MMD p", "p value of a run's permutation test; the mean of several is no p value"),
     "accuracy": ("accuracy", "share of examples whose class is predicted"),
