@@ -50,6 +50,18 @@ def test_ramps_and_cycles_end_in_the_last_epoch(epochs, shape):
         assert values[0] == pytest.approx(0.2 if epochs > 1 else 1.2)
 
 
+@pytest.mark.parametrize(
+    ("duration", "epochs", "is_said"),
+    [(20, 20, False), (20, 30, False), (20, 19, True), (100, 20, True), (20, 1, False)],
+)
+def test_a_ramp_that_is_shortened_by_more_than_its_last_epoch_is_said(duration, epochs, is_said):
+    ramp = Ramp(duration=duration)
+    ramp.last = epochs - 1
+    assert bool(ramp.remark()) == is_said
+    assert Cyclical(duration=duration).remark() is None
+    assert Constant().remark() is None
+
+
 def test_published_annealing_takes_twenty_epochs(configure):
     config = configure("experiment=lyckantropen/mse", "trainer.max_epochs=1000")
     beta = instantiate({key: value for key, value in config["beta"].items() if key != "name"})

@@ -27,6 +27,10 @@ class BetaSchedule(ABC):
     def __call__(self, t: int) -> float:
         """β ≥ 0 at time t ≥ 0."""
 
+    def remark(self) -> str | None:
+        """What a user should know of the schedule once ``last`` is known; None if there is nothing."""
+        return None
+
 
 class Constant(BetaSchedule):
     """β = ``value`` throughout."""
@@ -64,6 +68,14 @@ class Ramp(BetaSchedule):
     def __call__(self, t: int) -> float:
         return self._risen(t, self.duration, self.last)
 
+    def remark(self) -> str | None:
+        """Says that the ramp is shortened by more than the last step or epoch."""
+        if self.duration <= self.last + 1 or self.last < 1:
+            return None
+        return (
+            f"beta     rises over {self.last:g} {self.unit}s: beta.duration={self.duration:g} is longer than training"
+        )
+
     def _risen(self, t: float, length: float, last: float) -> float:
         """β at t of a ramp that is ``length`` long, or as long as there is time until ``last``."""
         length = min(length, last)
@@ -95,6 +107,10 @@ class Cyclical(Ramp):
         if checks.positive("beta.rise", rise) > 1:
             raise ValueError(f"beta.rise must be a number in (0, 1], but got {rise!r}")
         self.rise = rise
+
+    def remark(self) -> str | None:
+        """Nothing: a last cycle may be cut off."""
+        return None
 
     def __call__(self, t: int) -> float:
         since = t % self.duration

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,8 @@ from vae_hydra.objective import Objective
 from vae_hydra.protocols import CLEAN, DENOISE, image_measure_names
 from vae_hydra.sources import Examples
 from vae_hydra.vae import VAE, VAEOutput
+
+log = logging.getLogger(__name__)
 
 CHECKPOINT_KEY = "vae_hydra"
 TRAIN, VALIDATION, TEST = range(3)
@@ -109,6 +112,8 @@ class VAEModule(L.LightningModule):
 
     def on_train_start(self) -> None:
         self.beta_schedule.last = self._last(self.beta_schedule.unit)
+        if remark := self.beta_schedule.remark():
+            log.info(remark)
         progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
         within_epoch = progress.ready % max(1, int(self.trainer.num_training_batches))
         if self._data is not None:

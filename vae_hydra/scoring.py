@@ -29,6 +29,20 @@ def _is_continuous_bernoulli(config: Mapping[str, Any]) -> bool:
     return isinstance(likelihood, Mapping) and "ContinuousBernoulli" in str(likelihood.get("_target_"))
 
 
+def _has_few_labels(config: Mapping[str, Any]) -> bool:
+    classifier = config.get("classifier")
+    return isinstance(classifier, Mapping) and classifier.get("labelled", 1.0) != 1.0
+
+
+def _outlasts_training(config: Mapping[str, Any]) -> bool:
+    """Whether β rises for more epochs than come before the last."""
+    beta, trainer = config.get("beta"), config.get("trainer")
+    if not isinstance(beta, Mapping) or not isinstance(trainer, Mapping) or beta.get("unit") != "epoch":
+        return False
+    duration, epochs = beta.get("duration"), trainer.get("max_epochs")
+    return isinstance(duration, int | float) and isinstance(epochs, int) and duration > epochs - 1
+
+
 # Version → what changed with it; the first version has no entry.
 CHANGES: dict[int, Change] = {
     2: Change(
@@ -36,6 +50,10 @@ CHANGES: dict[int, Change] = {
         "trained and scored before the continuous Bernoulli's density was exact: in single precision its mass was less "
         "than 1, and its gradient 0, where |logit| > 16",
     ),
+    3: Change(
+        _has_few_labels, "trained when validation, which chooses the weights, still saw the labels that are hidden"
+    ),
+    4: Change(_outlasts_training, "trained when a β that rises for longer than training did not reach its end"),
 }
 CURRENT = max(CHANGES)
 

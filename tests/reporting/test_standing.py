@@ -104,7 +104,7 @@ def test_runs_of_other_likelihoods_stay_comparable(tmp_path):
 
 def test_the_next_change_is_one_entry(monkeypatch):
     change = scoring.Change(lambda config: config["dataset"]["name"] == "digits", "because")
-    monkeypatch.setitem(scoring.CHANGES, 3, change)
+    monkeypatch.setattr(scoring, "CHANGES", {3: change})
     digits, mnist = ({"dataset": {"name": name}} for name in ("digits", "mnist"))
     assert [scoring.outdated(config, {scoring.KEY: 2}) for config in (digits, mnist)] == ["because", None]
     assert scoring.outdated(digits, {scoring.KEY: 3}) is None
@@ -155,3 +155,22 @@ def test_no_cell_of_the_table_of_results_is_a_formula(tmp_path):
         rows = {row["seed"]: row for row in csv.DictReader(file)}
     assert [rows[str(seed)]["error"] for seed in range(len(errors))] == [*(f"'{e}" for e in errors[:5]), "'\n=1", "a=b"]
     assert (rows["9"][METRIC], rows["9"]["'=x/y"], rows["9"]["run"]) == ("-1.5", "1.0", folder.name)
+
+
+@pytest.mark.parametrize(
+    ("config", "concerned"),
+    [
+        ({"likelihood": EXACT}, True),
+        ({"likelihood": {"_target_": "vae_hydra.likelihoods.BernoulliLikelihood"}}, False),
+        ({"classifier": {"labelled": 0.01}}, True),
+        ({"classifier": {"labelled": 1.0}}, False),
+        ({"classifier": {}}, False),
+        ({"beta": {"duration": 20, "unit": "epoch"}, "trainer": {"max_epochs": 20}}, True),
+        ({"beta": {"duration": 20, "unit": "epoch"}, "trainer": {"max_epochs": 21}}, False),
+        ({"beta": {"value": 1.0}, "trainer": {"max_epochs": 20}}, False),
+        ({}, False),
+    ],
+)
+def test_runs_that_changes_concern(config, concerned):
+    assert (scoring.outdated(config, {}) is not None) == concerned
+    assert scoring.outdated(config, {scoring.KEY: scoring.CURRENT}) is None
