@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from vae_hydra import train
+from vae_hydra.callbacks import EarlyStop
+from vae_hydra.partial import partial_options
 from vae_hydra.run import Run
 
 SMALL = ("dataset.fraction=0.1", "test_noises=null", "callbacks.figures.enabled=false", "trainer.accelerator=cpu")
@@ -15,14 +19,9 @@ SMALL = ("dataset.fraction=0.1", "test_noises=null", "callbacks.figures.enabled=
     [
         (["+trainer.fast_dev_run=true"], "trainer.fast_dev_run=true"),
         (["+trainer.limit_train_batches=1"], "trainer.limit_train_batches=1"),
-        (["+trainer.limit_test_batches=0.5"], "trainer.limit_test_batches=0.5"),
-        (["+trainer.limit_val_batches=1"], "trainer.limit_val_batches=1"),
-        (["+trainer.overfit_batches=1"], "trainer.overfit_batches=1"),
+        (["+trainer.limit_test_batches=0.5", "dataset.eval_batch_size=100"], "trainer.limit_test_batches=0.5"),
         (["+trainer.max_steps=2"], "trainer.max_steps=2"),
-        (["+trainer.max_time=00:00:00:00"], "trainer.max_time=00:00:00:00"),
-        (["+trainer.max_steps=1000"], None),
-        (["+trainer.max_time=01:00:00:00"], None),
-        (["+trainer.limit_train_batches=1.0", "+trainer.limit_val_batches=0"], None),
+        (["+trainer.max_steps=1000", "+trainer.max_time=01:00:00:00", "+trainer.limit_train_batches=1.0"], None),
     ],
 )
 def test_a_run_that_is_cut_short_says_so(options, partial, run_command, tmp_path):
@@ -36,3 +35,24 @@ def test_a_run_that_is_cut_short_says_so(options, partial, run_command, tmp_path
     record = Run.open(folder).record
     assert record["status"] == "done"
     assert record.get("partial") == partial
+
+
+@pytest.mark.parametrize(
+    ("options", "steps", "stopped_epoch", "partial"),
+    [
+        ({}, 20, 0, None),
+        ({"limit_val_batches": 0}, 20, 0, None),
+        ({"limit_val_batches": 1, "overfit_batches": 0.5}, 20, 0, "overfit_batches=0.5, limit_val_batches=1"),
+        ({"max_time": "00:00:01:00"}, 7, 0, "max_time=00:00:01:00"),
+        ({"max_time": "00:00:01:00"}, 7, 1, None),
+        ({"max_time": "00:00:01:00", "max_steps": -1}, 20, 0, None),
+    ],
+)
+def test_which_options_cut_a_run(options, steps, stopped_epoch, partial):
+    stop = EarlyStop("val/loss")
+    stop.stopped_epoch = stopped_epoch
+    trainer = SimpleNamespace(
+        num_training_batches=19, accumulate_grad_batches=2, max_epochs=2, global_step=steps, callbacks=[stop]
+    )
+    said = partial and ", ".join(f"trainer.{option}" for option in partial.split(", "))
+    assert partial_options(options, trainer) == said

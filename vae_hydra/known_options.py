@@ -63,7 +63,7 @@ def check_known(
     known: Any = OmegaConf.to_container(_composed(name, tuple(chosen)), resolve=False)
     found = next(unread(raw, known, final), None)
     if found is not None:
-        raise ValueError(f"{found}: nothing reads this option{suggestion(found, known)}")
+        raise ValueError(f"{found}: nothing reads this option{suggestion(found, known, final)}")
 
 
 def unread(config: Config, known: Config, final: Config) -> Iterator[str]:
@@ -73,11 +73,17 @@ def unread(config: Config, known: Config, final: Config) -> Iterator[str]:
         yield from _unread_of(path, value, final, references)
 
 
-def suggestion(path: str, known: Config) -> str:
-    """The option of ``known`` whose name is nearest to the one at ``path``, or what its group has, as words to add."""
+def suggestion(path: str, known: Config, config: Config) -> str:
+    """The option that may have been meant by the one at ``path``, or what its group has, as words to add.
+
+    Args:
+        path: of an option that nothing reads.
+        known: configuration with options that are read.
+        config: the one whose group it is in.
+    """
     parent, _, leaf = path.rpartition(".")
-    group = _at(known, parent) if parent else known
-    own = sorted(key for key in group if key not in SPECIAL) if isinstance(group, Mapping) else []
+    group = _at(config, parent) if parent else known
+    own = sorted(key for key in group if key not in (*SPECIAL, leaf)) if isinstance(group, Mapping) else []
     near = _nearest(leaf, [*own, *(_arguments(parent, group) or ())])
     if near:
         return f"; did you mean {parent + '.' if parent else ''}{near}?"
@@ -120,7 +126,7 @@ def explain_unknown_options() -> None:
             raw: Any = OmegaConf.to_container(cfg, resolve=False)
             if is_named(missing, raw):
                 raise
-            message = f"{missing}: there is no such option{suggestion(missing, raw)}"
+            message = f"{missing}: there is no such option{suggestion(missing, raw, raw)}"
             raise UnknownOption(message) from error.__cause__
 
     apply.explains = True  # type: ignore[attr-defined]
