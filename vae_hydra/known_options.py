@@ -130,7 +130,7 @@ def explain_unknown_options() -> None:
             raise UnknownOption(message) from error.__cause__
 
     apply.explains = True  # type: ignore[attr-defined]
-    ConfigLoaderImpl._apply_overrides_to_config = staticmethod(apply)  # type: ignore[method-assign, assignment]
+    ConfigLoaderImpl._apply_overrides_to_config = staticmethod(apply)  # type: ignore[method-assign]
 
 
 def explain_unreadable_files() -> None:
