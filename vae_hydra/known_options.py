@@ -25,7 +25,6 @@ ARGUMENTS_OF = {"trainer": "lightning.Trainer"}
 OF_ANY_NAME = ("callbacks", "logger", "test_noises")
 CHECKED_ELSEWHERE = ("hydra", "search.space")
 SPECIAL = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_", "name")
-NUMBER = re.compile(r"(?<==)[-+]?[0-9.]+(e[-+]?[0-9]+)?$")
 REFERENCE = re.compile(r"\$\{(?:oc\.(?:select|deprecated|dict\.keys|dict\.values):)?(\.*)([A-Za-z_][\w.]*)?")
 
 Config = Mapping[str, Any]
@@ -152,11 +151,6 @@ def explain_unreadable_files() -> None:
 
     load.explains = True  # type: ignore[attr-defined]
     ConfigRepository.load_config = load  # type: ignore[method-assign]
-
-
-def shape(overrides: Sequence[str]) -> tuple[str, ...]:
-    """What of ``overrides`` decides which options are read: all but numbers."""
-    return tuple(NUMBER.sub("", override) for override in overrides)
 
 
 def _is_own(group: str, option: str, own: Path) -> bool:
