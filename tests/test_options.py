@@ -12,6 +12,7 @@ from hydra import compose, initialize_config_dir
 
 from vae_hydra import cli, search, sweep, train
 from vae_hydra.compatibility import warn_of_busy_cores
+from vae_hydra.saved import data_of, open_run
 
 from .conftest import CONF
 
@@ -210,7 +211,7 @@ def folder(tmp_path_factory):
         ("generate", ["components=100000"], "components must be an integer from 1 to 2000, but got 100000"),
         ("generate", ["trust=5"], "trust must be a list of packages, as in trust=[my_samplers], but got 5"),
         ("generate", ["accelerator=tpu"], "accelerator: "),
-        ("evaluate", ["dataset_root=/nonexistent"], "dataset_root must be a folder that is there"),
+        ("evaluate", ["dataset_root=5"], "dataset_root must be a folder, but got 5"),
     ],
 )
 def test_values_that_a_saved_run_cannot_be_asked_for(name, arguments, message, folder, run_command, tmp_path):
@@ -220,6 +221,12 @@ def test_values_that_a_saved_run_cannot_be_asked_for(name, arguments, message, f
     assert "Traceback" not in text
     assert not (folder / "generated").exists()
     assert not (folder / "evaluations").exists()
+
+
+def test_data_that_need_no_folder_are_opened_with_a_warning(folder, caplog):
+    with caplog.at_level(logging.WARNING):
+        data_of(open_run(folder, accelerator="cpu"), "/nonexistent")
+    assert "dataset_root=/nonexistent is no folder that is there" in caplog.text
 
 
 def test_a_report_of_no_metrics(folder, run_command):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,8 @@ from vae_hydra.data import DataModule
 from vae_hydra.module import VAEModule
 from vae_hydra.noise import Noise
 from vae_hydra.run import Run, read_checkpoint
+
+log = logging.getLogger(__name__)
 
 
 class Saved(NamedTuple):
@@ -57,8 +60,11 @@ def open_saved(config: Mapping[str, Any], **tested: Any) -> Saved:
 
 def data_of(saved: Saved, root: str | None = None) -> DataModule:
     """The data that the run was trained on; ``root`` is where its files are now, None for where they were."""
-    if root is not None and not (isinstance(root, str) and Path(root).expanduser().is_dir()):
-        raise ValueError(f"dataset_root must be a folder that is there, but got {root!r}")
+    if root is not None and not isinstance(root, str):
+        raise ValueError(f"dataset_root must be a folder, but got {root!r}")
+    if root is not None and not Path(root).expanduser().is_dir():
+        # Data that are read from there are missed where they are loaded; others come with a package.
+        log.warning("dataset_root=%s is no folder that is there", root)
     # A checkpoint from someone else must not make us fetch things.
     location = {"download": False} if root is None else {"download": False, "root": root}
     return build_data(saved.module.description["config"], **location)
