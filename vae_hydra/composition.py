@@ -150,8 +150,11 @@ class Composer:
             raise error
         again = []
         for run in members:
-            if unknown or run.values:
-                again.append(run.without(unknown) if unknown else run.with_fixed(run.values))
+            if unknown:
+                again.append(run.without(unknown))
+            elif run.values and isinstance(error, OmegaConfBaseException):
+                # A value may be what it takes to resolve the others.
+                again.append(run.with_fixed(run.values))
             else:
                 yield Composed(run.number, list(run.overrides), [], {}, {}, error)
         for composed in self._composed(again):
