@@ -9,7 +9,7 @@ import vae_hydra
 
 PACKAGE = Path(vae_hydra.__file__).parent
 FLOORS = [
-    {"checks", "files"},
+    {"checks", "files", "system_errors"},
     {
         "history",
         "distributions",
@@ -28,6 +28,7 @@ FLOORS = [
         "auroc",
         "complexity",
         "study",
+        "errors",
         "identity",
         "composition",
         "config_loader",

@@ -275,3 +275,20 @@ def test_a_perfect_generator_reaches_the_floor_with_as_many_examples(quick_recip
     assert scores["generation/fid"] == pytest.approx(frechet_distance(features, test), rel=1e-4)
     assert 0.25 < scores["generation/fid"] / scores["generation/fid_floor"] < 4
     assert abs(scores["generation/kid"]) < 5 * scores["generation/kid_sd"]
+
+
+def test_beside_a_read_only_run_it_is_read_and_else_kept_elsewhere(configure, tmp_path, monkeypatch):
+    config = configure()
+    data = build_data(config)
+    monkeypatch.setattr(classifier_cache, "train_classifier", untrained)
+    (tmp_path / "file").write_text("no folder can be here")
+    kept = load_or_train(config, data, tmp_path / "file" / "classifiers", CPU, tmp_path / "spare")
+    assert kept_files(tmp_path / "spare") == [f"{kept.name}.json", f"{kept.name}.pt"]
+    # One that is there needs no lock, which could not be made in a folder that is read-only.
+    for lock in (tmp_path / "spare").glob(".*"):
+        lock.unlink()
+    monkeypatch.setattr(classifier_cache, "train_classifier", None)
+    again = load_or_train(config, data, tmp_path / "spare", CPU, tmp_path / "nowhere")
+    assert again.record == kept.record
+    assert not (tmp_path / "nowhere").exists()
+    assert not list((tmp_path / "spare").glob(".*"))

@@ -85,7 +85,7 @@ def load_or_train(
                 kept = _load(place / name, data) or _train(place / name, data, described, device)
     except OSError as error:
         raise ValueError(
-            f"the classifier of these images cannot be kept: {explained(error, 'output')}, or do without it "
+            f"the classifier of these images cannot be kept: {explained(error, 'output') or error}, or do without it "
             "(generation.features=false, recognise=false)"
         ) from error
     return KeptClassifier(kept.model.to(device), name, kept.record)

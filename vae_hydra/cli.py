@@ -21,11 +21,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from vae_hydra import known_options
+from vae_hydra.errors import explain_hydra_errors, in_words
+from vae_hydra.errors import one_line as one_line
 from vae_hydra.files import check_writable, is_temporary
-from vae_hydra.system_errors import explained, reason
+from vae_hydra.system_errors import reason
 
 UNHELPFUL_WARNINGS = (
     # The data are in memory: worker processes would only slow their loading.
@@ -61,6 +62,7 @@ def prepare() -> str:
     OmegaConf.register_new_resolver("vae_hydra.sweep_id", sweep_id, replace=True)
     known_options.explain_unknown_options()
     known_options.explain_unreadable_files()
+    explain_hydra_errors()
     return str(config_folder())
 
 
@@ -220,32 +222,19 @@ def user_errors(output: str | None = "output") -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not _is_the_users(error) or os.environ.get("HYDRA_FULL_ERROR") == "1":
+        message = in_words(error, output)
+        if message is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        message = explained(error, output) or one_line(error)
         print(f"error: {message}", file=sys.stderr)
         if is_sweep():
             raise ValueError(message) from None
         raise SystemExit(2) from None
 
 
-def one_line(error: Exception) -> str:
-    """The message of an error without OmegaConf's account of where in the configuration it arose."""
-    return str(error).split("\n    full_key:")[0]
-
-
 def quoted(text: str) -> str:
     """``text`` as Hydra's grammar reads back: backslashes count only before a quote, ``${`` would be looked up."""
     escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", r"\'"), text)
     return "'" + escaped.replace("${", r"\${") + "'"
-
-
-def _is_the_users(error: Exception) -> bool:
-    """Whether an error is about what was given: a value, a configuration, a loss that is not finite, a full disk."""
-    # By name: importing Lightning to know its class would slow down every error before it is needed.
-    is_misconfiguration = type(error).__name__ == "MisconfigurationException"
-    is_about_values = isinstance(error, (ValueError, FloatingPointError, OmegaConfBaseException))
-    return is_misconfiguration or is_about_values or explained(error) is not None
 
 
 def named_folder(output: Any) -> Path:

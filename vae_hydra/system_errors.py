@@ -13,6 +13,8 @@ TOO_LARGE = {errno.EFBIG: "a file would be larger than is allowed there"}
 READ_ONLY = {errno.EROFS: "the file system is read-only"}
 FORBIDDEN = {errno.EACCES: "permission is denied", errno.EPERM: "permission is denied"}
 OPEN_FILES = {errno.EMFILE: "too many files are open", errno.ENFILE: "too many files are open"}
+# Of pathlib.
+NO_HOME = "Could not determine home directory"
 
 
 def explained(error: BaseException, output: str | None = None) -> str | None:
@@ -24,6 +26,8 @@ def explained(error: BaseException, output: str | None = None) -> str | None:
     """
     if is_out_of_memory(error):
         return f"there is not enough memory ({_first_line(error)}); ask for fewer examples, latents or layers at a time"
+    if isinstance(error, RuntimeError) and str(error).startswith(NO_HOME):
+        return "a path begins with ~NAME, but this machine has no user of that name; write the folder out"
     # Without a number the error is not the system's: libraries derive errors of their own from OSError.
     if not isinstance(error, OSError) or error.errno is None:
         return None
