@@ -9,7 +9,7 @@ import vae_hydra
 
 PACKAGE = Path(vae_hydra.__file__).parent
 FLOORS = [
-    {"checks", "files", "system_errors"},
+    {"checks", "files", "integrity", "system_errors"},
     {
         "history",
         "distributions",
@@ -33,6 +33,7 @@ FLOORS = [
         "composition",
         "config_loader",
         "scoring",
+        "ownership",
     },
     {"noise", "protocols", "samplers", "likelihoods", "sources"},
     {"vae", "metrics", "splits", "loaders", "loggers"},
@@ -51,7 +52,7 @@ FLOORS = [
         "experiment_file",
         "known_options",
     },
-    {"cli", "warm_start", "classifier_cache", "saved", "sweep_table", "outlier_sets", "facts", "plan"},
+    {"cli", "warm_start", "classifier_cache", "saved", "sweep_table", "outlier_sets", "facts", "plan", "workers"},
     {"sweep", "search_space", "search_results", "overview"},
     {"train", "evaluate", "generate", "embed", "explore", "figures", "ood", "export", "info", "report"},
     {"search"},

@@ -6,11 +6,15 @@ import json
 import os
 import re
 import shutil
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+# A host's name and a process, in the name of what that process has not finished writing.
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<host>[A-Za-z0-9_-]+)\.(?P<pid>\d+)\.(?P<state>tmp|new|old)")
 
 
 @contextmanager
@@ -34,7 +38,7 @@ def check_writable(folder: Path) -> None:
 
 def replace_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, flush it to disk and rename it into place."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path, "tmp")
     with naming(path, temporary):
         try:
             write(temporary)
@@ -57,7 +61,25 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace ``path`` by ``value`` as indented JSON."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """``value`` as indented JSON."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def overwrite_text(path: Path, text: str) -> None:
+    """Replace ``path`` by ``text``, on a full disk within the space that the file has already.
+
+    Only there is the file not replaced as a whole: a short text fits into a block that is the file's own.
+    """
+    try:
+        write_text(path, text)
+    except OSError:
+        with path.open("r+b") as file:
+            file.write(text.encode())
+            file.truncate()
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
@@ -81,7 +103,8 @@ def write_figure(figure: Any, path: Path, dpi: int = 150) -> None:
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
     """A new folder beside ``folder``, which takes its place once it is filled, and is gone if that raises."""
-    new, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{state}") for state in ("new", "old"))
+    remove_leftovers(folder.parent)
+    new, old = (_temporary(folder, state) for state in ("new", "old"))
     with _temporary_folder(new, folder):
         yield new
         if folder.exists():
@@ -96,9 +119,11 @@ def filling_folder(folder: Path) -> Iterator[Path]:
 
     What ``folder`` holds besides stays there.
     """
-    name = f".{folder.name}.{os.getpid()}.new"
-    # Within a folder that is there, since its parent may be another disk, or not ours to write into.
-    new = folder / name if folder.is_dir() else folder.with_name(name)
+    new = _temporary(folder, "new")
+    if folder.is_dir():
+        # Within a folder that is there, since its parent may be another disk, or not ours to write into.
+        new = folder / new.name
+    remove_leftovers(new.parent)
     with _temporary_folder(new, folder):
         yield new
         _move(new, folder)
@@ -130,6 +155,47 @@ def _move(source: Path, target: Path) -> None:
         source.replace(target)
 
 
+def _temporary(path: Path, state: str) -> Path:
+    """Where this process writes what will be ``path``: hidden, beside it, and named after host and process."""
+    return path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{state}")
+
+
 def is_temporary(path: Path) -> bool:
     """Whether ``path`` has the name of a file or folder that is being written, or that a killed process left."""
-    return re.fullmatch(r"\..+\.\d+\.(new|old|tmp)", path.name) is not None
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname()) or "localhost"
+
+
+def remove_leftovers(folder: Path, deep: bool = False) -> list[Path]:
+    """Remove what processes of this host that are gone had not finished writing in ``folder``; return it.
+
+    What was moved aside for a folder that then never came is moved back.
+
+    Args:
+        folder: where to look; nothing is done if there is none.
+        deep: whether to look into folders within it.
+    """
+    candidates = list((folder.rglob if deep else folder.glob)(".*.*")) if folder.is_dir() else []
+    removed = []
+    for path in candidates:
+        match = _TEMPORARY.fullmatch(path.name)
+        if match is None or match["host"] != _host() or _is_alive(int(match["pid"])):
+            continue
+        whole = path.with_name(match["name"])
+        # What cannot be removed, as on a read-only disk, is in nobody's way.
+        with suppress(OSError):
+            if match["state"] == "old" and not whole.exists():
+                path.rename(whole)
+                continue
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            removed.append(path)
+    return removed
+
+
+def _is_alive(pid: int) -> bool:
+    import psutil
+
+    return psutil.pid_exists(pid)

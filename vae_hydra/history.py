@@ -10,6 +10,7 @@ from pathlib import Path
 from vae_hydra.files import write_text
 
 Row = dict[str, float]
+REMEDY = "mend or delete it: a run goes on without the metrics of epochs before"
 
 
 def read_epochs(path: Path) -> list[Row]:
@@ -18,15 +19,18 @@ def read_epochs(path: Path) -> list[Row]:
     A value that was not logged in an epoch is absent from its row.
 
     Raises:
-        ValueError: if the file holds something other than numbers.
+        ValueError: if the file holds something other than numbers, or does not number its epochs.
     """
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
         try:
-            return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path} is damaged: {error}; mend or delete it") from error
+            rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+        except (ValueError, TypeError, csv.Error) as error:
+            raise ValueError(f"{path} is damaged: {error}; {REMEDY}") from error
+    if not all("epoch" in row for row in rows):
+        raise ValueError(f"{path} is damaged: its column epoch is missing, or has gaps; {REMEDY}")
+    return rows
 
 
 class History:
@@ -44,5 +48,6 @@ class History:
         text = io.StringIO()
         writer = csv.DictWriter(text, ["epoch", *columns], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(self._rows)
+        # Rows that were read have every value as a float; an epoch stays 0 and does not become 0.0.
+        writer.writerows({**row, "epoch": int(row["epoch"])} for row in self._rows)
         write_text(self.path, text.getvalue())

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vae_hydra.files import replace_atomically
+from vae_hydra.files import remove_leftovers, replace_atomically
 from vae_hydra.noise_nodes import nodes_to_test
 from vae_hydra.protocols import DENOISE, missing_protocols
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PLAN = "plan.json"
 # Groups of a run's configuration that the sweep looks at again once it is planned.
 KEPT = ("noise", "test_noises", "classifier", "logger")
+# What the folder of a run says whose job has not said more.
+UNFINISHED = ("missing", "running")
 
 
 def untested(config: Mapping[str, Any], run: Run) -> list[str]:
@@ -41,6 +43,7 @@ class Cell:
         options: what makes it another run than others.
         folder: where it is; None if its configuration is none.
         error: why it has no folder.
+        raised: the error that its job ended with, for a run whose folder could not be written to say so.
     """
 
     overrides: list[str]
@@ -48,6 +51,7 @@ class Cell:
     options: dict[str, Any] | None = None
     folder: Path | None = None
     error: str | None = None
+    raised: str | None = None
 
     @property
     def outcome(self) -> tuple[str, str | None]:
@@ -60,7 +64,8 @@ class Cell:
         try:
             if run.is_done:
                 return ("not tested on every noise" if untested(self.config, run) else "done"), None
-            return run.record.get("status", "missing"), run.record.get("error")
+            status, error = run.record.get("status", "missing"), run.record.get("error")
+            return ("failed", self.raised) if self.raised and status in UNFINISHED else (status, error)
         except ValueError as error:
             return "damaged", str(error)
 
@@ -107,6 +112,7 @@ def write_plan(folder: Path, cells: Sequence[Cell]) -> None:
             file.writelines(f"{',' if i else ''}\n{_described(cell)}" for i, cell in enumerate(cells))
             file.write("\n]}\n")
 
+    remove_leftovers(folder)
     replace_atomically(folder / PLAN, write)
 
 

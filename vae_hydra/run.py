@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
 
 from vae_hydra import checks, scoring
-from vae_hydra.files import write_json, write_text
+from vae_hydra.files import json_text, remove_leftovers, write_json, write_text
 from vae_hydra.identity import run_name
+from vae_hydra.integrity import check_archive
+from vae_hydra.ownership import LOCK_WAIT, explaining_a_full_disk, locked, logging_to, overwrite
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Run:
     @property
     def record(self) -> dict[str, Any]:
         """Status, error, times and versions; empty before the run was ever started."""
-        return _read_json(self.record_path) if self.record_path.is_file() else {}
+        return self._read_json("run.json") if self.record_path.is_file() else {}
 
     @cached_property
     def id(self) -> str:
@@ -76,12 +77,32 @@ class Run:
     @property
     def metrics(self) -> dict[str, float]:
         """The test scores that training ended with."""
-        return _read_json(self.folder / "metrics.json")
+        scores = self._read_json("metrics.json")
+        if not all(isinstance(value, (int, float)) for value in scores.values()):
+            raise ValueError(f"{self.folder / 'metrics.json'} is damaged (scores are not all numbers); {self._anew}")
+        return scores
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        try:
+            return _named_values(json.loads((self.folder / name).read_bytes()))
+        except (FileNotFoundError, RecursionError, ValueError) as error:
+            raise ValueError(f"{self.folder / name} is damaged ({_first_line(error)}); {self._anew}") from error
 
     @property
     def config(self) -> dict[str, Any]:
-        """The resolved configuration."""
-        return yaml.safe_load((self.folder / "config.yaml").read_text())
+        """The resolved configuration; ValueError if it is damaged or gone."""
+        path = self.folder / "config.yaml"
+        try:
+            return _named_values(yaml.safe_load(path.read_bytes()))
+        except (FileNotFoundError, yaml.YAMLError, RecursionError, ValueError) as error:
+            raise ValueError(f"{path} is damaged ({_first_line(error)}); {self._anew}") from error
+
+    @property
+    def _anew(self) -> str:
+        return (
+            f"delete {self.record_path} and start the run's command again: it goes on from its checkpoint, and is "
+            "tested and written down anew"
+        )
 
     def checkpoint_path(self, which: str | None = None) -> Path:
         """best.ckpt or last.ckpt; by default the best if validation chose one.
@@ -96,16 +117,25 @@ class Run:
             raise ValueError(f"the run {self.folder} has no {path.name} (status: {self.record.get('status')})")
         return path
 
+    def checkpoints(self) -> list[Path]:
+        """Those of best.ckpt and last.ckpt that are there."""
+        paths = [self.folder / f"{which}.ckpt" for which in CHECKPOINTS]
+        return [path for path in paths if path.is_file()]
+
     def resume_path(self) -> Path | None:
         """last.ckpt if training got as far as writing one."""
         path = self.folder / "last.ckpt"
         return path if path.is_file() else None
 
     @contextmanager
-    def writing(self, config: Mapping[str, Any]) -> Iterator[None]:
+    def writing(self, config: Mapping[str, Any], wait: float = LOCK_WAIT) -> Iterator[None]:
         """Own the folder while training: lock it, keep its record, and write a log beside it.
 
         Of several processes that train one run together, the first does so.
+
+        Args:
+            config: resolved configuration, which is kept in the folder.
+            wait: seconds to wait for a process that has the folder now.
 
         Raises:
             ValueError: if the folder cannot be written, or another process is training this run.
@@ -113,29 +143,10 @@ class Run:
         if not is_first_process():
             yield
             return
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder / ".lock")
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise ValueError(f"another process is training {self.folder}; wait for it, or stop it first") from error
-        except OSError as error:
-            raise ValueError(f"output_dir cannot be written: {error}") from error
-        handler = logging.FileHandler(self.folder / "train.log", encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        logger = logging.getLogger("vae_hydra")
-        level = logger.level
-        # Nobody may have asked for messages; the run's log has them all the same.
-        logger.setLevel(logging.DEBUG)
-        logger.addHandler(handler)
-        try:
-            with self._recorded(config):
+        with locked(self.folder, wait), explaining_a_full_disk(self.folder):
+            remove_leftovers(self.folder, deep=True)
+            with logging_to(self.folder / "train.log"), self._recorded(config):
                 yield
-        finally:
-            logger.removeHandler(handler)
-            logger.setLevel(level)
-            handler.close()
-            lock.release()
 
     @contextmanager
     def _recorded(self, config: Mapping[str, Any]) -> Iterator[None]:
@@ -146,7 +157,8 @@ class Run:
         write_text(path, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
         write_json(self.record_path, {"status": "running", **started})
         try:
-            yield
+            with explaining_a_full_disk(self.folder):
+                yield
         except BaseException as error:
             if isinstance(error, Exception):
                 log.debug("stopped by an error", exc_info=True)  # for the run's own log
@@ -158,15 +170,15 @@ class Run:
             if done is not None:
                 # It was only to be tested again: what was done stays done.
                 ended = done[0]
-                write_text(path, done[1])
-            write_json(self.record_path, ended)
+                overwrite(path, done[1])
+            overwrite(self.record_path, json_text(ended))
             raise
 
     def fail(self, config: Mapping[str, Any], error: Exception) -> None:
         """Leave ``error`` in the folder, unless it is there already, the run is done, or another process has it."""
         if self.is_done or self.record.get("error") == _described(error):
             return
-        with contextlib.suppress(Exception), self.writing(config):
+        with contextlib.suppress(Exception), self.writing(config, wait=0):
             raise error
 
     def finish(
@@ -197,15 +209,36 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"there is no checkpoint {path}")
     try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        check_archive(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(f"{path} cannot be read as a checkpoint; it is damaged or not one ({reason})") from error
+        reason = _first_line(error)
+        raise ValueError(
+            f"{path} cannot be read as a checkpoint; it is damaged or not one ({reason}). {_instead_of(path)}"
+        ) from error
     description = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
     is_ours = isinstance(description, dict) and {"config", "x_shape"} <= description.keys()
     if not is_ours or not isinstance(checkpoint.get("state_dict"), dict):
         raise ValueError(f"{path} was not written by vae_hydra: it holds no configuration and weights")
     return checkpoint
+
+
+def _instead_of(path: Path) -> str:
+    """What to do without a checkpoint that is damaged."""
+    best, last = (path.with_name(f"{which}.ckpt") for which in CHECKPOINTS)
+    if path.name == best.name:
+        return f"Delete {path.parent} to train the run anew" + (
+            f", or use the weights of its last epoch: checkpoint=last, init_from={last}" if last.is_file() else ""
+        )
+    if path.name == last.name:
+        return "Delete it to train the run from the start" + (
+            f", or copy {best} over it to go on from the best epoch" if best.is_file() else ""
+        )
+    return "Get another copy of it"
 
 
 def is_first_process() -> bool:
@@ -221,11 +254,14 @@ def _folder(key: str, value: Any) -> Path:
     return Path(value).expanduser()
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it to let the run go on from its checkpoint") from error
+def _named_values(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("it holds no names and values")
+    return value
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _runs_beside(folder: Path) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vae_hydra import checks
 from vae_hydra.distributions import InverseGaussian
+from vae_hydra.integrity import check_idx
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,13 @@ def load_torchvision(dataset: str, root: str, download: bool) -> Source:
     """MNIST or FashionMNIST from ``root``, downloaded there first if asked.
 
     Raises:
-        ValueError: if the files are not there and cannot be downloaded; it says how to get them.
+        ValueError: if the files are damaged, or are not there and cannot be downloaded; it says how to get them.
     """
     from torchvision import datasets
 
     family = getattr(datasets, checks.one_of("dataset.source.dataset", dataset, ("MNIST", "FashionMNIST")))
     folder = Path(root) / dataset / "raw"
+    _check_idx_files(folder)
     ours = [path for path in (folder, folder.parent, folder.parent.parent) if not path.exists()]
     try:
         train, test = (family(root, train=is_train, download=download) for is_train in (True, False))
@@ -83,6 +85,33 @@ def load_torchvision(dataset: str, root: str, download: bool) -> Source:
         ) from error
     parts = [Examples(part.data.unsqueeze(1), part.targets) for part in (train, test)]
     return Source(parts[0], parts[1], scale=1 / 255)
+
+
+def _check_idx_files(folder: Path) -> None:
+    """Refuse files of images and labels that torchvision would misread, or fail on without their name."""
+    for part in ("train", "t10k"):
+        images, labels = (folder / f"{part}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1"))
+        sizes = {path: _idx_sizes(path, n) for path, n in ((images, 3), (labels, 1)) if path.is_file()}
+        if len(sizes) == 2 and sizes[images][0] != sizes[labels][0]:
+            raise ValueError(_damaged(labels, f"it has {sizes[labels][0]:,} labels for {sizes[images][0]:,} images"))
+
+
+def _idx_sizes(path: Path, dimensions: int) -> tuple[int, ...]:
+    try:
+        sizes = check_idx(path, dimensions)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(_damaged(path, str(error))) from error
+    if not sizes[0]:
+        raise ValueError(_damaged(path, "it holds no examples"))
+    return sizes
+
+
+def _damaged(path: Path, defect: str) -> str:
+    return (
+        f"{path} is damaged: {defect}. Get another copy of it; with a network, delete it and add dataset.download=true"
+    )
 
 
 LOGNORMAL_2D_VARIANTS = ("raw", "rescaled", "overlapping")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import shlex
-import signal
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
-from hydra.core.utils import configure_log
+from hydra.core.utils import JobReturn, JobStatus, configure_log
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -29,11 +28,9 @@ from vae_hydra.composition import Composed, Composer
 from vae_hydra.identity import identifying_options
 from vae_hydra.noise_nodes import nodes_to_test
 from vae_hydra.plan import KEPT, Cell, check_known, write_plan
+from vae_hydra.workers import ending_workers
 
 log = logging.getLogger(__name__)
-
-# Seconds that a run has to finish its batch and write its checkpoint.
-GRACE = 5.0
 
 
 def resolve(config: DictConfig, overrides: Sequence[str], choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,17 +105,19 @@ class Grids(Sweeper):
         """Launch what is missing, and say what came of the whole."""
         folder, started = Path(self.config.hydra.sweep.dir), time.monotonic()
         self._log_as_jobs_do()
-        with cli.user_errors():
+        with cli.user_errors(output="output_dir"):
             cells = self._cells(self._every(arguments))
             if not cells:
                 raise ValueError("the sweep has no runs: an option is swept over no values, as in seed=range(0,0)")
-        write_plan(folder, cells)
+            write_plan(folder, cells)
         missing = [cell for cell in cells if cell.folder and cell.outcome[0] != "done"]
         log.info("sweep    %s: %d runs, %d to go", folder, len(cells), len(missing))
         # Said for each job, which would make a name of its own from what is typed for it.
         here = f"hydra.sweep.dir={cli.quoted(str(folder))}"
-        with _ending_workers() if "n_jobs" in self.config.hydra.launcher else nullcontext():
-            self._launch([[*cell.overrides, here] for cell in missing])
+        with ending_workers() if "n_jobs" in self.config.hydra.launcher else nullcontext():
+            errors = self._launch([[*cell.overrides, here] for cell in missing]) or []
+        for cell, error in zip(missing, errors, strict=False):
+            cell.raised = error
         self._log_as_jobs_do()
         conclude(folder, cells, time.monotonic() - started)
 
@@ -195,14 +194,26 @@ class Grids(Sweeper):
     def _is_group(self, key: str) -> bool:
         return bool(self.config_loader.get_group_options(key, results_filter=None))
 
-    def _launch(self, missing: list[list[str]]) -> None:
+    def _launch(self, missing: list[list[str]]) -> list[str | None]:
+        """Run jobs; return the error of each, None for one that has none, or whose launcher broke."""
+        errors: list[str | None] = []
         size = self.max_batch_size or max(1, len(missing))
         for start in range(0, len(missing), size):
+            batch = missing[start : start + size]
             try:
-                self.launcher.launch(missing[start : start + size], initial_job_idx=start)
+                errors += map(_raised, self.launcher.launch(batch, initial_job_idx=start))
             except Exception as error:
                 # A worker that the system killed, say. What came of each run is in its folder.
                 log.error("the launcher stopped: %s: %s", type(error).__name__, error)
+                errors += [None] * len(batch)
+        return errors
+
+
+def _raised(job: JobReturn) -> str | None:
+    if job.status != JobStatus.FAILED:
+        return None
+    # Not by its property, which would print the job's overrides, and raise.
+    return f"{type(job._return_value).__name__}: {job._return_value}"
 
 
 def conclude(folder: Path, cells: Sequence[Cell], seconds: float) -> None:
@@ -223,33 +234,6 @@ def conclude(folder: Path, cells: Sequence[Cell], seconds: float) -> None:
     if counts["done"] < len(cells):
         log.warning("start the same command again for the %d that are not done", len(cells) - counts["done"])
         raise SystemExit(1)
-
-
-@contextmanager
-def _ending_workers() -> Iterator[None]:
-    """On SIGINT and SIGTERM, ask the processes that train to save their runs, and give them time to, before they end.
-
-    joblib would kill them on a KeyboardInterrupt, and leave them behind on SIGTERM.
-
-    Raises:
-        SystemExit: with 128 + the signal's number.
-    """
-
-    def stop(signum: int, frame: object) -> None:
-        import psutil
-
-        for worker in psutil.Process().children():
-            worker.send_signal(signal.SIGTERM)
-        time.sleep(GRACE)
-        log.warning("stopped by %s; start the same command again to go on", signal.Signals(signum).name)
-        raise SystemExit(128 + signum)
-
-    before = {signum: signal.signal(signum, stop) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
 
 
 def _log_table(folder: Path, cells: Sequence[Cell]) -> None:

@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vae_hydra import cli, plan, sweep
+from vae_hydra.workers import end_with_parent
 
 if TYPE_CHECKING:
     import lightning as L
@@ -35,6 +36,8 @@ sweep.register()
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="train")
 def main(config: DictConfig) -> None:
     """Train the run that the command line describes, or say that it is done."""
+    if cli.is_sweep():
+        end_with_parent()
     with cli.user_errors(output="output_dir"):
         hydra_config = HydraConfig.get()
         plain = sweep.resolve(config, hydra_config.overrides.task, hydra_config.runtime.choices)
@@ -148,7 +151,9 @@ def _fit_and_score(
     module, data = experiment
     resume = run.resume_path()
     if resume is not None:
-        read_checkpoint(resume)  # a damaged one is refused with a clear message
+        # Damaged ones are refused before they cost time: the best is needed at the end, unless there is a better one.
+        for path in run.checkpoints():
+            read_checkpoint(path)
     with finishing(trainer.loggers, config):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
         guard.stop_if_interrupted()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import shutil
@@ -30,7 +31,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        replace_atomically(Path(path), lambda temporary: torch.save(checkpoint, temporary))
+        # Not straight into the file: of a full disk, torch.save then says "unexpected pos 704 vs 598".
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        replace_atomically(Path(path), lambda temporary: temporary.write_bytes(content.getbuffer()))
 
 
 class MetricsCSV(Checkpoint):
@@ -44,14 +48,17 @@ class MetricsCSV(Checkpoint):
         self._history: History | None = None
         self._validated = False
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            # Before the first epoch: a file that is damaged is refused before it costs time.
+            self._history = History(Path(trainer.default_root_dir) / METRICS)
+
     def on_validation_end(self, *args: Any) -> None:
         self._validated = True
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not trainer.is_global_zero:
-            return
         if self._history is None:
-            self._history = History(Path(trainer.default_root_dir) / METRICS)
+            return
         # Without a validation in this epoch, callback_metrics still holds the one before.
         parts = ("train/", "val/") if self._validated else ("train/",)
         values = {name: float(v) for name, v in trainer.callback_metrics.items() if name.startswith(parts)}

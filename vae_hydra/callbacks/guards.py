@@ -132,8 +132,9 @@ class InterruptGuard(Checkpoint):
     def _handle(self, signum: int, frame: object) -> None:
         if self.received is not None and signum == signal.SIGINT:
             raise KeyboardInterrupt
+        if self.received is None:
+            log.warning("%s received: finishing this batch, then saving last.ckpt", signal.Signals(signum).name)
         self.received = signum
-        log.warning("%s received: finishing this batch, then saving last.ckpt", signal.Signals(signum).name)
 
     def stop_if_interrupted(self) -> None:
         """Raise ``Interrupted`` if a signal has come."""

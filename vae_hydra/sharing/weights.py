@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from vae_hydra.files import write_bytes, write_text
 from vae_hydra.module import CHECKPOINT_KEY, VAEModule
@@ -18,6 +21,8 @@ from vae_hydra.module import CHECKPOINT_KEY, VAEModule
 WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
 # The entry of the weights' metadata that is ours, as JSON.
 METADATA_KEY = "vae_hydra"
+# The entry with the checksum of weights and metadata: the format itself has none.
+CHECKSUM_KEY = "sha256"
 # What says where and how a run was done on a machine, with what stands for it elsewhere.
 OF_A_MACHINE: dict[str, Any] = {
     "threads": None,
@@ -32,10 +37,20 @@ OF_A_MACHINE: dict[str, Any] = {
 def write_weights(folder: Path, module: VAEModule, value_range: tuple[float, float]) -> None:
     """All weights, with what the configuration does not say as metadata: shape of an example, classes, value range."""
     known = {key: value for key, value in module.description.items() if key != "config"}
-    metadata = {"format": "pt", METADATA_KEY: json.dumps({**known, "value_range": list(value_range)})}
+    described = json.dumps({**known, "value_range": list(value_range)})
     # Not those of frozen copies or views: safetensors holds each tensor by itself.
     weights = {name: value.contiguous() for name, value in module.vae.state_dict().items()}
+    metadata = {"format": "pt", METADATA_KEY: described, CHECKSUM_KEY: _checksum(weights, described)}
     write_bytes(folder / WEIGHTS, save(weights, metadata))
+
+
+def _checksum(weights: Mapping[str, Tensor], described: str) -> str:
+    """SHA-256 of what a file of weights says, whatever the order in which it says it."""
+    digest = hashlib.sha256(described.encode())
+    for name, value in sorted(weights.items()):
+        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
@@ -73,12 +88,18 @@ def read_weights(path: Path) -> dict[str, Any]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            known = json.loads((file.metadata() or {}).get(METADATA_KEY, "null"))
-            state = {f"vae.{name}": file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        described = metadata.get(METADATA_KEY, "null")
+        known = json.loads(described)
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
         raise ValueError(f"{path} cannot be read as safetensors; it is damaged or not one ({error})") from error
     if not isinstance(known, dict) or "x_shape" not in known:
         raise ValueError(f"{path} was not written by vae_hydra: its metadata have no {METADATA_KEY}")
+    # Weights that were exported before there was a checksum have none.
+    if metadata.get(CHECKSUM_KEY, ...) not in (..., _checksum(weights, described)):
+        raise ValueError(f"{path} is damaged: it does not match its checksum; get another copy, or export it again")
+    state = {f"vae.{name}": value for name, value in weights.items()}
     return {CHECKPOINT_KEY: {**known, "config": _config_beside(path)}, "state_dict": state}
 
 
