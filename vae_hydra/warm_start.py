@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,8 +19,25 @@ from vae_hydra.run import Run, read_checkpoint
 from vae_hydra.trust import check_config
 from vae_hydra.vae import VAE
 
-# What a new run starts from, and how it is done, is not taken over; nor does it fetch what another run fetched.
-NOT_INHERITED = ("init_from", "keep_optimizer", "trust", "logger", "threads")
+# What is taken over from the other run: what its model and data are, and how the weights were learnt. Everything else
+# is this command's own, above all where files go: the checkpoint may come from someone else.
+INHERITED = (
+    "model",
+    "sampler",
+    "likelihood",
+    "condition",
+    "classifier",
+    "dataset",
+    "noise",
+    "test_noises",
+    "objective",
+    "beta",
+    "optimizer",
+    "scheduler",
+    "seed",
+    # Of an experiment that is published; objective.kl_reduction is looked up in it.
+    "published_kl_reduction",
+)
 Config = dict[str, Any]
 
 
@@ -47,8 +65,9 @@ def inherit(config: DictConfig, default: DictConfig, overrides: Sequence[str]) -
     """The options of the run ``config.init_from``, and on top those that were typed.
 
     A group that was chosen (``sampler=normal``) replaces the other run's, a value replaces its value, and so does
-    what either stands for elsewhere: another activation is that of encoder and decoder too. Options of the trainer,
-    callbacks and loggers are this run's own. With ``experiment=…`` nothing is taken over: it has options for all.
+    what either stands for elsewhere: another activation is that of encoder and decoder too. Only the groups of
+    ``INHERITED`` are taken over, and of a dataset neither where its files are nor whether to fetch them. With
+    ``experiment=…`` nothing is taken over: it has options for all.
 
     Args:
         config: as composed from what was typed, interpolations and all.
@@ -64,12 +83,13 @@ def inherit(config: DictConfig, default: DictConfig, overrides: Sequence[str]) -
     if "experiment" in keys:
         return typed
     saved = checkpoint[CHECKPOINT_KEY]["config"]
-    check_config(saved, typed["trust"])
-    result = {**typed, **copy.deepcopy(saved)}
-    _forget_downloads(result)
+    taken = {key: copy.deepcopy(saved[key]) for key in INHERITED if key in saved}
+    check_config(taken, typed["trust"])
+    result = {**typed, **taken}
+    _place_data_here(result["dataset"], typed["dataset"])
     plain_default = dict(_leaves(_resolved(default)))
     changed = [path for path, value in _leaves(typed) if plain_default.get(path, ...) != value]
-    for path in [*NOT_INHERITED, *keys, *_standing_for(config, keys), *changed]:
+    for path in [*keys, *_standing_for(config, keys), *changed]:
         _copy(typed, result, path)
     return result
 
@@ -176,10 +196,13 @@ def _copy(source: Config, target: Config, path: str) -> None:
         target.pop(leaf, None)
 
 
-def _forget_downloads(config: Config) -> None:
-    for node in (config["dataset"], config["dataset"].get("source")):
-        if isinstance(node, dict) and "download" in node:
-            node["download"] = False
+def _place_data_here(dataset: Config, typed: Config) -> None:
+    """Look for the files of ``dataset`` where ``typed`` says, else where they usually are; fetch them only if typed."""
+    here = {"root": os.environ.get("VAE_HYDRA_DATA", "data"), "download": False}
+    for node in (dataset, dataset.get("source")):
+        for option, usual in here.items():
+            if isinstance(node, dict) and option in node:
+                node[option] = typed.get(option, usual)
 
 
 def _resolved(config: DictConfig) -> Config:
