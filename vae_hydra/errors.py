@@ -52,11 +52,11 @@ def explain_hydra_errors() -> None:
     if hasattr(original, "explains"):
         return
 
-    def run_and_report(function: Callable[[], Any]) -> Any:
-        return original(lambda: _compact(function))
+    def run_and_report(func: Callable[[], Any]) -> Any:
+        return original(lambda: _compact(func))
 
     run_and_report.explains = True  # type: ignore[attr-defined]
-    utils.run_and_report = run_and_report
+    utils.run_and_report = run_and_report  # type: ignore[assignment]
 
 
 def _compact(function: Callable[[], Any]) -> Any:

@@ -31,7 +31,8 @@ class OwnHosts(AuthProvider):
         super().__init__()
 
     @property
-    def get_user(self) -> Callable[[RequestHandler], str]:
+    def get_user(self) -> Callable[[Any], Any]:
+        # Bokeh declares a request here, and hands over the handler of one.
         return self._check
 
     @property

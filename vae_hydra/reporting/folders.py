@@ -9,7 +9,7 @@ import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,7 @@ def read_run(path: Path) -> RunFolder:
     remarks: list[str] = []
     epochs = _guarded(remarks, lambda: _epochs(path / "metrics.csv")) or []
     files = sorted((path / "evaluations").glob("*.json"))
-    evaluations = {file.stem: _guarded(remarks, lambda file=file: _evaluation(file)) for file in files}
+    evaluations = {file.stem: _guarded(remarks, partial(_evaluation, file)) for file in files}
     readable = {name: evaluation for name, evaluation in evaluations.items() if evaluation is not None}
     _guarded(remarks, lambda: check_examples(path))
     return RunFolder(path, record, config, identifying, metrics, epochs, readable, remarks=tuple(remarks))

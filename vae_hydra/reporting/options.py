@@ -104,7 +104,8 @@ class Compared:
         return bool(vary) and not vary & others
 
     def _keys(self) -> list[str]:
-        chosen, finest = [], self._groups
+        chosen: list[str] = []
+        finest = self._groups
         for path in sorted(set(self._varying) - self._tied, key=_prominence):
             finer = _numbered([finest, self._columns[path]])
             if max(finer, default=0) > max(finest, default=0):
