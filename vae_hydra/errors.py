@@ -56,7 +56,7 @@ def explain_hydra_errors() -> None:
         return original(lambda: _compact(func))
 
     run_and_report.explains = True  # type: ignore[attr-defined]
-    utils.run_and_report = run_and_report  # type: ignore[assignment]
+    utils.run_and_report = run_and_report
 
 
 def _compact(function: Callable[[], Any]) -> Any:
