@@ -167,7 +167,7 @@ def test_every_command_is_planned(line, typed, run_command, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "words", ["sampler=cauchy", "-m sampler.df=3", "sweep=coffee_break dataset.rot=x", "+model.latentdim=3,4"]
+    "words", ["sampler=cauchy", "-m sampler.df=3", "sweep=heavy_tailed/beta dataset.rot=x", "+model.latentdim=3,4"]
 )
 def test_a_command_that_does_not_exist_would_be_found(words, run_command, monkeypatch, tmp_path):
     (line,) = shell_lines(f"\n\n    python -m vae_hydra.train {words}\n")
