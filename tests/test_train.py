@@ -261,7 +261,8 @@ def test_the_checkpoint_before_the_loss_broke_stays(configure, monkeypatch):
     assert torch.load(Run.of(config).folder / "last.ckpt", weights_only=True)["epoch"] == 1
 
 
-def test_two_processes_do_not_train_the_same_run(configure):
+def test_two_processes_do_not_train_the_same_run(configure, monkeypatch):
+    monkeypatch.setattr("vae_hydra.run.LOCK_WAIT", 0.1)
     config = configure()
     run = Run.of(config)
     with run.writing(config), pytest.raises(ValueError, match="another process is training"):

@@ -128,14 +128,14 @@ class Run:
         return path if path.is_file() else None
 
     @contextmanager
-    def writing(self, config: Mapping[str, Any], wait: float = LOCK_WAIT) -> Iterator[None]:
+    def writing(self, config: Mapping[str, Any], wait: float | None = None) -> Iterator[None]:
         """Own the folder while training: lock it, keep its record, and write a log beside it.
 
         Of several processes that train one run together, the first does so.
 
         Args:
             config: resolved configuration, which is kept in the folder.
-            wait: seconds to wait for a process that has the folder now.
+            wait: seconds to wait for a process that has the folder now; None for ``LOCK_WAIT``.
 
         Raises:
             ValueError: if the folder cannot be written, or another process is training this run.
@@ -143,7 +143,7 @@ class Run:
         if not is_first_process():
             yield
             return
-        with locked(self.folder, wait), explaining_a_full_disk(self.folder):
+        with locked(self.folder, LOCK_WAIT if wait is None else wait), explaining_a_full_disk(self.folder):
             remove_leftovers(self.folder, deep=True)
             with logging_to(self.folder / "train.log"), self._recorded(config):
                 yield

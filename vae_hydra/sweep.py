@@ -116,8 +116,8 @@ class Grids(Sweeper):
         here = f"hydra.sweep.dir={cli.quoted(str(folder))}"
         with ending_workers() if "n_jobs" in self.config.hydra.launcher else nullcontext():
             errors = self._launch([[*cell.overrides, here] for cell in missing]) or []
-        for cell, error in zip(missing, errors, strict=False):
-            cell.raised = error
+        for cell, raised in zip(missing, errors, strict=False):
+            cell.raised = raised
         self._log_as_jobs_do()
         conclude(folder, cells, time.monotonic() - started)
 
