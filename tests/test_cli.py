@@ -126,7 +126,7 @@ BAD = {
         ["trainer.gradient_clip_val=1", "trainer.precision=bf16-mixed"],
         ["needs optimizer.fused=false"],
     ),
-    "no threads": (["threads=0"], ["threads must be an integer ≥ 1, but got 0"]),
+    "no threads": (["threads=0"], ["threads must be an integer from 1 to 1024, but got 0"]),
     "target that does not exist": (["likelihood._target_=vae_hydra.likelihoods.None_"], ["likelihood", "None_"]),
 }
 

@@ -97,8 +97,8 @@ DAMAGED = {
     "column": (scores(status=1.0), "metrics.json: scores are damaged ('status' is no name of a score"),
 }
 REMARKED = {
-    "field": (write("metrics.csv", f"epoch,train/loss\n0,{'1' * 140_000}\n"), "metrics.csv is damaged (field larger"),
-    "header": (write("metrics.csv", "a,b\n1,2\n"), "metrics.csv is damaged (it has rows without an epoch)"),
+    "field": (write("metrics.csv", f"epoch,train/loss\n0,{'1' * 140_000}\n"), "metrics.csv is damaged: field larger"),
+    "header": (write("metrics.csv", "a,b\n1,2\n"), "metrics.csv is damaged: its column epoch is missing"),
     "binary history": (write("metrics.csv", b"\xff\xfe\x00"), "metrics.csv"),
     "deep": (write("evaluations/x.json", "[" * DEEP), "x.json is damaged"),
     "scores": (write("evaluations/x.json", '{"scores": {"a/b": 1e308}}'), "x.json: scores are damaged"),
