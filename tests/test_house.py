@@ -9,7 +9,7 @@ import vae_hydra
 
 PACKAGE = Path(vae_hydra.__file__).parent
 FLOORS = [
-    {"checks", "files", "integrity", "system_errors"},
+    {"arguments", "checks", "files", "integrity", "system_errors"},
     {
         "history",
         "distributions",

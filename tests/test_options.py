@@ -11,6 +11,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from vae_hydra import cli, search, sweep, train
+from vae_hydra.arguments import flags_first
 from vae_hydra.compatibility import warn_of_busy_cores
 from vae_hydra.saved import data_of, open_run
 
@@ -268,7 +269,7 @@ def test_more_processes_than_cores_are_said(caplog):
     ],
 )
 def test_flags_may_come_after_options(typed, ordered):
-    assert cli.flags_first(typed) == ordered
+    assert flags_first(typed) == ordered
 
 
 def test_a_sweep_may_be_asked_for_after_options(run_command):

@@ -23,6 +23,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vae_hydra import known_options
+from vae_hydra.arguments import flags_first
 from vae_hydra.errors import explain_hydra_errors, in_words
 from vae_hydra.errors import one_line as one_line
 from vae_hydra.files import check_writable, is_temporary
@@ -38,13 +39,6 @@ UNHELPFUL_WARNINGS = (
     # Lightning's own use of torch, which its users cannot change.
     ".*isinstance\\(treespec, LeafSpec\\)",
 )
-
-# Hydra's own options that are followed by a value.
-TAKE_A_VALUE = {
-    *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
-    *("--info", "-i", "--experimental-rerun"),
-}
-MAY_TAKE_A_VALUE = ("--info", "-i")
 
 # Beyond any machine's cores; some libraries fail to start more.
 MOST_THREADS = 1024
@@ -144,26 +138,6 @@ def typed_in_any_order(main: Callable[..., Any]) -> Callable[..., Any]:
         return main()
 
     return ordered
-
-
-def flags_first(arguments: Sequence[str]) -> list[str]:
-    """A command line as Hydra's parser takes it, flags before options.
-
-    >>> flags_first(["sampler=normal", "-m", "seed=0,1", "--cfg", "job"])
-    ['-m', '--cfg', 'job', 'sampler=normal', 'seed=0,1']
-
-    Raises:
-        ValueError: for two sweeps, of which Hydra would take the last without a word.
-    """
-    flags: list[str] = []
-    options: list[str] = []
-    for before, word in zip(["", *arguments], arguments, strict=False):
-        is_value = before in TAKE_A_VALUE and not (before in MAY_TAKE_A_VALUE and "=" in word)
-        (flags if is_value or word.startswith("-") else options).append(word)
-    sweeps = list(dict.fromkeys(option for option in options if option.startswith("sweep=")))
-    if len(sweeps) > 1:
-        raise ValueError(f"one command runs one sweep, but got {' and '.join(sweeps)}; start a command for each")
-    return [*flags, *options]
 
 
 def is_sweep() -> bool:

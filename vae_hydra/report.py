@@ -13,6 +13,7 @@ import hydra
 from omegaconf import DictConfig
 
 from vae_hydra import cli
+from vae_hydra.arguments import TAKE_A_VALUE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,7 @@ def with_folders(arguments: Sequence[str]) -> list[str]:
     """
     before = ["", *arguments]
     is_folder = [
-        "=" not in argument and not argument.startswith("-") and previous not in cli.TAKE_A_VALUE
+        "=" not in argument and not argument.startswith("-") and previous not in TAKE_A_VALUE
         for previous, argument in zip(before, arguments, strict=False)
     ]
     folders = [cli.quoted(argument) for argument, is_one in zip(arguments, is_folder, strict=True) if is_one]
