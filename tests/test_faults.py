@@ -254,10 +254,10 @@ def test_a_full_disk_is_recorded_and_the_run_goes_on_once_there_is_room(small_di
     command = (*SHORT, "trainer.max_epochs=2", f"output_dir={small_disk}")
     code, text = run_command(train, *command)
     assert code == 2
-    assert text.count("No space left on device. Make room, and start the same command again") == 1
+    assert text.count("no space is left on the disk. Make room, and start the same command again") == 1
     assert len(text.splitlines()) < 10
     (folder,) = small_disk.glob("digits-*")
-    assert (Run(folder).record["status"], "No space left" in Run(folder).record["error"]) == ("failed", True)
+    assert (Run(folder).record["status"], "no space is left" in Run(folder).record["error"]) == ("failed", True)
     assert not list(folder.glob(".*.tmp"))
 
     # Not a byte is free any more: the record is still written.
@@ -275,16 +275,16 @@ def test_a_full_disk_is_recorded_and_the_run_goes_on_once_there_is_room(small_di
 def test_a_disk_that_fills_up_during_training_is_recorded_in_the_space_of_the_record(small_disk, configure):
     config = configure(*SMALL, f"output_dir={small_disk}")
     run = Run.of(config)
-    with pytest.raises(ValueError, match="No space left on device"), run.writing(config):
+    with pytest.raises(ValueError, match="no space is left on the disk"), run.writing(config):
         fill(small_disk)
-    assert (run.record["status"], "No space left" in run.record["error"]) == ("failed", True)
+    assert (run.record["status"], "no space is left" in run.record["error"]) == ("failed", True)
 
 
 def test_a_sweep_on_a_disk_with_no_room_for_its_plan_says_so(small_disk, run_command):
     (small_disk / "fill").write_bytes(bytes(3 << 20))
     code, text = run_command(train, "-m", *SHORT, "seed=0,1", f"output_dir={small_disk}")
     assert code == 2
-    assert "cannot be written: No space left on device" in text
+    assert "no space is left on the disk; free some" in text
     assert "Traceback" not in text
 
 
@@ -292,13 +292,13 @@ def test_a_sweep_on_a_disk_with_no_room_for_its_plan_says_so(small_disk, run_com
 def test_files_that_may_not_grow_are_recorded(sweep, small_files, run_command, tmp_path):
     code, text = run_command(train, *sweep, *SHORT)
     assert code == (1 if sweep else 2), text
-    assert "cannot be written: File too large. Make room" in text
+    assert "cannot be written: a file would be larger than is allowed there. Make room" in text
     assert "Traceback" not in text
     if sweep:
         assert "2 failed" in text
     for folder in tmp_path.glob("outputs/digits-*"):
         assert Run(folder).record["status"] == "failed"
-        assert "File too large" in Run(folder).record["error"]
+        assert "larger than is allowed" in Run(folder).record["error"]
 
 
 def test_a_sweep_says_why_a_run_failed_that_could_write_nothing(run_command, monkeypatch):

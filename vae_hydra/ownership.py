@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +11,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from vae_hydra.files import overwrite_text
+from vae_hydra.system_errors import FULL, TOO_LARGE
 
 log = logging.getLogger(__name__)
 
 # Seconds that a process which is about to end, as a worker of a sweep that was killed, has to leave a folder.
 LOCK_WAIT = 15.0
 # A full disk, a quota that is used up, a file larger than the process may write.
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL = FULL | TOO_LARGE
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def explaining_a_full_disk(folder: Path) -> Iterator[None]:
         if error.errno not in DISK_FULL:
             raise
         raise ValueError(
-            f"{folder} cannot be written: {error.strerror}. Make room, and start the same command again: the run goes "
+            f"{folder} cannot be written: {DISK_FULL[error.errno]}. Make room, and start the same command again: the run goes "
             "on from its last checkpoint"
         ) from error
 
