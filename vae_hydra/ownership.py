@@ -93,8 +93,8 @@ def explaining_a_full_disk(folder: Path) -> Iterator[None]:
         if error.errno not in DISK_FULL:
             raise
         raise ValueError(
-            f"{folder} cannot be written: {DISK_FULL[error.errno]}. Make room, and start the same command again: the run goes "
-            "on from its last checkpoint"
+            f"{folder} cannot be written: {DISK_FULL[error.errno]}. Make room, and start the same command again: the "
+            "run goes on from its last checkpoint"
         ) from error
 
 
