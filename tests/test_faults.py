@@ -20,7 +20,6 @@ from hydra import compose, initialize_config_dir
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from lightning.pytorch.callbacks import Callback
-from safetensors.torch import load_file
 
 import vae_hydra
 from tests.conftest import CONF
@@ -123,6 +122,10 @@ def refusal(read, path: Path, expected) -> str | None:
     return None
 
 
+def weights_of(path: Path):
+    return dict(vae_hydra.load(path).state_dict())
+
+
 def refuse_to_train(module, batch, batch_idx):
     pytest.fail("an epoch was begun")
 
@@ -214,13 +217,13 @@ def test_a_flipped_bit_of_exported_weights_is_refused_or_harmless(configure, tmp
     experiment.module.description = describe(config, experiment.data)
     (tmp_path / "original").mkdir()
     write_weights(tmp_path / "original", experiment.module, (0.0, 1.0))
-    write_config(tmp_path / "original", config)
-    expected, rng, reasons = load_file(tmp_path / "original" / WEIGHTS), random.Random(0), []
+    write_config(tmp_path / "original", experiment.module.description["config"])
+    expected, rng, reasons = weights_of(tmp_path / "original"), random.Random(0), []
     size = (tmp_path / "original" / WEIGHTS).stat().st_size
     for place in [*rng.sample(range(size), PLACES), *rng.sample(range(1000), PLACES)]:
         folder = shutil.copytree(tmp_path / "original", tmp_path / "damaged", dirs_exist_ok=True)
         flip(folder / WEIGHTS, place, rng)
-        reasons.append(refusal(lambda path: dict(vae_hydra.load(path).state_dict()), folder, expected))
+        reasons.append(refusal(weights_of, folder, expected))
     refused = [reason for reason in reasons if reason is not None]
     assert len(refused) >= PLACES
     assert all(f"{folder / WEIGHTS} " in reason for reason in refused)

@@ -205,7 +205,7 @@ def test_files_that_are_filled_in_keep_what_is_there(tmp_path):
 
 
 def test_what_a_killed_process_left_does_not_block_a_folder(tmp_path):
-    (tmp_path / ".new.123.new").mkdir()
+    (tmp_path / ".new.host.123.new").mkdir()
     assert not cli.is_taken(tmp_path)
     (tmp_path / "mine").mkdir()
     assert cli.is_taken(tmp_path)
