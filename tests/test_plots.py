@@ -53,16 +53,25 @@ def test_heat_maps_share_a_scale_and_write_their_numbers(values, is_logarithmic)
     assert written == [value for value in np.ravel(values) if np.isfinite(value)]
 
 
-def test_rows_of_images_are_strips_in_blocks():
+def test_blocks_of_images_are_one_picture_each_with_their_rows_named():
     original, noisy = np.zeros((3, 1, 4, 4), np.float32), np.ones((3, 1, 4, 4), np.float32)
     original[1, 0, 2, 3] = 1.0
-    blocks = {"clean": {"original": original, "normal": original}, "noisy": {"input": noisy}}
+    blocks = {"clean": {"original": original, "normal": original / 2}, "noisy": {"input": noisy}}
     figure = plots.image_columns(blocks, (0.0, 2.0))
-    pictures = [axes.images[0].get_array() for axes in figure.axes if axes.images]
-    assert [picture.shape for picture in pictures] == [(4, 14)] * 3
-    # The second image begins after the first and a line between them; 1 is half of what is white.
-    assert pictures[0][2, 5 + 3] == 0.5
-    assert (np.delete(pictures[1], [4, 9], axis=1) == 0.5).all()
+    pictures = [axes.images[0].get_array() for axes in figure.axes]
+    # Two rows of four pixels, of three images each, and a white line after each row and between any two images.
+    assert [picture.shape for picture in pictures] == [(10, 14)] * 2
+    assert [[text.get_text() for text in axes.get_yticklabels()] for axes in figure.axes] == [
+        [*b] for b in blocks.values()
+    ]
+    clean = np.ones((10, 14))
+    for top in (0, 5):
+        for left in (0, 5, 10):
+            clean[top : top + 4, left : left + 4] = 0
+    clean[2, 8], clean[7, 8] = 0.5, 0.25
+    np.testing.assert_array_equal(pictures[0], clean)
+    assert (np.delete(pictures[1][:4], [4, 9], axis=1) == 0.5).all()
+    assert (pictures[1][4:] == 1).all()
 
 
 def test_arrays_and_tensors_are_drawn_alike():

@@ -44,5 +44,6 @@ def test_the_cost_grows_with_the_runs_and_no_faster(tmp_path):
 
 @pytest.mark.slow
 def test_a_thousand_runs_are_reported_in_ten_seconds(tmp_path, run_command):
+    """Of CPU, without that of the processes that draw the figures."""
     runs(tmp_path / "runs", ["digits", "mnist"], [0.1, 0.3, 1.0, 3.0, 10.0], 10)
     assert seconds(lambda: run_command(report, "runs")) < 10

@@ -11,6 +11,9 @@ from matplotlib.figure import Figure
 
 from vae_hydra.plots.arrays import Array, Limits, to_array
 
+# Pixels of white between rows of a block.
+GAP = 1
+
 
 def image_rows(rows: Mapping[str, Any], limits: Limits, own_limits: Collection[str] = ()) -> Figure:
     """Rows of images under one another, e.g. originals over their reconstructions.
@@ -54,34 +57,35 @@ def image_grid(images: Any, limits: Limits, labels: Any = None) -> Figure:
 def image_columns(
     blocks: Mapping[str, Mapping[str, Any]], limits: Limits, own_limits: Collection[tuple[str, str]] = ()
 ) -> Figure:
-    """Blocks of image rows side by side, each row one strip: quick to draw however many images there are.
+    """Blocks of image rows side by side, each block one image: quick to draw however many there are.
 
     Args:
         blocks: title of a block → title of a row → images [N, C, H, W]; a block leaves out the rows it has not.
         limits: values shown as black and white.
         own_limits: (block, row) shown by their own least and greatest value instead.
     """
-    strips = {block: {row: to_array(images) for row, images in rows.items()} for block, rows in blocks.items()}
-    most = max(len(rows) for rows in strips.values())
-    first = next(iter(next(iter(strips.values())).values()))
+    arrays = {block: {row: to_array(images) for row, images in rows.items()} for block, rows in blocks.items()}
+    most = max(len(rows) for rows in arrays.values())
+    first = next(iter(next(iter(arrays.values())).values()))
     count, height, width = len(first), *first.shape[-2:]
     strip_width = 0.55 * count * width / height
-    figure = Figure(figsize=((strip_width + 1.5) * len(strips), 0.58 * most + 0.5), layout="constrained")
-    grid = figure.subplots(most, len(strips), squeeze=False)
-    for column, (block, rows) in enumerate(strips.items()):
-        for number, (row, images) in enumerate(rows.items()):
-            axes = grid[number, column]
-            show_image(axes, _strip(unit_range(images, _own_limits(images) if (block, row) in own_limits else limits)))
-            axes.set_ylabel(row, rotation=0, ha="right", va="center")
-        for axes in grid[len(rows) :, column]:
-            axes.axis("off")
-        grid[0, column].set_title(block, fontsize=10)
+    size = (strip_width + 1.5) * len(arrays), 0.58 * most + 0.5
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(1, len(arrays), squeeze=False)
+    for axes, (block, rows) in zip(grid.flat, arrays.items(), strict=True):
+        shown = {row: _own_limits(images) if (block, row) in own_limits else limits for row, images in rows.items()}
+        strips = [_strip(unit_range(images, shown[row])) for row, images in rows.items()]
+        strips += [np.ones_like(strips[0])] * (most - len(strips))
+        show_image(axes, np.concatenate(strips, axis=-2))
+        axes.set_yticks([(height + GAP) * (i + 0.5) for i in range(len(rows))], rows)
+        axes.tick_params(length=0)
+        axes.set_title(block, fontsize=10)
     return figure
 
 
 def _strip(images: Array) -> Array:
-    """[N, C, H, W] → one image [C, H, N·W], a white line between any two."""
-    lined = np.pad(images, ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=1.0)
+    """[N, C, H, W] → one image [C, H + GAP, N·(W + 1) − 1]: a white line between any two, white below."""
+    lined = np.pad(images, ((0, 0), (0, 0), (0, GAP), (0, 1)), constant_values=1.0)
     return np.concatenate(list(lined), axis=-1)[..., :-1]
 
 

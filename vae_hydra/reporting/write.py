@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from joblib import Parallel, cpu_count, delayed
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
@@ -24,6 +25,10 @@ from vae_hydra.reporting.results import Results
 from vae_hydra.reporting.tables import latex, markdown
 
 PAGE = "report.html"
+# With fewer, to start a process takes longer than to draw.
+FIGURES_A_PROCESS = 8
+# Of a PNG, for the page; the SVG beside it has every detail.
+DOTS_PER_INCH, MOST_PIXELS_ACROSS = 130, 2600
 # What a spreadsheet takes for the beginning of a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -38,8 +43,7 @@ def write_report(output: Path, results: Results, pivots: Sequence[Pivot], folder
         write_text(new / "tables.md", "\n".join(f"## {title(p.metric)}\n\n{markdown(p)}" for p in pivots))
         for pivot in pivots:
             write_text(new / "tables" / f"{figures.file_name(pivot.metric)}.tex", latex(pivot))
-        for one in drawn:
-            save(one.figure, new / "figures" / one.name)
+        save_all(drawn, new / "figures")
         pictures = [(one.caption, new / "figures" / f"{one.name}.png") for one in drawn]
         write_text(new / PAGE, render(Page(results, pivots, pictures, folders, without_examples(results))))
     return output / PAGE
@@ -106,11 +110,22 @@ def without_examples(results: Results) -> int:
     return sum(not (Path(folder) / EXAMPLES).is_file() for folder in done["folder"])
 
 
+def save_all(drawn: Sequence[Drawn], folder: Path) -> None:
+    """Every figure as a PNG and an SVG in ``folder``, on all cores if there are many figures."""
+    jobs = max(1, min(cpu_count(), len(drawn) // FIGURES_A_PROCESS))
+    # max_nbytes: no copies of large arrays in a temporary folder.
+    parallel = Parallel(n_jobs=jobs, backend="multiprocessing", max_nbytes=None)
+    parallel(delayed(save)(one.figure, folder / one.name) for one in drawn)
+
+
 def save(figure: Figure, path: Path) -> None:
     """The figure as ``path``.png and ``path``.svg."""
-    for kind in ("png", "svg"):
-        target = path.with_name(f"{path.name}.{kind}")
-        with _names_as_they_are():
-            replace_atomically(target, partial(figure.savefig, format=kind, dpi=130))
-        # Laid out by the first; to do so again takes longer than to draw.
-        figure.set_layout_engine("none")
+    with _names_as_they_are():
+        # Once for both: matplotlib would draw the figure an additional time for each to lay it out.
+        if engine := figure.get_layout_engine():
+            engine.execute(figure)
+            figure.set_layout_engine(None)
+        dpi = min(DOTS_PER_INCH, MOST_PIXELS_ACROSS / figure.get_figwidth())
+        for kind in ("png", "svg"):
+            target = path.with_name(f"{path.name}.{kind}")
+            replace_atomically(target, partial(figure.savefig, format=kind, dpi=dpi))
