@@ -34,11 +34,10 @@ def test_a_healthy_model_is_not_warned_of(options, configure, caplog):
 
 
 def test_looking_does_not_change_what_is_trained(configure):
-    plain = train(configure("noise=normal", "trainer.max_epochs=3"))
+    plain = train(configure("noise=normal"))
     watched = train(
         configure(
             "noise=normal",
-            "trainer.max_epochs=3",
             "callbacks.figures.enabled=true",
             "callbacks.figures.every_n_epochs=1",
         )
@@ -61,21 +60,20 @@ def test_vector_data_are_shown_as_clouds(configure):
 def test_every_sampler_is_shown_the_same_noisy_examples(options, shape, configure):
     """The noise is found again from the seed alone, and is that of the distribution asked for."""
     shown = {}
-    for sampler in ("normal", "student_t", "inverse_gaussian"):
+    for sampler in ("normal", "student_t"):
         config = configure(f"sampler={sampler}", "noise=normal", "callbacks.figures.enabled=true", *options)
         train(config)
         with np.load(Run.of(config).folder / "figures" / "examples.npz") as arrays:
             shown[sampler] = dict(arrays)
-    first, *others = shown.values()
+    first, other = shown.values()
     assert {name: array.dtype.name for name, array in first.items()} == {
         "labels": "int64",
         **dict.fromkeys(("original", "reconstruction", "noisy", "denoised"), "float32"),
     }
     assert {first[name].shape for name in ("original", "reconstruction", "noisy", "denoised")} == {shape}
-    for other in others:
-        np.testing.assert_array_equal(other["original"], first["original"])
-        np.testing.assert_array_equal(other["noisy"], first["noisy"])
-        assert not np.array_equal(other["denoised"], first["denoised"])
+    np.testing.assert_array_equal(other["original"], first["original"])
+    np.testing.assert_array_equal(other["noisy"], first["noisy"])
+    assert not np.array_equal(other["denoised"], first["denoised"])
     noise = (first["noisy"] - first["original"]).ravel()
     scale = config["noise"]["distribution"]["scale"]
     assert scipy.stats.kstest(noise, scipy.stats.norm(scale=scale).cdf).pvalue > 1e-3

@@ -51,7 +51,8 @@ GROUPS = (
 def test_option_trains(case, configure, request):
     overrides = [case, *STEP]
     if configure(*overrides)["dataset"]["name"] in ON_DISK:
-        overrides += [f"dataset.root={request.getfixturevalue('mnist_root')}", "dataset.fraction=0.02"]
+        root = request.getfixturevalue("mnist_root")
+        overrides += [f"dataset.root={root}", "dataset.fraction=0.02", "dataset.batch_size=16"]
     metrics = train(configure(*overrides))
     assert metrics["reconstruct/clean/half_sse"] > 0
 
@@ -88,10 +89,9 @@ def test_options_of_the_data_train_and_are_scored_again(options, configure):
     assert scored == metrics
 
 
-@pytest.mark.parametrize("sampler", options("sampler"))
-@pytest.mark.parametrize("model", options("model"))
-def test_stacked_noise_with_every_sampler_and_model(sampler, model, configure):
-    metrics = train(configure(f"sampler={sampler}", f"model={model}", "noise=normal", "noise.mode=stacked", *STEP))
+@pytest.mark.parametrize("case", cases("sampler", "model"))
+def test_stacked_noise_with_every_sampler_and_every_model(case, configure):
+    metrics = train(configure(case, "noise=normal", "noise.mode=stacked", *STEP))
     assert metrics["denoise/normal/half_sse"] > 0
 
 

@@ -146,7 +146,12 @@ def identifiers(lines: list[Line]) -> list[str]:
     return [f"{line.document}: {' '.join(line.words[2:])}"[:100] for line in lines]
 
 
-@pytest.mark.parametrize("line", OURS, ids=identifiers(OURS))
+def at_once_or_slow(line: Line):
+    """The recipes of the measured results are many."""
+    return pytest.param(line, marks=pytest.mark.slow) if line.document == "docs/results.md" else line
+
+
+@pytest.mark.parametrize("line", map(at_once_or_slow, OURS), ids=identifiers(OURS))
 def test_every_command_is_planned(line, typed, run_command, tmp_path, monkeypatch):
     """Its options exist, in each run of a sweep."""
     module = importlib.import_module(f"vae_hydra.{line.module}")

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from hydra import compose, initialize_config_dir
 from safetensors import safe_open
 from safetensors.torch import save_file
 from scipy.special import gammaln
 
 import vae_hydra
-from tests.conftest import CONF, QUICK
+from tests.conftest import QUICK, composed
 from vae_hydra import cli
 from vae_hydra import export as command
 from vae_hydra.build import build_experiment, build_noise, build_vae
@@ -46,11 +45,6 @@ WHOLE = {
     "stacked noise": "model=conv64 dataset.resize=16 noise=normal noise.mode=stacked sampler=deterministic",
 }
 UNSEEN_BATCH = 5
-
-
-def composed(*overrides: str, name: str = "train") -> dict:
-    with initialize_config_dir(CONF, version_base="1.3"):
-        return cli.plain(compose(name, list(overrides)))
 
 
 def exported(run: Run, *overrides: str) -> Path:

@@ -22,7 +22,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from lightning.pytorch.callbacks import Callback
 
 import vae_hydra
-from tests.conftest import CONF
+from tests.conftest import CONF, composed
 from tests.test_train import assert_same_outcome
 from vae_hydra import cli, evaluate, info, train
 from vae_hydra.build import build_experiment, describe
@@ -47,8 +47,7 @@ class Stop(Callback):
 
 
 def small_config(folder: Path) -> dict:
-    with initialize_config_dir(CONF, version_base="1.3"):
-        return cli.plain(compose("train", [*SHORT, *SMALL, f"output_dir={folder}"]))
+    return composed(*SHORT, *SMALL, f"output_dir={folder}")
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,9 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from hydra import compose, initialize_config_dir
 
-from tests.conftest import CONF, QUICK
+from tests.conftest import QUICK, composed
 from tests.test_conf import options
-from vae_hydra import cli
 from vae_hydra import figures as command
 from vae_hydra.build import build_experiment
 from vae_hydra.callbacks import Checkpoints, Figures
@@ -44,14 +42,8 @@ SCIPY = {
 
 
 @cache
-def composed(*overrides: str) -> dict:
-    with initialize_config_dir(CONF, version_base="1.3"):
-        return cli.plain(compose("train", [*QUICK, *overrides]))
-
-
-@cache
 def untrained(*overrides: str) -> Subject:
-    module, data = build_experiment(composed("model.latent_dim=2", *overrides))
+    module, data = build_experiment(composed(*QUICK, "model.latent_dim=2", *overrides))
     return Subject(module, data, HISTORY, Path("nowhere"), seed=3, samples=4)
 
 
@@ -262,7 +254,7 @@ CHOSEN = ("callbacks.figures.epochs=[0,2,3]", "callbacks.figures.show=[samples_b
 def run(tmp_path_factory):
     """A run of two latents that drew chosen figures at chosen epochs, killed once on its way."""
     folder = tmp_path_factory.mktemp("figures")
-    config = composed("model.latent_dim=2", *AT_EPOCHS, *CHOSEN, f"output_dir={folder / 'outputs'}")
+    config = composed(*QUICK, "model.latent_dim=2", *AT_EPOCHS, *CHOSEN, f"output_dir={folder / 'outputs'}")
     save, drawn_at = Checkpoints._save, []
 
     def killed(self, trainer, name):

@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from tests.conftest import CONF
+from tests.conftest import CONF, composed
 from vae_hydra import cli
 from vae_hydra.run import Run
 from vae_hydra.train import train
@@ -168,15 +168,15 @@ def is_left_out(word: str) -> bool:
     return any(name in word for name in NOT_MUTATED)
 
 
-def composed(command: str, *overrides: str) -> dict:
+def unresolved(command: str) -> dict:
     with initialize_config_dir(CONF, version_base="1.3"):
-        return OmegaConf.to_container(compose(command, list(overrides)), resolve=False)
+        return OmegaConf.to_container(compose(command), resolve=False)
 
 
 def typed(command: str, run: str, case: int) -> list[str]:
     """The command line of a case: mutated options between what the command needs and what keeps it small."""
     draw = random.Random(f"{command} {case}")
-    keys = leaves(composed(command))
+    keys = leaves(unresolved(command))
     mutated = mutation(keys, draw)
     while any(name in word for word in mutated for name in NOT_MUTATED):
         mutated = mutation(keys, draw)
@@ -192,8 +192,7 @@ def typed(command: str, run: str, case: int) -> list[str]:
 def runs(tmp_path_factory):
     """A folder with one trained run."""
     folder = tmp_path_factory.mktemp("fuzz")
-    with initialize_config_dir(CONF, version_base="1.3"):
-        config = cli.plain(compose("train", [*BUDGET, f"output_dir={folder / 'outputs'}"]))
+    config = composed(*BUDGET, f"output_dir={folder / 'outputs'}")
     train(config)
     return folder, Run.of(config).folder
 

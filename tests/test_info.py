@@ -14,7 +14,8 @@ import torch
 import yaml
 
 import vae_hydra
-from tests.test_export import TINY, composed, untrained
+from tests.conftest import composed
+from tests.test_export import TINY, untrained
 from vae_hydra import info as command
 from vae_hydra.files import write_json
 from vae_hydra.info import info

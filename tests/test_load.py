@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import shutil
 
@@ -9,17 +10,24 @@ import pytest
 import torch
 
 import vae_hydra
+from tests.conftest import QUICK, composed
 from vae_hydra.build import build_experiment
 from vae_hydra.run import Run, read_checkpoint
 from vae_hydra.train import train
 from vae_hydra.trust import check_config
 
 
-@pytest.fixture
-def trained(configure):
-    config = configure("sampler=lognormal", "noise=uniform")
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    config = composed(*QUICK, f"output_dir={tmp_path_factory.mktemp('outputs')}", "sampler=lognormal", "noise=uniform")
     train(config)
     return Run.of(config)
+
+
+@pytest.fixture
+def trained(done, tmp_path):
+    """A copy, to do with as one likes."""
+    return Run.open(shutil.copytree(done.folder, tmp_path / "outputs" / done.name))
 
 
 def altered(run: Run, change) -> str:
@@ -81,6 +89,21 @@ def test_weights_are_those_of_training(configure):
     assert not torch.equal(model.encoder.layers[0].weight, fresh.encoder.layers[0].weight)
 
 
+PLACES = [("model", "encoder"), ("beta",), ("optimizer",), ("dataset", "source")]
+
+
+@pytest.fixture(scope="module")
+def described(done):
+    """The configuration in a checkpoint."""
+    return torch.load(done.folder / "last.ckpt", weights_only=True)["vae_hydra"]["config"]
+
+
+def plant(config, place, target) -> None:
+    for key in place:
+        config = config[key]
+    config["_target_"] = target
+
+
 @pytest.mark.parametrize(
     "target",
     [
@@ -102,16 +125,19 @@ def test_weights_are_those_of_training(configure):
         7,
     ],
 )
-@pytest.mark.parametrize("place", [("model", "encoder"), ("beta",), ("optimizer",), ("dataset", "source")])
-def test_a_target_outside_the_allow_list_is_refused(trained, target, place):
-    def plant(checkpoint):
-        node = checkpoint["vae_hydra"]["config"]
-        for key in place:
-            node = node[key]
-        node["_target_"] = target
-
+@pytest.mark.parametrize("place", PLACES)
+def test_a_target_outside_the_allow_list_is_refused(described, target, place):
+    config = copy.deepcopy(described)
+    plant(config, place, target)
     with pytest.raises(ValueError, match="names the target .*, which is none of the models.*trust"):
-        vae_hydra.load(altered(trained, plant))
+        check_config(config)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_targets_of_a_checkpoint_are_checked(trained, place):
+    damaged = altered(trained, lambda checkpoint: plant(checkpoint["vae_hydra"]["config"], place, "os.system"))
+    with pytest.raises(ValueError, match="names the target 'os.system', which is none of the models.*trust"):
+        vae_hydra.load(damaged)
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,15 @@ import struct
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from matplotlib.image import imread
 from sklearn.metrics import roc_auc_score
 from torch.distributions import Normal, kl_divergence
 
-from tests.conftest import CONF, QUICK
+from tests.conftest import QUICK, composed
 from tests.test_conf import options
 from tests.test_marginal import SCALE, D, exact_log_density, linear_model
-from vae_hydra import cli, plots
 from vae_hydra import ood as command
+from vae_hydra import plots
 from vae_hydra.auroc import auroc
 from vae_hydra.build import build_experiment
 from vae_hydra.complexity import compressed_length
@@ -94,17 +93,6 @@ def test_scores_of_a_linear_gaussian_model_are_their_closed_forms():
     assert auroc(first["nll"][:8], first["nll"][8:]).value > 0.95
 
 
-@pytest.fixture(scope="module")
-def composed():
-    """The configuration of training for what is typed."""
-
-    def make(*overrides: str) -> dict:
-        with initialize_config_dir(CONF, version_base="1.3"):
-            return cli.plain(compose("train", [*QUICK, *overrides]))
-
-    return make
-
-
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -115,8 +103,8 @@ def composed():
     ],
     ids=" ".join,
 )
-def test_the_score_of_an_example_is_its_own(overrides, composed):
-    module, data = build_experiment(composed(*overrides))
+def test_the_score_of_an_example_is_its_own(overrides):
+    module, data = build_experiment(composed(*QUICK, *overrides))
     module.double() if "trainer.precision=64-true" in overrides else module
     has_elbo = module.vae.sampler.has_elbo
     x = data.prepared("test", 30).x
@@ -136,8 +124,8 @@ def test_the_score_of_an_example_is_its_own(overrides, composed):
 
 
 @pytest.mark.parametrize("sampler", ["normal", "lognormal"])
-def test_an_example_that_the_model_cannot_cope_with_scores_highest(sampler, composed):
-    module, data = build_experiment(composed(f"sampler={sampler}"))
+def test_an_example_that_the_model_cannot_cope_with_scores_highest(sampler):
+    module, data = build_experiment(composed(*QUICK, f"sampler={sampler}"))
     x = data.prepared("test", 4).x
     x[2] = 1e30
     scores = outlier_scores(module, x, (0, 1))
@@ -159,13 +147,13 @@ def files(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(composed, tmp_path_factory):
+def trained(tmp_path_factory):
     """Runs by what is typed, each trained once."""
     output, runs = tmp_path_factory.mktemp("outputs"), {}
 
     def run(*overrides: str) -> Run:
         if overrides not in runs:
-            config = composed(f"output_dir={output}", "test_noises=null", *overrides)
+            config = composed(*QUICK, f"output_dir={output}", "test_noises=null", *overrides)
             train(config)
             runs[overrides] = Run.of(config)
         return runs[overrides]

@@ -10,7 +10,8 @@ from importlib import import_module
 import pytest
 from hydra import compose, initialize_config_dir
 
-from vae_hydra import cli, search, sweep, train
+from tests.conftest import composed
+from vae_hydra import search, sweep, train
 from vae_hydra.arguments import flags_first
 from vae_hydra.compatibility import warn_of_busy_cores
 from vae_hydra.saved import data_of, open_run
@@ -197,9 +198,8 @@ def test_search_files_that_are_wrong(name, run_command, tmp_path):
 def folder(tmp_path_factory):
     """A run to ask things of; its data are digits."""
     place = tmp_path_factory.mktemp("runs")
-    with initialize_config_dir(CONF, version_base="1.3"):
-        overrides = ["trainer.max_epochs=1", "trainer.accelerator=cpu", "callbacks.figures.enabled=false"]
-        config = cli.plain(compose("train", [*overrides, "dataset.fraction=0.1", f"output_dir={place}"]))
+    overrides = ["trainer.max_epochs=1", "trainer.accelerator=cpu", "callbacks.figures.enabled=false"]
+    config = composed(*overrides, "dataset.fraction=0.1", f"output_dir={place}")
     train.train(config)
     (found,) = place.glob("digits-*")
     return found

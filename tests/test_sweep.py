@@ -253,7 +253,8 @@ def test_a_sweep_without_multirun_typed_runs_as_one(planned):
     assert len(planned("sweep=heavy_tailed/beta")) == 12
 
 
-@pytest.mark.parametrize("cores", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("cores", [1, 2])
 def test_joblib_gives_each_job_its_share_of_the_cores_and_the_same_scores(cores, run_command, tmp_path):
     from joblib import cpu_count
 
@@ -326,6 +327,7 @@ def test_a_seed_typed_in_another_way_is_planned_as_it_is_trained(planned):
     assert names(planned("-m", "seed=0", "++seed=7"), 3) == {("s7",)}
 
 
+@pytest.mark.slow
 def test_sigterm_ends_the_workers_of_joblib_and_the_sweep_goes_on_later(tmp_path):
     launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "threads=1")
     long = ("trainer.max_epochs=100000", "callbacks.figures.enabled=false", "trainer.accelerator=cpu")

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.conftest import composed
 from vae_hydra import cli, files
 from vae_hydra.run import Run
 from vae_hydra.system_errors import explained
@@ -36,15 +37,11 @@ NOBODY = 65534
 @pytest.fixture(scope="module")
 def place():
     """A folder with one trained run, which every user may enter: pytest's own are their owner's alone."""
-    from hydra import compose, initialize_config_dir
-
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
         options = ("trainer.max_epochs=1", "trainer.accelerator=cpu", "callbacks.figures.enabled=false")
-        with initialize_config_dir(cli.prepare(), version_base="1.3"):
-            overrides = [*options, "dataset.fraction=0.1", f"output_dir={folder / 'outputs'}"]
-            config = cli.plain(compose("train", overrides))
+        config = composed(*options, "dataset.fraction=0.1", f"output_dir={folder / 'outputs'}")
         train(config)
         yield folder, Run.of(config).folder
 

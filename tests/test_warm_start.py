@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import shutil
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from tests.conftest import CONF
+from tests.conftest import CONF, composed
 from tests.test_train import assert_same_outcome
 from vae_hydra import train
 from vae_hydra.build import build_experiment
@@ -25,11 +26,17 @@ def newest(tmp_path) -> Run:
     return Run(max(tmp_path.glob("outputs/*/run.json"), key=lambda path: path.stat().st_mtime_ns).parent)
 
 
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    config = composed(*SHORT, *FIRST, f"output_dir={tmp_path_factory.mktemp('outputs')}")
+    train.train(config)
+    return Run.of(config)
+
+
 @pytest.fixture
-def first(run_command, tmp_path):
-    code, _ = run_command(train, *SHORT, *FIRST)
-    assert code == 0
-    return newest(tmp_path)
+def first(done, tmp_path):
+    """A copy, to do with as one likes."""
+    return Run.open(shutil.copytree(done.folder, tmp_path / "outputs" / done.name))
 
 
 @pytest.fixture

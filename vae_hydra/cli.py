@@ -66,6 +66,7 @@ def config_folder() -> Path:
     return next(path for path in (package / "conf", package.parent / "conf") if path.is_dir())
 
 
+@functools.cache
 def options_help() -> str:
     """Every group and its options, with the first comment line of each option's file, the defaults marked."""
     root = config_folder()
