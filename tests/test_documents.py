@@ -151,7 +151,7 @@ def at_once_or_slow(line: Line):
     return pytest.param(line, marks=pytest.mark.slow) if line.document == "docs/results.md" else line
 
 
-@pytest.mark.parametrize("line", map(at_once_or_slow, OURS), ids=identifiers(OURS))
+@pytest.mark.parametrize("line", [*map(at_once_or_slow, OURS)], ids=identifiers(OURS))
 def test_every_command_is_planned(line, typed, run_command, tmp_path, monkeypatch):
     """Its options exist, in each run of a sweep."""
     module = importlib.import_module(f"vae_hydra.{line.module}")
