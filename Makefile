@@ -23,7 +23,7 @@ lint: setup    ## ruff and mypy
 	$(BIN)/mypy
 
 test: lint     ## lint, types and tests, on up to four cores
-	$(BIN)/python -m pytest -n auto --maxprocesses 4
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
 
 test-slow: setup  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

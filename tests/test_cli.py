@@ -16,7 +16,7 @@ from vae_hydra.run import Run
 
 BAD = {
     "unknown option": (["sampler=cauchy"], ["sampler/cauchy", "deterministic", "inverse_gaussian", "lognormal"]),
-    "unknown key": (["model.latents=3"], ["model.latents", "not in struct"]),
+    "unknown key": (["model.latents=3"], ["error: model.latents: there is no such option"]),
     "wrong type": (["model.latent_dim=many"], ["model.latent_dim must be an integer ≥ 1, but got 'many'"]),
     "wrong type of the optimizer": (["optimizer.lr=fast"], ["optimizer"]),
     "wrong type of the trainer": (["trainer.max_epochs=1.5"], ["trainer.max_epochs must be an integer ≥ 1"]),

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from hydra._internal import utils
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException, HydraException
+from hydra.errors import CompactHydraException, ConfigCompositionException, HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_hydra.system_errors import explained
+
+
+class UnknownOption(ConfigCompositionException):
+    """An option that is not in the configuration."""
 
 
 def in_words(error: Exception, output: str | None = None) -> str | None:
@@ -44,7 +49,7 @@ def _taken_away(error: Exception) -> str | None:
 
 
 def explain_hydra_errors() -> None:
-    """Let Hydra print one line also for errors in what it does itself, before and after the command's own work.
+    """Print one line also for errors in what Hydra does itself, before and after the command's own work; exit code 2.
 
     HYDRA_FULL_ERROR=1 shows where it was raised.
     """
@@ -60,11 +65,15 @@ def explain_hydra_errors() -> None:
 
 
 def _compact(function: Callable[[], Any]) -> Any:
-    """What ``function`` returns; an error that the user can mend is raised as one that Hydra prints in short."""
+    """What ``function`` returns; an error that the user can mend is printed in short and ends the command."""
     try:
         return function()
     except Exception as error:
         message = str(error) if isinstance(error, CompactHydraException) else in_words(error)
         if message is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        raise CompactHydraException(f"error: {message}") from error.__cause__
+        sys.stderr.write(f"error: {message}\n")
+        # The cause of an option that does not exist says nothing more.
+        if isinstance(error.__cause__, OmegaConfBaseException) and not isinstance(error, UnknownOption):
+            sys.stderr.write(f"{one_line(error.__cause__)}\n")
+        sys.exit(2)

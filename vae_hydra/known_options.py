@@ -19,6 +19,8 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
+from vae_hydra.errors import UnknownOption
+
 # Groups without a _target_ of their own whose options are the arguments of a class.
 ARGUMENTS_OF = {"trainer": "lightning.Trainer"}
 # Groups whose entries are read whatever they are called, and those that others check entry by entry.
@@ -28,10 +30,6 @@ SPECIAL = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_", "name"
 REFERENCE = re.compile(r"\$\{(?:oc\.(?:select|deprecated|dict\.keys|dict\.values):)?(\.*)([A-Za-z_][\w.]*)?")
 
 Config = Mapping[str, Any]
-
-
-class UnknownOption(ConfigCompositionException):
-    """An option that is not in the configuration."""
 
 
 def check_known(

@@ -21,7 +21,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig
 
 from vae_hydra import cli, sweep
-from vae_hydra.known_options import UnknownOption
+from vae_hydra.errors import UnknownOption
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
