@@ -163,7 +163,7 @@ def test_every_command_is_planned(line, typed, run_command, tmp_path, monkeypatc
     code, text = run_command(module, *words)
     if {"--help", "--cfg"} & set(words):
         assert code == 0
-    elif plans := list(tmp_path.glob("outputs/sweeps/*/plan.json")):
+    elif plans := list(tmp_path.glob("outputs/**/plan.json")):
         cells = json.loads(plans[0].read_text())["cells"]
         assert cells
         assert not [cell["error"] for cell in cells if cell["error"]]

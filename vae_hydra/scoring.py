@@ -35,12 +35,22 @@ def _has_few_labels(config: Mapping[str, Any]) -> bool:
 
 
 def _outlasts_training(config: Mapping[str, Any]) -> bool:
-    """Whether β rises for more epochs than come before the last."""
+    """Whether β still rises in the last epoch; of a ramp by step the configuration does not say it."""
     beta, trainer = config.get("beta"), config.get("trainer")
     if not isinstance(beta, Mapping) or not isinstance(trainer, Mapping) or beta.get("unit") != "epoch":
         return False
     duration, epochs = beta.get("duration"), trainer.get("max_epochs")
-    return isinstance(duration, int | float) and isinstance(epochs, int) and duration > epochs - 1
+    if not isinstance(duration, int | float) or not isinstance(epochs, int) or not duration > 0:
+        return False
+    rise = beta.get("rise")
+    if isinstance(rise, int | float):
+        return duration * rise > (epochs - 1) % duration
+    return duration > epochs - 1
+
+
+def _has_data_of_inverse_gaussians(config: Mapping[str, Any]) -> bool:
+    dataset = config.get("dataset")
+    return isinstance(dataset, Mapping) and dataset.get("name") == "inverse_gaussian_2d"
 
 
 # Version → what changed with it; the first version has no entry.
@@ -54,6 +64,10 @@ CHANGES: dict[int, Change] = {
         _has_few_labels, "trained when validation, which chooses the weights, still saw the labels that are hidden"
     ),
     4: Change(_outlasts_training, "trained when a β that rises for longer than training did not reach its end"),
+    5: Change(
+        _has_data_of_inverse_gaussians,
+        "trained and scored on other draws of the data: those of the Inverse Gaussian changed",
+    ),
 }
 CURRENT = max(CHANGES)
 

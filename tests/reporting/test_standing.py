@@ -167,7 +167,11 @@ def test_no_cell_of_the_table_of_results_is_a_formula(tmp_path):
         ({"classifier": {}}, False),
         ({"beta": {"duration": 20, "unit": "epoch"}, "trainer": {"max_epochs": 20}}, True),
         ({"beta": {"duration": 20, "unit": "epoch"}, "trainer": {"max_epochs": 21}}, False),
+        ({"beta": {"duration": 20, "unit": "epoch", "rise": 0.5}, "trainer": {"max_epochs": 45}}, True),
+        ({"beta": {"duration": 20, "unit": "epoch", "rise": 0.5}, "trainer": {"max_epochs": 60}}, False),
         ({"beta": {"value": 1.0}, "trainer": {"max_epochs": 20}}, False),
+        ({"dataset": {"name": "inverse_gaussian_2d"}}, True),
+        ({"dataset": {"name": "lognormal_2d"}}, False),
         ({}, False),
     ],
 )
