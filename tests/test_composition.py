@@ -11,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 from omegaconf.errors import InterpolationKeyError
 
+from tests import conftest
 from tests.conftest import CONF
 from vae_hydra import cli
 from vae_hydra.composition import Composer
@@ -89,6 +90,13 @@ def test_each_of_a_mixed_sample_is_what_it_is_alone(composer):
         # As text too: 1 and 1.0 are equal.
         assert repr(composed.config) == repr(expected)
         assert identity(composed.config) == identity(expected)
+
+
+@pytest.mark.parametrize("overrides", MIXED[::5], ids=" ".join)
+def test_what_tests_compose_is_what_hydra_composes(overrides):
+    found = conftest.composed(*overrides)
+    with initialize_config_dir(CONF, version_base="1.3"):
+        assert repr(found) == repr(alone(overrides))
 
 
 def test_a_random_grid_is_composed_as_its_runs_are_alone(composer):

@@ -49,7 +49,7 @@ def _taken_away(error: Exception) -> str | None:
 
 
 def explain_hydra_errors() -> None:
-    """Print one line also for errors in what Hydra does itself, before and after the command's own work; exit code 2.
+    """Print a short message also for errors of Hydra's work before and after the command's, and exit with 2.
 
     HYDRA_FULL_ERROR=1 shows where it was raised.
     """
