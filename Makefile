@@ -17,10 +17,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 train: setup   ## train the default, print its scores and where the pictures are
 	$(BIN)/python -m vae_hydra.train
 
-lint: setup    ## ruff and mypy
+lint: setup    ## ruff, mypy, and that imports only go down
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 test: lint     ## lint, types and tests, on up to four cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4

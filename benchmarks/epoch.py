@@ -28,11 +28,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
-from vae_hydra import cli
-from vae_hydra.build import build_data
-from vae_hydra.history import read_epochs
-from vae_hydra.run import Run
-from vae_hydra.train import train
+from vae_hydra.base.command import cli
+from vae_hydra.runs.build import build_data
+from vae_hydra.runs.folder import Run
+from vae_hydra.runs.train import train
+from vae_hydra.training.history import read_epochs
 
 EXAMPLES, BATCH, BETA = 60_000, 512, 0.01
 ENCODER, DECODER = (784, 300, 300, 20), (10, 300, 300, 300, 784)

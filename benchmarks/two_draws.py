@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.distributions import Distribution, Normal
 from torch.types import _size
 
-from vae_hydra import cli
-from vae_hydra.samplers import NormalSampler
+from vae_hydra.base.command import cli
+from vae_hydra.model.samplers import NormalSampler
 
 CONF = cli.prepare()
 
@@ -36,7 +36,7 @@ class TwoDrawSampler(NormalSampler):
 
 def main() -> None:
     """Train it and print what the notebook calls its validation loss, which is no ELBO."""
-    from vae_hydra.train import train
+    from vae_hydra.runs.train import train
 
     options = ["experiment=variational_autoencoders/mlp", "sampler.name=two_draws", *sys.argv[1:]]
     with initialize_config_dir(CONF, version_base="1.3"):

@@ -17,7 +17,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from vae_hydra import cli
+from vae_hydra.base.command import cli
+from vae_hydra.base.command.configuration import plain
 
 # Small enough for a test, large enough to exercise everything.
 QUICK = ("trainer.max_epochs=2", "trainer.accelerator=cpu", "callbacks.figures.enabled=false")
@@ -68,7 +69,7 @@ def configure(tmp_path):
 def composed(*overrides: str, name: str = "train") -> dict:
     """A command's configuration as the command line would make it."""
     with initialize_config_dir(CONF, version_base="1.3"):
-        return cli.plain(composition(name, list(overrides)))
+        return plain(composition(name, list(overrides)))
 
 
 def composition(name: str, overrides: list[str]) -> DictConfig:
@@ -96,9 +97,9 @@ def cut_off(monkeypatch):
     """
 
     def interrupt(config, epoch, batch, step="training_step", signum=signal.SIGTERM):
-        from vae_hydra.callbacks import Interrupted
-        from vae_hydra.module import VAEModule
-        from vae_hydra.train import train
+        from vae_hydra.runs.train import train
+        from vae_hydra.training.callbacks import Interrupted
+        from vae_hydra.training.module import VAEModule
 
         original = getattr(VAEModule, step)
 
@@ -119,7 +120,7 @@ def cut_off(monkeypatch):
 @pytest.fixture
 def quick_recipe(monkeypatch):
     """Classifiers of images are trained for a moment."""
-    from vae_hydra.recognition import RECIPE
+    from vae_hydra.analysis.image_classifier import RECIPE
 
     monkeypatch.setitem(RECIPE, "steps", 20)
 

@@ -7,10 +7,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vae_hydra import _moved
+
 if TYPE_CHECKING:
-    from vae_hydra.vae import VAE
+    from vae_hydra.model.vae import VAE
 
 __version__ = version("vae_hydra")
+_moved.install()
 
 
 def load(run: str | Path, checkpoint: str | None = None, trust: str | Sequence[str] = ()) -> VAE:
@@ -26,9 +29,10 @@ def load(run: str | Path, checkpoint: str | None = None, trust: str | Sequence[s
             code that is not trusted.
     """
     # Imported here so that the commands' help and errors do not wait for torch.
-    from vae_hydra.build import rebuild
-    from vae_hydra.run import Run, read_checkpoint
-    from vae_hydra.sharing.weights import read_weights, weights_path
+    from vae_hydra.runs.checkpoint import read_checkpoint
+    from vae_hydra.runs.folder import Run
+    from vae_hydra.runs.rebuild import rebuild
+    from vae_hydra.runs.sharing.weights import read_weights, weights_path
 
     path = Path(run).expanduser()
     weights = weights_path(path)

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
 import hydra
 from omegaconf import DictConfig
 
-from vae_hydra import cli
+from vae_hydra._moved import attributes_of
+from vae_hydra.base.command import cli
 
-if TYPE_CHECKING:
-    from vae_hydra.run import Run
-    from vae_hydra.saved import Saved
-    from vae_hydra.sharing.card import Shared
-    from vae_hydra.sources import Examples
-
-# By name, because run as a command this module is called __main__.
-log = logging.getLogger("vae_hydra.export")
-
-CARD, RECORD = "README.md", "export.json"
+__getattr__ = attributes_of(__name__)
 
 
 @cli.typed_in_any_order
@@ -30,164 +16,9 @@ CARD, RECORD = "README.md", "export.json"
 def main(config: DictConfig) -> None:
     """Export the run that the command line names."""
     with cli.user_errors():
+        from vae_hydra.runs.sharing.export import export
+
         export(cli.settings(config))
-
-
-def export(config: Mapping[str, Any]) -> Path:
-    """Write a run's model, its configuration and its card into a folder, and say what is in it.
-
-    Args:
-        config: resolved configuration, as ``conf/export.yaml`` composes it.
-
-    Returns:
-        The folder.
-
-    Raises:
-        ValueError: if ``run`` is no run, its checkpoint cannot be rebuilt, the folder holds what is not to be
-            overwritten, or an exported program differs from the model; nothing is written then.
-    """
-    from vae_hydra import checks
-    from vae_hydra.files import replacing_folder, write_json, write_text
-    from vae_hydra.saved import open_saved
-    from vae_hydra.sharing.card import card
-    from vae_hydra.sharing.write import described
-
-    tolerance, formats = checks.positive("tolerance", config["tolerance"]), _formats(config["formats"])
-    cli.prepare_torch(config["threads"])
-    saved = open_saved(config)
-    folder = _folder(config["output"], saved.run)
-    with replacing_folder(folder) as new:
-        shared = _write(new, saved, formats, tolerance, config["dataset_root"])
-        write_text(new / CARD, card(shared))
-        files = {**shared.files, CARD: described(new / CARD)}
-        about = {"run": shared.name, "checkpoint": shared.trained["checkpoint"], "epoch": shared.trained["epoch"]}
-        compared = {"tolerance": tolerance, "tried_on": shared.tried_on}
-        write_json(new / RECORD, {**about, **compared, "versions": _versions(), "files": files})
-    log.info("%s", _said(files, shared.tried_on))
-    log.info("written to %s", folder)
-    return folder
-
-
-def _said(files: Mapping[str, Mapping[str, Any]], tried_on: str) -> str:
-    """A line a file: its size and, of a program, how far it is from the model."""
-    differences = {name: entry.get("largest_difference") for name, entry in files.items()}
-    compared = {
-        name: "" if value is None else f"  largest difference from the model {value:.1e}, on {tried_on}"
-        for name, value in differences.items()
-    }
-    return "\n".join(f"{name:<18} {entry['bytes']:>12,} bytes{compared[name]}" for name, entry in files.items())
-
-
-def _write(folder: Path, saved: Saved, formats: list[str], tolerance: float, root: str | None) -> Shared:
-    """The model's files, and what its card is about."""
-    from vae_hydra.run import read_checkpoint
-    from vae_hydra.saved import value_range
-    from vae_hydra.sharing.card import Shared
-    from vae_hydra.sharing.parts import parts_of
-    from vae_hydra.sharing.write import write_model
-
-    module = saved.module.cpu()
-    span = value_range(saved, root)
-    examples, tried_on = _examples(saved, span, root)
-    parts = parts_of(module, examples)
-    files = write_model(folder, module, parts, formats, span, tolerance)
-    stem = saved.checkpoint.stem
-    trained = {**saved.run.record, "checkpoint": stem, "epoch": read_checkpoint(saved.checkpoint).get("epoch")}
-    scores = _scores(saved.run, stem)
-    return Shared(saved.run.name, module, parts, formats, files, trained, scores, span, tried_on, tolerance)
-
-
-def _formats(given: Any) -> list[str]:
-    """The formats that are asked for, checked."""
-    from vae_hydra import checks
-    from vae_hydra.sharing.programs import check_installed
-    from vae_hydra.sharing.write import ALL_FORMATS
-
-    named = [given] if isinstance(given, str) else given
-    if not isinstance(named, list) or not named:
-        raise ValueError(f"formats must be a list of any of {', '.join(ALL_FORMATS)}, but got {given!r}")
-    formats = [checks.one_of("formats", name, ALL_FORMATS) for name in named]
-    check_installed(formats)
-    return formats
-
-
-def _folder(output: Any, run: Run) -> Path:
-    """Where to export to: export/ of the run, which an export may replace, or a folder that holds nothing yet."""
-    if output is None:
-        folder = run.folder.resolve() / "export"
-        others = _not_exported(folder)
-        if others:
-            raise ValueError(
-                f"{folder} holds {', '.join(others)}, not as an export wrote it; move it away, or name another folder: "
-                "output=FOLDER"
-            )
-        # An export is made beside the one that it replaces.
-        cli.check_output(folder.parent, str(folder))
-        return folder
-    folder = cli.named_folder(output).resolve()
-    if cli.is_taken(folder):
-        raise ValueError(f"output={output} exists and is not overwritten; remove it, or name another folder")
-    cli.check_output(folder.parent, f"output={output}")
-    return folder
-
-
-def _not_exported(folder: Path) -> list[str]:
-    """What in ``folder`` was not written by an export, or was changed since."""
-    from vae_hydra.sharing.write import described
-
-    if not folder.exists():
-        return []
-    try:
-        written = json.loads((folder / RECORD).read_text(encoding="utf-8"))["files"]
-        return sorted(
-            path.name
-            for path in folder.iterdir()
-            if path.name != RECORD and described(path)["sha256"] != written.get(path.name, {}).get("sha256")
-        )
-    except (OSError, ValueError, KeyError, AttributeError):
-        return sorted(path.name for path in folder.iterdir())
-
-
-def _examples(saved: Saved, span: tuple[float, float], root: str | None) -> tuple[Examples, str]:
-    """Clean examples to try programs on, and what they are: of the test split, or random if the data are not there."""
-    import torch
-
-    from vae_hydra.saved import data_of
-    from vae_hydra.sharing.programs import BATCHES
-    from vae_hydra.sources import Examples
-
-    number = max(BATCHES)
-    try:
-        test = data_of(saved, root).prepared("test", number)
-        return test[torch.arange(number) % len(test)], "test examples"
-    except ValueError as error:
-        log.info("the data are not there (%s); random examples in their place", error)
-    description, (low, high) = saved.module.description, span
-    generator = torch.Generator().manual_seed(0)
-    x = low + (high - low) * torch.rand(number, *description["x_shape"], generator=generator)
-    return Examples(x, torch.randint(max(1, description.get("classes", 1)), (number,), generator=generator)), (
-        "random examples in the range of the data"
-    )
-
-
-def _scores(run: Run, checkpoint: str) -> dict[str, float]:
-    """The test scores of this checkpoint: those of training, or of an evaluation; empty if it has none."""
-    from vae_hydra.reporting.folders import read_run
-
-    read = read_run(run.folder)
-    if read.metrics and read.record.get("checkpoint") == checkpoint:
-        return dict(read.metrics)
-    return dict(read.evaluations.get(f"{checkpoint}-test", {}).get("scores", {}))
-
-
-def _versions() -> dict[str, str]:
-    """What of the packages that export is installed."""
-    from importlib.metadata import version
-    from importlib.util import find_spec
-
-    from vae_hydra.sharing.programs import ONNX_PACKAGES
-
-    return {name: version(name) for name in ("vae_hydra", "torch", "safetensors", *ONNX_PACKAGES) if find_spec(name)}
 
 
 if __name__ == "__main__":

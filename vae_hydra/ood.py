@@ -2,209 +2,23 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
 import hydra
 from omegaconf import DictConfig
 
-from vae_hydra import cli
+from vae_hydra._moved import attributes_of
+from vae_hydra.base.command import cli
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from vae_hydra.auroc import Auroc
-    from vae_hydra.data import DataModule
-    from vae_hydra.outlier_sets import OutlierSets
-    from vae_hydra.saved import Saved
-
-    Scored = Mapping[str, Mapping[str, Tensor]]
-
-# By name, because run as a command this module is called __main__.
-log = logging.getLogger("vae_hydra.ood")
-
-NOTE = (
-    "AUROC ± standard error: the probability that an outlier scores higher than a test example; 0.5 is chance, and "
-    "below it the model likes the outliers better"
-)
+__getattr__ = attributes_of(__name__)
 
 
 @cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="ood")
 def main(config: DictConfig) -> None:
-    """Hold outliers against the run that the command line names."""
+    """Score outliers with the run that the command line names."""
     with cli.user_errors():
+        from vae_hydra.analysis.outliers.command import ood
+
         ood(cli.settings(config))
-
-
-def ood(config: Mapping[str, Any]) -> dict[str, float]:
-    """AUROC of every score for every set of outliers; printed, drawn, and kept in the run's folder, or in ``output``.
-
-    Args:
-        config: resolved configuration, as ``conf/ood.yaml`` composes it.
-
-    Returns:
-        ``ood/<outliers>/<score>_auroc`` and ``…_auroc_standard_error``.
-
-    Raises:
-        ValueError: if ``run`` is no run, its model cannot be asked, the outliers cannot be had, or ``output`` has these
-            scores already.
-    """
-    from vae_hydra.auroc import auroc
-    from vae_hydra.examine import check_request
-    from vae_hydra.outliers import check_scorable
-    from vae_hydra.saved import data_of, open_saved
-    from vae_hydra.splits import generator_for
-
-    cli.prepare_torch(config["threads"])
-    request = _request(config)
-    saved = open_saved(config, test_noises=())
-    check_scorable(saved.module)
-    data = data_of(saved, config["dataset_root"])
-    check_request(saved.module, data, request["nll_samples"], 0, False)
-    inside = data.shuffled("test", generator_for(request["seed"], "test"), request["limit"]).x
-    outliers = _outliers(config, request, saved, data, inside)
-    targets = _targets(config["output"], saved, {**request, "against": list(outliers.sets)})
-    scored = _scored({"test": inside, **outliers.sets}, request, saved, data)
-    aurocs = {
-        name: {score: auroc(scored["test"][score], values) for score, values in of_set.items()}
-        for name, of_set in scored.items()
-        if name != "test"
-    }
-    return _report(saved, request, outliers, scored, aurocs, targets)
-
-
-def _request(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What the scores depend on, checked."""
-    from vae_hydra import checks
-
-    nll, limit = checks.group("nll", config["nll"]), config["limit"]
-    return {
-        "nll_samples": checks.non_negative_integer("nll.samples", nll["samples"]),
-        # A standard error needs two.
-        "limit": limit if limit is None else checks.integer("limit", limit, minimum=2),
-        "seed": checks.seed("seed", config["seed"]),
-        "noises": config["test_noises"],
-    }
-
-
-def _outliers(
-    config: Mapping[str, Any], request: Mapping[str, Any], saved: Saved, data: DataModule, inside: Tensor
-) -> OutlierSets:
-    from vae_hydra.noise_nodes import nodes_to_test
-    from vae_hydra.outlier_sets import make_sets, makers, values_taken
-
-    run, seed = saved.module.description["config"], request["seed"]
-    noises = nodes_to_test(run["noise"], request["noises"])
-    datasets = {name: partial(cli.option, "dataset", name) for name in cli.option_names("dataset")}
-    every = makers(run, data, inside, datasets, noises, seed, config["dataset_root"], request["limit"])
-    return make_sets(every, config["against"], values_taken(saved.module, data), seed)
-
-
-def _targets(output: Any, saved: Saved, asked: Mapping[str, Any]) -> tuple[Path, Path, Path]:
-    """The folder to write into, and where the scores and the figure go in it."""
-    from vae_hydra.identity import identity
-
-    name = f"ood-{saved.checkpoint.stem}-{identity(asked)}"
-    file, picture = Path(f"{name}.json"), Path(f"{name}.png")
-    folder = cli.output_folder(output, saved.run.folder, [file.name, picture.name])
-    return (folder, "evaluations" / file, "figures" / picture) if output is None else (folder, file, picture)
-
-
-def _scored(sets: Mapping[str, Tensor], request: Mapping[str, Any], saved: Saved, data: DataModule) -> Scored:
-    from vae_hydra.outliers import outlier_scores
-
-    scored = {}
-    for number, (name, x) in enumerate(sets.items(), start=1):
-        log.info("scoring %s, %d of %d: %d examples", name, number, len(sets), len(x))
-        scored[name] = outlier_scores(saved.module, x, data.value_range(), request["seed"], request["nll_samples"])
-    return scored
-
-
-def _report(
-    saved: Saved,
-    request: Mapping[str, Any],
-    outliers: OutlierSets,
-    scored: Scored,
-    aurocs: Mapping[str, Mapping[str, Auroc]],
-    targets: tuple[Path, Path, Path],
-) -> dict[str, float]:
-    """Print the table, write the scores and the figure; the scores."""
-    from vae_hydra.files import filling_folder, write_json
-
-    folder, file, picture = targets
-    scores = {
-        f"ood/{name}/{score}_auroc{end}": value
-        for name, of_set in aurocs.items()
-        for score, found in of_set.items()
-        for end, value in zip(("", "_standard_error"), found, strict=True)
-    }
-    written = {
-        "checkpoint": saved.checkpoint.stem,
-        "split": "test",
-        "ood": dict(request),
-        "examples": {name: len(of_set["half_sse"]) for name, of_set in scored.items()},
-        "medians": {name: {score: _median(x) for score, x in of_set.items()} for name, of_set in scored.items()},
-        "clipped": outliers.clipped,
-        "left_out": outliers.left_out,
-    }
-    with filling_folder(folder) as new:
-        for path in (file, picture):
-            (new / path).parent.mkdir(exist_ok=True)
-        write_json(new / file, {**written, "scores": scores})
-        _draw(new / picture, saved, scored, aurocs)
-    where = [f"written to {folder / file}", f"figure     {folder / picture}"]
-    lines = [*_remarks(outliers), *_table(aurocs), NOTE, *where]
-    log.info("%s\n%s", saved.checkpoint, "\n".join(lines))
-    return scores
-
-
-def _median(values: Tensor) -> float | None:
-    """None where it is infinite, which JSON cannot say."""
-    median = values.median()
-    return median.item() if median.isfinite() else None
-
-
-def _remarks(outliers: OutlierSets) -> list[str]:
-    clipped = [
-        f"{name}: {share:.1%} of its values lie outside [0, 1], where this run's data are, and are clipped"
-        for name, share in outliers.clipped.items()
-    ]
-    return clipped + [f"{name} is left out: {reason}" for name, reason in outliers.left_out.items()]
-
-
-def _table(aurocs: Mapping[str, Mapping[str, Auroc]]) -> list[str]:
-    from vae_hydra.outliers import SCORES
-    from vae_hydra.scores import aligned
-
-    columns = list(next(iter(aurocs.values())))
-    cells = [
-        [name, *(f"{found.value:.4f} ± {found.standard_error:.4f}" for found in of_set.values())]
-        for name, of_set in aurocs.items()
-    ]
-    heading, *lines = aligned([["outliers", *(SCORES[column] for column in columns)], *cells])
-    return [heading, "-" * len(heading), *lines]
-
-
-def _draw(path: Path, saved: Saved, scored: Scored, aurocs: Mapping[str, Mapping[str, Auroc]]) -> None:
-    from vae_hydra import plots
-    from vae_hydra.files import write_figure
-    from vae_hydra.outliers import SCORES
-
-    rows = {
-        name: {
-            score: plots.Contrast(scored["test"][score], scored[name][score], f"AUROC {found.value:.3f}")
-            for score, found in of_set.items()
-        }
-        for name, of_set in aurocs.items()
-    }
-    inside = f"{saved.module.description['config']['dataset']['name']}, test examples"
-    headings = {score: title if score == "half_sse" else f"{title} [nats]" for score, title in SCORES.items()}
-    figure = plots.contrasts(rows, inside, headings)
-    write_figure(figure, path, dpi=100)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.distributions import Gamma, Laplace, LogNormal, Normal, Weibull, kl_divergence
 
-from tests.reference import frozen, kl_by_quadrature
+from tests.support.reference import frozen, kl_by_quadrature
 from vae_hydra.distributions import InverseGaussian, StudentT
 
 POSITIVE = {

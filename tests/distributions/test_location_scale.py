@@ -13,7 +13,7 @@ from scipy.integrate import quad
 from torch.distributions import Normal
 from torch.nn.functional import huber_loss
 
-from tests.reference import frozen
+from tests.support.reference import frozen
 from vae_hydra.distributions import FixedDistribution, Huber, HyperbolicSecant, StudentT
 
 THRESHOLDS = [0.2, 1.345, 4.0]

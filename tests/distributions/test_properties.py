@@ -21,7 +21,7 @@ from vae_hydra.distributions import (
     StudentT,
     Weibull,
 )
-from vae_hydra.likelihoods import (
+from vae_hydra.model.likelihoods import (
     BernoulliLikelihood,
     ContinuousBernoulliLikelihood,
     GaussianLikelihood,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.distributions import Gamma, Gumbel, Laplace, LogNormal, Normal, Pareto, Poisson
 
-from tests.reference import frozen
+from tests.support.reference import frozen
 from vae_hydra.distributions import Delta, InverseGaussian, StudentT, Weibull, parameters, quantile, with_parameters
 
 FAMILIES = [

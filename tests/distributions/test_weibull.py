@@ -6,7 +6,7 @@ import pytest
 import scipy.stats
 import torch
 
-from tests.reference import frozen
+from tests.support.reference import frozen
 from vae_hydra.distributions import Weibull
 
 PARAMETERS = [(1.0, 1.0), (2.0, 0.5), (0.3, 5.0)]

@@ -12,7 +12,7 @@ from torch.distributions import Distribution, constraints, register_kl
 from torch.distributions.utils import broadcast_all, euler_constant
 from torch.types import _size
 
-from vae_hydra.checks import one_of
+from vae_hydra.base.checks import one_of
 from vae_hydra.distributions.special import normal_cdf
 
 GRADIENTS = ("implicit", "pathwise")

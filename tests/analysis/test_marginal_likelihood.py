@@ -1,0 +1,143 @@
+"""The bound on log p(x) against a model whose log p(x) is known: linear, Gaussian, a diagonal posterior."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.distributions import LogNormal, MultivariateNormal, Normal
+
+from vae_hydra.analysis.evaluation import evaluate
+from vae_hydra.analysis.marginal_likelihood import importance_weighted_bound
+from vae_hydra.model.likelihoods import GaussianLikelihood
+from vae_hydra.model.samplers import LogNormalSampler, NormalSampler
+from vae_hydra.model.vae import VAE
+from vae_hydra.runs.folder import Run
+from vae_hydra.runs.train import train
+
+D, L, SCALE = 6, 3, 0.5
+# Orthogonal columns, so that the exact posterior has independent latents.
+COLUMNS = torch.linalg.qr(torch.arange(36.0, dtype=torch.float64).reshape(6, 6).sin())[0][:, :L] * torch.tensor(
+    [2, 1, 0.5]
+)
+OFFSET = torch.linspace(-1, 1, D, dtype=torch.float64)
+
+
+def linear_model(exact: bool) -> VAE:
+    """x = Wz + b + ε; its encoder returns the exact posterior, or the prior whatever x is."""
+    decoder, encoder = nn.Linear(L, D).double(), nn.Linear(D, 2 * L).double()
+    precision = 1 + COLUMNS.square().sum(0) / SCALE**2
+    with torch.no_grad():
+        decoder.weight.copy_(COLUMNS)
+        decoder.bias.copy_(OFFSET)
+        encoder.weight.zero_()
+        encoder.bias.zero_()
+        if exact:
+            gain = (COLUMNS / SCALE**2 / precision).T
+            encoder.weight[:L] = gain
+            encoder.bias[:L] = -gain @ OFFSET
+            encoder.bias[L:] = -precision.log()
+    return VAE(
+        encoder, NormalSampler(Normal(0.0, 1.0), positive="half_exp"), decoder, GaussianLikelihood(SCALE), L, (D,)
+    ).double()
+
+
+def exact_log_density(x: torch.Tensor) -> torch.Tensor:
+    covariance = COLUMNS @ COLUMNS.T + SCALE**2 * torch.eye(D, dtype=torch.float64)
+    return MultivariateNormal(OFFSET, covariance).log_prob(x)
+
+
+@pytest.fixture
+def x():
+    return MultivariateNormal(OFFSET, COLUMNS @ COLUMNS.T + SCALE**2 * torch.eye(D, dtype=torch.float64)).sample((40,))
+
+
+# Everything at once; three draws at a time, and one in the last chunk; one at a time where not even one fits.
+@torch.no_grad()
+@pytest.mark.parametrize(("samples", "max_values"), [(1, 2**24), (7, 2**24), (7, 40 * D * 3), (7, 1)])
+def test_one_draw_from_the_exact_posterior_is_enough_in_any_chunks(samples, max_values, x):
+    bound = importance_weighted_bound(linear_model(exact=True), x, x, samples, max_values=max_values)
+    torch.testing.assert_close(bound, exact_log_density(x), rtol=1e-4, atol=1e-3)
+
+
+@torch.no_grad()
+def test_the_bound_rises_to_the_log_density_with_more_draws(x):
+    vae = linear_model(exact=False)
+    gaps = [
+        (exact_log_density(x) - importance_weighted_bound(vae, x, x, k)).mean().item() for k in (1, 10, 100, 20_000)
+    ]
+    assert gaps == sorted(gaps, reverse=True)
+    assert gaps[0] > 3
+    assert abs(gaps[-1]) < 0.02
+
+
+BINARY = ("likelihood=bernoulli", "dataset.binarise=static")
+
+
+def nll(configure, *overrides, samples=50):
+    config = configure(*overrides)
+    train(config)
+    request = (f"run={Run.of(config).folder}", "accelerator=cpu", f"nll.samples={samples}")
+    return evaluate(configure(*request, name="evaluate"))
+
+
+def test_evaluate_reports_it_in_nats_and_below_the_negative_elbo(configure):
+    scores = nll(configure, *BINARY, "trainer.max_epochs=10")
+    assert 0 < scores["marginal/nll"] < -scores["reconstruct/clean/elbo"]
+    assert 0 < scores["marginal/nll_standard_error"] < 2
+    again = nll(configure, *BINARY, "trainer.max_epochs=10")
+    assert again["marginal/nll"] == scores["marginal/nll"]
+
+
+def test_uniform_guesses_cost_ln_2_a_pixel(configure):
+    # An untrained decoder says about ½ everywhere: 64 pixels of one bit each.
+    scores = nll(configure, *BINARY, "optimizer.lr=1e-9", samples=5)
+    assert scores["marginal/nll"] == pytest.approx(64 * math.log(2), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("likelihood=continuous_bernoulli",),
+        ("likelihood=student_t", "sampler=lognormal"),
+        ("dataset=lognormal_2d", "sampler=inverse_gaussian", "+trainer.limit_train_batches=2"),
+        ("sampler=student_t", "condition=both", *BINARY),
+        ("sampler=gamma", "likelihood=huber", "noise=normal", "noise.mode=stacked"),
+    ],
+)
+def test_any_density_will_do(overrides, configure):
+    assert math.isfinite(nll(configure, *overrides, samples=3)["marginal/nll"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("likelihood=bernoulli",), "BernoulliLikelihood is not a normalised density .* dataset.binarise=static"),
+        (("sampler=deterministic",), "sampler=deterministic has no posterior density"),
+    ],
+)
+def test_what_is_no_density_is_refused(overrides, message, configure):
+    with pytest.raises(ValueError, match=message):
+        nll(configure, *overrides, samples=3)
+
+
+def test_a_bad_number_of_samples_is_refused(configure):
+    with pytest.raises(ValueError, match="nll.samples must be an integer ≥ 0, but got -1"):
+        nll(configure, *BINARY, samples=-1)
+
+
+def test_draws_beyond_the_precision_only_lower_the_bound():
+    """A LogNormal whose draws overflow about as often as not: their weights are ∞ − ∞."""
+    encoder, decoder = nn.Linear(D, 2 * L), nn.Linear(L, D)
+    with torch.no_grad():
+        encoder.weight.zero_()
+        encoder.bias.copy_(torch.tensor([0.0] * L + [12.0] * L))
+    vae = VAE(
+        encoder, LogNormalSampler(LogNormal(0.0, 1.0), positive="half_exp"), decoder, GaussianLikelihood(), L, (D,)
+    )
+    x = torch.zeros(4, D)
+    bound = importance_weighted_bound(vae.eval(), x, x, samples=64)
+    assert not bound.isnan().any()
+    assert bound.isfinite().any()

@@ -1,0 +1,211 @@
+"""Every option of every group composes, builds, trains a step and is tested, on images and on vectors."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+import yaml
+from hydra import compose, initialize_config_dir
+
+from tests.conftest import CONF
+from vae_hydra.analysis.evaluation import evaluate
+from vae_hydra.base.command.configuration import config_folder, plain
+from vae_hydra.runs.build import build_experiment, build_noise, build_vae
+from vae_hydra.runs.folder import Run
+from vae_hydra.runs.train import train
+
+STEP = ("trainer.max_epochs=1", "+trainer.limit_train_batches=2", "+trainer.limit_test_batches=1")
+ON_DISK = ("mnist", "mnist_exp", "fashion_mnist")
+LOGGING = ("logger", "callbacks", "trainer")
+
+
+def options(group: str) -> list[str]:
+    root = config_folder() / group
+    return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("[!_]*.yaml"))
+
+
+def cases(*groups: str) -> list[str]:
+    return [f"{group}={option}" for group in groups for option in options(group)]
+
+
+GROUPS = (
+    "model",
+    "sampler",
+    "dataset",
+    "noise",
+    "beta",
+    "likelihood",
+    "condition",
+    "classifier",
+    "optimizer",
+    "scheduler",
+    "experiment",
+    *LOGGING,
+)
+
+
+@pytest.mark.parametrize("case", cases(*GROUPS))
+def test_option_trains(case, configure, request):
+    overrides = [case, *STEP]
+    if configure(*overrides)["dataset"]["name"] in ON_DISK:
+        root = request.getfixturevalue("mnist_root")
+        overrides += [f"dataset.root={root}", "dataset.fraction=0.02", "dataset.batch_size=16"]
+    metrics = train(configure(*overrides))
+    assert metrics["reconstruct/clean/half_sse"] > 0
+
+
+ON_VECTORS = [c for c in cases("sampler", "noise", "likelihood", "condition", "classifier") if "bernoulli" not in c]
+
+
+@pytest.mark.parametrize("case", [*ON_VECTORS, "model=mlp", "model=mlp_tapered model.latent_dim=2"])
+def test_option_trains_on_vectors(case, configure):
+    metrics = train(configure("dataset=lognormal_2d", *case.split(), *STEP))
+    assert metrics["reconstruct/clean/half_sse"] > 0
+
+
+@pytest.mark.parametrize("case", [c for c in cases("likelihood") if "bernoulli" in c])
+def test_bernoulli_trains_on_rescaled_vectors(case, configure):
+    assert train(configure("dataset=lognormal_2d", "dataset.variant=rescaled", case, *STEP))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("dataset.fold=1", "dataset.folds=3", "dataset.fraction=0.5"),
+        ("dataset.resize=[12,16]", "model=conv"),
+        ("dataset.binarise=static", "likelihood=bernoulli", "callbacks.figures.enabled=true"),
+        ("dataset=student_t_mixture", "dataset.dimensions=2", "dataset.train_size=1000"),
+        ("dataset=inverse_gaussian_2d", "dataset.transform=log1p", "callbacks.figures.enabled=true"),
+        ("dataset=student_t_mixture", "callbacks.figures.enabled=true"),
+    ],
+)
+def test_options_of_the_data_train_and_are_scored_again(options, configure):
+    config = configure(*options, *STEP[:2])
+    metrics = train(config)
+    scored = evaluate(configure(f"run={Run.of(config).folder}", "accelerator=cpu", name="evaluate"))
+    assert scored == metrics
+
+
+@pytest.mark.parametrize("case", cases("sampler", "model"))
+def test_stacked_noise_with_every_sampler_and_every_model(case, configure):
+    metrics = train(configure(case, "noise=normal", "noise.mode=stacked", *STEP))
+    assert metrics["denoise/normal/half_sse"] > 0
+
+
+COMBINED = ("model", "sampler", "likelihood", "condition", "classifier")
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    """Group → option → its configuration, composed once each, and the default around them."""
+    with initialize_config_dir(CONF, version_base="1.3"):
+        base = plain(compose("train", ["output_dir=unused"]))
+        return base, {
+            group: {option: plain(compose("train", [f"{group}={option}"]))[group] for option in options(group)}
+            for group in COMBINED
+        }
+
+
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(COMBINED, 2)))
+def test_every_two_options_go_together(one, other, nodes):
+    """A model of any option of one group and any of another takes a training step on images."""
+    base, groups = nodes
+    for (first, node), (second, other_node) in itertools.product(groups[one].items(), groups[other].items()):
+        config = {**base, one: node, other: other_node}
+        if config["sampler"]["name"] != "deterministic":
+            config["objective"] = {**base["objective"], "free_bits": 0.1}
+        if config["condition"] and config["classifier"]:
+            with pytest.raises(ValueError, match="classifier and condition do not go together"):
+                build_experiment(config)
+            continue
+        module, data = build_experiment(config)
+        batch = data.prepared("train", 4)
+        terms, _ = module._step(batch.x, batch.x, 0.5, batch.y)
+        terms["loss"].mean().backward()
+        gradients = [p.grad for p in module.vae.encoder.parameters()]
+        assert all(g is not None and torch.isfinite(g).all() for g in gradients), (first, second)
+        assert any(g.any() for g in gradients), (first, second)
+
+
+def test_noise_from_any_torch_distribution(configure):
+    gamma = "noise.distribution={_target_:torch.distributions.Gamma,concentration:2.0,rate:4.0}"
+    assert "denoise/gamma/mse_per_pixel" in train(configure("noise=none", gamma, "noise.name=gamma", *STEP))
+
+
+def test_prior_of_another_family_and_several_loggers(configure):
+    prior = "sampler.prior={_target_:torch.distributions.Laplace,loc:0.0,scale:1.0}"
+    assert train(configure(prior, "sampler.kl=monte_carlo", "logger=[csv,tensorboard]", *STEP))
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_presets_build_their_model_without_their_data(experiment, configure):
+    config = configure(f"experiment={experiment}")
+    vectors = {"lognormal_2d": (2,), "inverse_gaussian_2d": (2,), "student_t_mixture": (1,)}
+    side = config["dataset"]["resize"] or 28
+    shape = vectors.get(config["dataset"]["name"], (1, side, side))
+    vae = build_vae(config, shape, build_noise(config), classes=10)
+    x, y = torch.rand(3, *shape), torch.tensor([0, 1, 9])
+    output = vae(x, y)
+    assert output.z.shape == (3, config["model"]["latent_dim"])
+    assert vae.log_likelihood(output, x).shape == (3,)
+
+
+@pytest.mark.parametrize("path", sorted(config_folder().rglob("*.yaml")), ids=lambda p: p.stem)
+def test_every_file_is_short_and_every_option_says_what_it_is(path):
+    text = path.read_text(encoding="utf-8")
+    yaml.safe_load(text)
+    assert len(text.splitlines()) <= 60
+    if path.parent != config_folder():
+        assert next(line for line in text.splitlines() if not line.startswith("# @package")).startswith("# ")
+
+
+@pytest.mark.parametrize("sampler", options("sampler"))
+def test_a_single_latent(sampler, configure):
+    assert train(configure(f"sampler={sampler}", "model.latent_dim=1", *STEP))
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
+def test_other_precisions(precision, configure):
+    options = (f"trainer.precision={precision}", "sampler=inverse_gaussian", "noise=uniform")
+    config = configure(*options, "callbacks.figures.enabled=true", *STEP)
+    metrics = train(config)
+    assert metrics["denoise/uniform/elbo"] < 0
+    scored = evaluate(configure(f"run={Run.of(config).folder}", "accelerator=cpu", name="evaluate"))
+    # Mixed precision is a matter of training; what is scored again is scored in full.
+    assert scored == (metrics if precision == "64-true" else pytest.approx(metrics, rel=0.05))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("+trainer.accumulate_grad_batches=2",),
+        ("+trainer.check_val_every_n_epoch=2", "trainer.max_epochs=3"),
+        ("trainer.gradient_clip_val=1.0",),
+        ("trainer.deterministic=true",),
+        ("likelihood.learn_scale=true", "likelihood=laplace"),
+        ("likelihood.learn_scale=per_pixel", "likelihood=huber"),
+        ("likelihood.learn_scale=predicted", "likelihood=student_t"),
+        ("likelihood.learn_scale=predicted", "model=conv"),
+        ("likelihood.learn_scale=predicted", "dataset=lognormal_2d"),
+        ("sampler=student_t", "sampler.learn_df=true"),
+        ("objective.free_bits=0.5",),
+    ],
+)
+def test_options_of_the_trainer_and_more(options, configure):
+    assert train(configure(*STEP, *options))
+
+
+def test_presets_are_the_published_recipe(configure):
+    config = configure("experiment=heavy_tailed/mnist", "sampler=inverse_gaussian", "trainer.max_epochs=100")
+    assert config["objective"] == {"kl_reduction": "mean", "normalise": True, "free_bits": 0.0}
+    assert config["model"]["encoder"]["widths"] == [300, 300]
+    assert config["model"]["decoder"]["widths"] == [300, 300, 300]
+    assert config["sampler"]["positive"] == "elu_plus_one"
+    assert (config["optimizer"]["lr"], config["dataset"]["batch_size"], config["beta"]["value"]) == (3e-4, 512, 0.01)
+    assert configure("experiment=heavy_tailed/mnist")["objective"]["kl_reduction"] == "sum"
+    plane = configure("experiment=heavy_tailed/lognormal_2d")
+    assert (plane["model"]["encoder"]["init"], plane["model"]["decoder"]["init"]) == ("normal", "glorot_uniform")
+    assert plane["model"]["encoder"]["init_std"] == 0.01
+    assert (plane["dataset"]["name"], plane["model"]["latent_dim"]) == ("lognormal_2d", 2)

@@ -1,0 +1,225 @@
+"""Whatever a document tells a reader to type is a command that runs: planned here, really run in the slow suite."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+
+import pytest
+from joblib.externals.loky import get_reusable_executor
+
+from tests.conftest import REPOSITORY
+from tests.support.documents import FENCE, Line, every_line, python_blocks, shell_lines
+from vae_hydra._moved import TAKEN
+from vae_hydra.runs.folder import Run
+from vae_hydra.runs.train import train
+from vae_hydra.studies.sweep import sweeper as sweep
+
+# Lines that are no command of ours → why they are not run.
+NOT_OURS = {
+    r"make (train|test|test-slow|bench)\b": "sets up an environment from the network",
+    r"pip install ": "needs the network",
+    r"\.venv/bin/pre-commit install": "changes the git hooks of the checkout",
+    r"python benchmarks/\w+\.py": "measures for minutes",
+    r"(batch: uint8|input|per-example log-likelihood and KL \[nats\]) →": "a diagram",
+    r"sampler=laplace model\.latent_dim=16 |optimizer\.lr=0\.005889": "options that a search found",
+}
+# Commands that are planned only → why.
+PLANNED_ONLY = {
+    r"hydra/launcher=submitit": "needs a cluster, and a plugin that is not installed",
+    r"vae_hydra\.explore ": "serves a page until Ctrl-C",
+}
+# What stands for something of the reader's → what it is in these tests.
+RUNS = {
+    "RUN": ("model.latent_dim=10",),
+    "OTHER": ("seed=1",),
+    "LN2": ("sampler=lognormal", "model.latent_dim=2", "callbacks.figures.epochs=[0,1]"),
+    "LN10": ("sampler=lognormal",),
+    "IG10": ("sampler=inverse_gaussian",),
+    "TAIL": ("experiment=tails/inverse_gaussian_2d", "sampler=inverse_gaussian", "dataset.fraction=0.1"),
+}
+# Budgets: a word of a command → a smaller one.
+CUTS = {
+    r"trainer\.max_epochs=\d+": "trainer.max_epochs=1",
+    r"seed=\d+,.*": "seed=0",
+    r"trials=\d+": "trials=2",
+    r"n=\d+": "n=20",
+    r"nll\.samples=\d+": "nll.samples=2",
+    r"generation\.samples=\d+": "generation.samples=100",
+    r"hydra\.launcher\.n_jobs=\d+": "hydra.launcher.n_jobs=2",
+    r"noise=none,\w+,.*": "noise=none,uniform",
+    # Where a run of digits stands for one of MNIST.
+    r"against=\[fashion_mnist,pixels\]": "against=[pixels]",
+    r"against=\[mnist\]": "against=[shuffled]",
+}
+# Words that training has besides, unless it has one of that key.
+SMALL = ("trainer.max_epochs=1", "dataset.fraction=0.02", "callbacks.figures.enabled=false", "threads=1")
+SMALL_SWEEP = {"sweep=coffee_break": ("sampler=normal,gamma", "noise=none,uniform"), "sweep=": ("sampler=normal",)}
+
+LINES = every_line()
+OURS = [line for line in LINES if line.module]
+
+
+def is_marked(line: Line, table: dict[str, str]) -> bool:
+    return any(re.search(pattern, line.text) for pattern in table)
+
+
+def test_every_shell_line_is_a_command_of_ours_or_marked_with_a_reason():
+    assert not [line.text for line in LINES if not line.module and not is_marked(line, NOT_OURS)]
+    assert len(OURS) > 50
+
+
+@pytest.mark.parametrize("pattern", [*NOT_OURS, *PLANNED_ONLY])
+def test_no_mark_outlives_its_line(pattern):
+    assert any(re.search(pattern, line.text) for line in LINES)
+
+
+def test_lines_are_found_wherever_they_are_written():
+    text = (
+        "Some `python -m vae_hydra.info run=A` and `seed=0`.\n\n"
+        "    python -m vae_hydra.train \\\n        seed=0   # why\n\n"
+        "```bash\ntime make it\n```\n\n- a list\n\n```python\nprint()\n```\n\n    one\n    'two three'\n"
+    )
+    assert [line.words for line in shell_lines(text)] == [
+        ("make", "it"),
+        ("python", "-m", "vae_hydra.train", "seed=0"),
+        ("one",),
+        ("two three",),
+        ("python", "-m", "vae_hydra.info", "run=A"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with what the documents speak of: runs, a sampler of one's own, what a search left."""
+    folder = tmp_path_factory.mktemp("documents")
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (sampler,) = (body for language, body in FENCE.findall(text) if language == "python")
+    (option,) = (body for language, body in FENCE.findall(text) if language == "yaml")
+    for path, content in {
+        "my_samplers.py": sampler,
+        "my_conf/sampler/gumbel.yaml": option,
+        "search/experiment/best.yaml": "# @package _global_\noptimizer:\n  lr: 0.005\n",
+    }.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(content, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def run_of(place, configure):
+    """The folder of a run that is trained when it is first asked for: run_of("LN2")."""
+
+    def trained(name: str) -> str:
+        options = ("trainer.max_epochs=1", "dataset.fraction=0.2", *RUNS[name], f"output_dir={place / 'outputs'}")
+        config = configure(*options)
+        if not Run.of(config).is_done:
+            train(config)
+        return str(Run.of(config).folder)
+
+    return trained
+
+
+@pytest.fixture
+def typed(place, run_of, tmp_path, monkeypatch):
+    """The arguments of a line, with what is there in place of what stands for it."""
+    monkeypatch.syspath_prepend(str(place))
+
+    def fill(line: Line, data: str = "data") -> list[str]:
+        words = [re.sub(r"RUN,(RUN,)?…", "RUN,OTHER", word) for word in line.arguments]
+        names = "|".join(RUNS)
+        pattern = rf"(?<=[=,])(?:outputs/)?({names})(?=$|,)"
+        words = [re.sub(pattern, lambda match: run_of(match[1]), word) for word in words]
+        known = {
+            "outputs": str(place / "outputs"),
+            "FOLDER": str(place / "outputs"),
+            "dataset.root=FOLDER": f"dataset.root={data}",
+            "output=FOLDER": f"output={tmp_path / 'new'}",
+            "outputs/searches/digits-2daadbc6": str(place / "search"),
+            "my_conf": str(place / "my_conf"),
+        }
+        return [known.get(word, word) for word in words]
+
+    return fill
+
+
+def identifiers(lines: list[Line]) -> list[str]:
+    return [f"{line.document}: {' '.join(line.words[2:])}"[:100] for line in lines]
+
+
+def at_once_or_slow(line: Line):
+    """The recipes of the measured results are many."""
+    return pytest.param(line, marks=pytest.mark.slow) if line.document == "docs/results.md" else line
+
+
+@pytest.mark.parametrize("line", [*map(at_once_or_slow, OURS)], ids=identifiers(OURS))
+def test_every_command_is_planned(line, typed, run_command, tmp_path, monkeypatch):
+    """Its options exist, in each run of a sweep."""
+    module = importlib.import_module(f"vae_hydra.{line.module}")
+    called = []
+    body = importlib.import_module(f"vae_hydra.{TAKEN[line.module]}")
+    monkeypatch.setattr(body, line.module, lambda *arguments: called.append(arguments))
+    monkeypatch.setattr(sweep.GridSweeper, "_launch", lambda self, missing: None)
+    words = [word for word in typed(line) if "submitit" not in line.text or not word.startswith("hydra")]
+    code, text = run_command(module, *words)
+    if {"--help", "--cfg"} & set(words):
+        assert code == 0
+    elif plans := list(tmp_path.glob("outputs/**/plan.json")):
+        cells = json.loads(plans[0].read_text())["cells"]
+        assert cells
+        assert not [cell["error"] for cell in cells if cell["error"]]
+        assert "have no option" not in text or "dataset.root" in text
+    else:
+        assert called, text
+
+
+@pytest.mark.parametrize(
+    "words", ["sampler=cauchy", "-m sampler.df=3", "sweep=heavy_tailed/beta dataset.rot=x", "+model.latentdim=3,4"]
+)
+def test_a_command_that_does_not_exist_would_be_found(words, run_command, monkeypatch, tmp_path):
+    (line,) = shell_lines(f"\n\n    python -m vae_hydra.train {words}\n")
+    with pytest.raises(AssertionError):
+        test_every_command_is_planned(line, lambda line: line.arguments, run_command, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("document", ["README.md", "trained_runs.md"])
+def test_python_blocks_run(document, run_of, tmp_path, monkeypatch):
+    (code,) = (code for name, code in python_blocks() if name == document)
+    monkeypatch.chdir(tmp_path)
+    exec(code.replace("outputs/RUN", run_of("RUN")), {})
+
+
+def test_every_python_block_is_run():
+    # That of CONTRIBUTING is the sampler of the command below it.
+    assert sorted(name for name, _ in python_blocks()) == ["CONTRIBUTING.md", "README.md", "trained_runs.md"]
+
+
+def cut(line: Line, words: list[str]) -> list[str]:
+    """The arguments with budgets cut."""
+    for pattern, smaller in CUTS.items():
+        words = [smaller if re.fullmatch(pattern, word) else word for word in words]
+    if line.module not in ("train", "search") or {"--help", "--cfg"} & set(words):
+        return words
+    added = [*SMALL]
+    if "-m" in words or "sweep=" in line.text:
+        added += ["seed=0", *next((more for key, more in SMALL_SWEEP.items() if key in line.text), ())]
+    keys = {word.split("=")[0] for word in words}
+    return [*words, *(word for word in added if word.split("=")[0] not in keys)]
+
+
+RUN_FOR_REAL = [line for line in OURS if not is_marked(line, PLANNED_ONLY)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("line", RUN_FOR_REAL, ids=identifiers(RUN_FOR_REAL))
+def test_every_command_runs(line, typed, run_command, mnist_root, quick_recipe, monkeypatch):
+    monkeypatch.setenv("VAE_HYDRA_DATA", mnist_root)
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    code, text = run_command(importlib.import_module(f"vae_hydra.{line.module}"), *cut(line, typed(line, mnist_root)))
+    if "joblib" in line.text:
+        # Workers that joblib keeps for the next sweep stay in the folder that they were started in.
+        get_reusable_executor().shutdown()
+    assert code == 0, text
+    assert "Traceback" not in text

@@ -1,0 +1,230 @@
+"""Loading: a run or a bare checkpoint becomes its model again, and nothing else gets in."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import shutil
+
+import pytest
+import torch
+
+import vae_hydra
+from tests.conftest import QUICK, composed
+from vae_hydra.runs.build import build_experiment
+from vae_hydra.runs.checkpoint import read_checkpoint
+from vae_hydra.runs.folder import Run
+from vae_hydra.runs.train import train
+from vae_hydra.runs.trust import check_config
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    config = composed(*QUICK, f"output_dir={tmp_path_factory.mktemp('outputs')}", "sampler=lognormal", "noise=uniform")
+    train(config)
+    return Run.of(config)
+
+
+@pytest.fixture
+def trained(done, tmp_path):
+    """A copy, to do with as one likes."""
+    return Run.open(shutil.copytree(done.folder, tmp_path / "outputs" / done.name))
+
+
+def altered(run: Run, change) -> str:
+    """A copy of best.ckpt by itself, after ``change``."""
+    checkpoint = torch.load(run.folder / "best.ckpt", weights_only=True)
+    change(checkpoint)
+    path = run.folder.parent / "altered.ckpt"
+    torch.save(checkpoint, path)
+    return str(path)
+
+
+def test_a_run_is_ready_to_encode_decode_and_sample(trained):
+    model = vae_hydra.load(trained.folder)
+    x = torch.rand(3, 1, 8, 8)
+    q = model.encode(x)
+    assert isinstance(q, torch.distributions.LogNormal)
+    assert model.decode(q.mean).mean.shape == (3, 1, 8, 8)
+    assert model.sample(5).shape == (5, 1, 8, 8)
+    assert not model.training
+
+
+def test_a_checkpoint_is_enough_by_itself(trained, tmp_path):
+    alone = tmp_path / "somewhere" / "model.ckpt"
+    alone.parent.mkdir()
+    shutil.copy(trained.folder / "last.ckpt", alone)
+    from_run, from_file = vae_hydra.load(trained.folder, "last"), vae_hydra.load(alone)
+    x = torch.rand(2, 1, 8, 8)
+    assert torch.equal(from_run.encode(x).mean, from_file.encode(x).mean)
+
+
+def test_a_checkpoint_from_before_there_were_labels_and_free_bits_loads(trained):
+    def strip(checkpoint):
+        description = checkpoint["vae_hydra"]
+        del description["classes"]
+        for key in ("condition", "classifier", "init_from", "keep_optimizer"):
+            del description["config"][key]
+        for key in ("fraction", "folds", "fold", "resize", "binarise"):
+            del description["config"]["dataset"][key]
+        del description["config"]["objective"]["free_bits"]
+
+    x = torch.rand(2, 1, 8, 8)
+    old, new = vae_hydra.load(altered(trained, strip)), vae_hydra.load(trained.folder, "best")
+    assert torch.equal(old.encode(x).mean, new.encode(x).mean)
+
+
+def test_a_moved_run_still_loads(trained, tmp_path):
+    moved = shutil.move(trained.folder, tmp_path / "elsewhere")
+    assert vae_hydra.load(moved).sample(1).shape == (1, 1, 8, 8)
+
+
+def test_weights_are_those_of_training(configure):
+    config = configure()
+    train(config)
+    model = vae_hydra.load(Run.of(config).folder)
+    fresh = build_experiment(config).module.vae
+    saved = torch.load(Run.of(config).folder / "best.ckpt", weights_only=True)["state_dict"]
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, saved[f"vae.{name}"])
+    assert not torch.equal(model.encoder.layers[0].weight, fresh.encoder.layers[0].weight)
+
+
+PLACES = [("model", "encoder"), ("beta",), ("optimizer",), ("dataset", "source")]
+
+
+@pytest.fixture(scope="module")
+def described(done):
+    """The configuration in a checkpoint."""
+    return torch.load(done.folder / "last.ckpt", weights_only=True)["vae_hydra"]["config"]
+
+
+def plant(config, place, target) -> None:
+    for key in place:
+        config = config[key]
+    config["_target_"] = target
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "subprocess.Popen",
+        "builtins.eval",
+        # Reached through a module that is allowed, defined in one that is not.
+        "vae_hydra.data.datamodule.np.save",
+        "torch.nn.modules.module.functools.partial",
+        # Ours, but able to write files.
+        "vae_hydra.base.files.write_text",
+        "vae_hydra.runs.train.train",
+        "vae_hydra.data.sources.digits.load_digits.__class__",
+        # In an allowed package, and able to import anything.
+        "torch.nn.attention._fa3._fa3_import_module",
+        "torch.nn.init.normal_",
+        "vae_hydra.model.networks.nowhere",
+        "torch.optimistic.Adam",
+        7,
+    ],
+)
+@pytest.mark.parametrize("place", PLACES)
+def test_a_target_outside_the_allow_list_is_refused(described, target, place):
+    config = copy.deepcopy(described)
+    plant(config, place, target)
+    with pytest.raises(ValueError, match="names the target .*, which is none of the models.*trust"):
+        check_config(config)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_targets_of_a_checkpoint_are_checked(trained, place):
+    damaged = altered(trained, lambda checkpoint: plant(checkpoint["vae_hydra"]["config"], place, "os.system"))
+    with pytest.raises(ValueError, match="names the target 'os.system', which is none of the models.*trust"):
+        vae_hydra.load(damaged)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("${oc.create:{_target_: sympy.sympify, a: '1'}}", "interpolation"),
+        ({"_target_": "${oc.env:HOME}"}, "names the target"),
+        ({"nested": [{"deep": "x ${oc.env:HOME}"}]}, "interpolation"),
+        ({"_target_": "torch.distributions.Normal", "_args_": [0.0, 1.0]}, "the key '_args_'"),
+        ({"_target_": "torch.distributions.Normal", "${oc.env:HOME}": 0.0}, "the key"),
+        ({3: 4}, "the key 3"),
+    ],
+)
+def test_nothing_becomes_a_target_after_it_was_checked(trained, value, message):
+    def plant(checkpoint):
+        checkpoint["vae_hydra"]["config"]["sampler"]["prior"] = value
+
+    with pytest.raises(ValueError, match=f"{message}.*trust"):
+        vae_hydra.load(altered(trained, plant))
+
+
+def test_a_configuration_without_a_model_is_refused(trained):
+    with pytest.raises(ValueError, match="model must be a group of options, but got None"):
+        vae_hydra.load(altered(trained, lambda checkpoint: checkpoint["vae_hydra"]["config"].pop("model")))
+
+
+def test_a_checkpoint_without_weights_is_refused(trained):
+    with pytest.raises(ValueError, match="another architecture"):
+        vae_hydra.load(altered(trained, lambda checkpoint: checkpoint["state_dict"].clear()))
+    with pytest.raises(ValueError, match="was not written by vae_hydra"):
+        vae_hydra.load(altered(trained, lambda checkpoint: checkpoint.pop("state_dict")))
+
+
+@pytest.mark.parametrize("trust", ["collections", ["collections"]])
+def test_trust_admits_a_package(trust):
+    check_config({"a": [{"_target_": "collections.OrderedDict"}]}, trust)
+    with pytest.raises(ValueError, match=r"collections\.OrderedDict"):
+        check_config({"a": [{"_target_": "collections.OrderedDict"}]})
+
+
+def test_weights_of_another_architecture_are_refused(trained):
+    def widen(checkpoint):
+        checkpoint["vae_hydra"]["config"]["model"]["encoder"]["widths"] = [7]
+
+    with pytest.raises(ValueError, match="weights are of another architecture"):
+        vae_hydra.load(altered(trained, widen))
+
+
+def test_a_truncated_checkpoint_is_refused(trained):
+    path = trained.folder / "best.ckpt"
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ValueError, match=r"best.ckpt cannot be read as a checkpoint; it is damaged or not one"):
+        vae_hydra.load(trained.folder)
+
+
+def test_a_pickle_that_runs_code_is_refused(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (pytest.fail, ("code from a checkpoint ran",))
+
+    path = tmp_path / "bomb.ckpt"
+    path.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(ValueError, match="cannot be read as a checkpoint"):
+        vae_hydra.load(path)
+
+
+def test_checkpoints_of_other_programs_are_refused(tmp_path):
+    torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
+    with pytest.raises(ValueError, match="was not written by vae_hydra"):
+        vae_hydra.load(tmp_path / "other.ckpt")
+
+
+def test_what_is_no_run_is_refused(tmp_path, trained):
+    with pytest.raises(ValueError, match=r"run=.*nothing is not a run: there is no .*run.json"):
+        vae_hydra.load(tmp_path / "nothing")
+    with pytest.raises(ValueError, match=f"runs there: .*{trained.name}"):
+        vae_hydra.load(trained.folder.parent / "typo")
+    with pytest.raises(ValueError, match="checkpoint must be one of best, last, but got 'first'"):
+        vae_hydra.load(trained.folder, "first")
+    (trained.folder / "best.ckpt").unlink()
+    with pytest.raises(ValueError, match="has no best.ckpt"):
+        vae_hydra.load(trained.folder, "best")
+    with pytest.raises(ValueError, match="there is no checkpoint"):
+        read_checkpoint(trained.folder / "best.ckpt")
+
+
+def test_checkpoints_hold_no_path_of_this_machine(trained, tmp_path):
+    content = (trained.folder / "last.ckpt").read_bytes()
+    assert str(tmp_path).encode() not in content

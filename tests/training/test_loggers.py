@@ -1,0 +1,181 @@
+"""W&B and TensorBoard, read back from what they wrote."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.conftest import QUICK, REPOSITORY
+from vae_hydra import load
+from vae_hydra import train as train_command
+from vae_hydra.runs.folder import Run
+from vae_hydra.runs.train import train
+from vae_hydra.training.callbacks import NonFiniteLossError
+
+FILE_HEADER, BLOCK, RECORD_HEADER = 7, 32768, 7
+
+
+def wandb_records(path: Path):
+    """Records of an offline .wandb file: protocol buffers in LevelDB's log format."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, position, part = path.read_bytes(), FILE_HEADER, b""
+    while position + RECORD_HEADER <= len(data):
+        left = BLOCK - position % BLOCK
+        if left < RECORD_HEADER:
+            position += left
+            continue
+        length, kind = int.from_bytes(data[position + 4 : position + 6], "little"), data[position + 6]
+        part += data[position + RECORD_HEADER : position + RECORD_HEADER + length]
+        position += RECORD_HEADER + length
+        # 1: whole, 2: first, 3: middle, 4: last.
+        if kind in (1, 4):
+            record = Record()
+            record.ParseFromString(part)
+            part = b""
+            yield record
+
+
+def wait_until_written(path: Path) -> None:
+    """W&B's own process may still be writing when a run has ended."""
+    until = time.monotonic() + 30
+    while not any(record.HasField("exit") for record in wandb_records(path)):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def offline_runs(run: Run) -> list[Path]:
+    return sorted(run.folder.glob("wandb/offline-run-*/*.wandb"))
+
+
+def test_wandb_offline_holds_metrics_config_figures_and_a_good_end(configure):
+    config = configure("logger=wandb", "noise=normal", "callbacks.figures.enabled=true")
+    train(config)
+    run = Run.of(config)
+    (path,) = offline_runs(run)
+    records = list(wandb_records(path))
+    logged = {item.nested_key[0] if item.nested_key else item.key for r in records for item in r.history.item}
+    wanted = {"train/loss", "train/kl", "train/beta", "train/learning_rate", "val/loss", "denoise/normal/half_sse"}
+    assert wanted <= logged
+    assert {f"figures/{name}" for name in ("reconstructions", "denoised", "prior_samples", "loss_curves")} <= logged
+    started = next(r.run for r in records if r.HasField("run"))
+    assert started.run_id == f"{run.name}-{run.record['id']}"
+    assert (started.display_name, started.project) == (run.name, "vae_hydra")
+    assert set(started.tags) == {"digits", "normal"}
+    settings = {item.key: json.loads(item.value_json) for r in records for item in r.config.update}
+    settings |= {item.key: json.loads(item.value_json) for item in started.config.update}
+    assert (settings["seed"], settings["trainer"]["max_epochs"]) == (0, 2)
+    assert settings["sampler"]["_target_"] == "vae_hydra.model.samplers.NormalSampler"
+    assert [r.exit.exit_code for r in records if r.HasField("exit")] == [0]
+    assert list((path.parent / "files/media/images/figures").glob("*.png"))
+
+
+def test_runs_of_one_process_are_runs_of_their_own_and_a_crash_is_marked(configure):
+    good, bad = configure("logger=wandb"), configure("logger=wandb", "optimizer.lr=1e30")
+    with pytest.raises(NonFiniteLossError):
+        train(bad)
+    train(good)
+    for config, code in ((bad, 1), (good, 0)):
+        (path,) = offline_runs(Run.of(config))
+        assert [r.exit.exit_code for r in wandb_records(path) if r.HasField("exit")] == [code]
+
+
+def test_tensorboard_holds_metrics_and_figures(configure):
+    config = configure("logger=tensorboard", "callbacks.figures.enabled=true")
+    train(config)
+    events = EventAccumulator(str(Run.of(config).folder / "tensorboard"))
+    events.Reload()
+    assert {"train/loss", "val/loss", "train/beta"} <= set(events.Tags()["scalars"])
+    assert "figures/reconstructions" in events.Tags()["images"]
+
+
+def test_offline_must_be_true_or_false(configure):
+    config = configure("logger=wandb", "logger.wandb.offline=maybe")
+    with pytest.raises(ValueError, match="logger.wandb.offline must be true or false, but got 'maybe'"):
+        train(config)
+    assert not Run.of(config).folder.exists()
+
+
+def logged_values(path: Path) -> dict[str, dict]:
+    """The last value of every key of an offline run that is more than a number."""
+    values: dict[str, dict] = {}
+    for record in wandb_records(path):
+        for item in record.history.item:
+            if len(item.nested_key) == 2:
+                values.setdefault(item.nested_key[0], {})[item.nested_key[1]] = json.loads(item.value_json)
+    return values
+
+
+def test_wandb_and_tensorboard_hold_histograms_of_the_parameters(configure):
+    config = configure("logger=[wandb,tensorboard]", "callbacks.histograms.every_n_epochs=1")
+    train(config)
+    run = Run.of(config)
+    names = {f"parameters/{name}" for name, _ in load(run.folder, "last").named_parameters()}
+    (path,) = offline_runs(run)
+    values = logged_values(path)
+    assert names == {name for name in values if name.startswith("parameters/")}
+    for name, parameter in load(run.folder, "last").named_parameters():
+        histogram = values[f"parameters/{name}"]
+        assert histogram["_type"] == "histogram"
+        assert sum(histogram["values"]) == parameter.numel()
+        assert histogram["bins"][-1] == pytest.approx(parameter.max().item(), rel=1e-4)
+    events = EventAccumulator(str(run.folder / "tensorboard"))
+    events.Reload()
+    assert names == {name for name in events.Tags()["histograms"] if name.startswith("parameters/")}
+
+
+def test_the_table_of_a_sweep_is_logged_beside_its_runs(run_command, tmp_path):
+    arguments = ("-m", *QUICK, "logger=wandb", "sampler=normal,deterministic", "model.latent_dim=2,-2")
+    code, text = run_command(train_command, *arguments)
+    assert code == 1
+    assert "-table, beside the runs of the group" in text
+    (sweep,) = tmp_path.glob("outputs/sweeps/*")
+    (path,) = sweep.glob("wandb/offline-run-*/*.wandb")
+    wait_until_written(path)
+    started = next(r.run for r in wandb_records(path) if r.HasField("run"))
+    assert (started.run_group, started.display_name) == (sweep.name, f"{sweep.name}-table")
+    for run in tmp_path.glob("outputs/digits-*/wandb/offline-run-*/*.wandb"):
+        assert next(r.run for r in wandb_records(run) if r.HasField("run")).run_group == sweep.name
+
+    values = logged_values(path)
+    (file,) = (path.parent / "files/media/table").glob("results_*.table.json")
+    table = json.loads(file.read_text())
+    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    assert sorted(row["status"] for row in rows) == ["done", "done", "failed", "failed"]
+    for row in rows:
+        if row["status"] == "done":
+            scores = Run(tmp_path / "outputs" / row["run"]).metrics
+            assert row["reconstruct/clean/half_sse"] == scores["reconstruct/clean/half_sse"]
+    assert values["tables/reconstruct/clean/half_sse"]["_type"] == "table-file"
+    assert any(name.startswith("figures/") and value["_type"] == "image-file" for name, value in values.items())
+
+
+def test_wandb_agents_run_the_grid_of_the_sweep_file():
+    agents = yaml.safe_load((REPOSITORY / "docs/wandb/coffee_break.yaml").read_text())
+    values = {name: set(one.get("values", [one.get("value")])) for name, one in agents["parameters"].items()}
+    groups = ("sampler", "noise")
+    options = {group: {file.stem for file in (REPOSITORY / "conf" / group).glob("[!_]*.yaml")} for group in groups}
+    ours = yaml.safe_load((REPOSITORY / "conf/sweep/coffee_break.yaml").read_text())["hydra"]["sweeper"]["grids"]
+    assert ours == [{"sampler": "glob(*)", "noise": "glob(*)", "seed": "0,1,2", "trainer.max_epochs": 50}]
+    assert values == {**options, "seed": {0, 1, 2}, "trainer.max_epochs": {50}}
+
+
+@pytest.mark.slow
+def test_the_command_of_a_wandb_agent_trains_a_cell_of_the_sweep(tmp_path):
+    agents = yaml.safe_load((REPOSITORY / "docs/wandb/coffee_break.yaml").read_text())
+    parameters = {name: one for name, one in agents["parameters"].items() if "values" in one}
+    arguments = [f"{name}={one['values'][0]}" for name, one in parameters.items()]
+    words = {"${env}": [], "${interpreter}": [sys.executable], "${args_no_hyphens}": arguments}
+    command = [word for entry in agents["command"] for word in words.get(entry, [entry])]
+    quick = [*QUICK, "logger.wandb.offline=true", f"output_dir={tmp_path}"]
+    subprocess.run([*command, *quick], cwd=REPOSITORY, check=True, capture_output=True)
+    (folder,) = tmp_path.glob("digits-*")
+    assert folder.name.startswith("digits-inverse_gaussian-deterministic-s0-")
+    assert Run(folder).is_done

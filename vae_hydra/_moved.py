@@ -1,0 +1,214 @@
+"""Where everything is that had another place before: saved runs and users' code go on naming the old places."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+PACKAGE = "vae_hydra."
+# Old module → the modules that hold its contents now, without the leading ``vae_hydra.``; what was below it is below
+# the first of them.
+MODULES = {
+    "anatomy": "runs.anatomy",
+    "arguments": "base.command.words",
+    "auroc": "analysis.outliers.scores",
+    "beta": "training.beta",
+    "build": "runs.build runs.trainer runs.rebuild",
+    "callbacks": "training.callbacks",
+    "callbacks.figures": "drawing.callback",
+    "checks": "base.checks",
+    "classifier_cache": "analysis.image_classifier",
+    "cli": (
+        "base.command.cli base.command.configuration base.command.groups base.command.output "
+        "base.command.process base.command.words base.command.errors studies.sweep.names"
+    ),
+    "compatibility": "runs.compatibility",
+    "complexity": "analysis.outliers.scores",
+    "composition": "studies.sweep.composition",
+    "condition": "model.condition",
+    "config_loader": "studies.sweep.config_loader",
+    "correlation": "analysis.codes",
+    "errors": "base.command.errors",
+    "examine": "analysis.measures",
+    "experiment_file": "studies.search.experiment_file",
+    "exploring": "drawing.page",
+    "facts": "analysis.info",
+    "feature_distances": "analysis.two_samples",
+    "files": "base.files",
+    "generation": "analysis.two_samples distributions.tails",
+    "generators": "analysis.sampling",
+    "history": "training.history",
+    "identity": "runs.identity",
+    "image_folder": "data.image_folder",
+    "integrity": "base.integrity",
+    "known_options": "base.command.unread",
+    "latents": "analysis.codes",
+    "likelihoods": "model.likelihoods",
+    "loaders": "data.loaders",
+    "loggers": "training.loggers",
+    "marginal": "analysis.marginal_likelihood",
+    "metrics": "training.metrics",
+    "module": "training.module",
+    "networks": "model.networks",
+    "networks.image_classifier": "analysis.image_classifier",
+    "noise": "data.noise",
+    "noise_nodes": "data.noise_nodes",
+    "objective": "training.objective",
+    "outlier_sets": "analysis.outliers.sets",
+    "outliers": "analysis.outliers.scores",
+    "overview": "analysis.info",
+    "ownership": "runs.ownership",
+    "panels": "drawing.panels",
+    "partial": "runs.partial",
+    "plan": "studies.sweep.plan",
+    "plots": "drawing.plots",
+    "posteriors": "runs.posteriors",
+    "protocols": "training.protocols",
+    "randomness": "base.randomness",
+    "recognition": "analysis.image_classifier",
+    "reporting": "studies.reporting",
+    "reporting.bounded": "base.bounded",
+    "reporting.examples": "runs.examples",
+    "reporting.folders": "studies.reporting.folders runs.reading",
+    "reporting.options": "studies.reporting.options base.nested runs.identity",
+    "reporting.standing": "runs.scoring",
+    "run": "runs.folder runs.checkpoint runs.ownership",
+    "samplers": "model.samplers",
+    "saved": "runs.saved",
+    "scores": "runs.scores runs.score_table",
+    "scoring": "runs.scoring",
+    "search_results": "studies.search.results",
+    "search_space": "studies.search.space",
+    "sharing": "runs.sharing",
+    "sources": (
+        "data.examples data.sources.torchvision_images data.sources.digits data.sources.lognormal_2d "
+        "data.sources.inverse_gaussian_2d data.sources.student_t_mixture"
+    ),
+    "splits": "data.splits",
+    "study": "studies.search.study",
+    "sweep": "studies.sweep.sweeper",
+    "sweep_table": "studies.sweep.wandb_table",
+    "system_errors": "base.system_errors",
+    "trust": "runs.trust",
+    "vae": "model.vae",
+    "warm_start": "runs.warm_start",
+    "workers": "studies.sweep.workers",
+}
+# The same of modules whose old place is that of a command or a package now.
+TAKEN = {
+    "data": (
+        "data.datamodule data.loaders data.examples data.sources.torchvision_images data.sources.digits "
+        "data.sources.lognormal_2d data.sources.inverse_gaussian_2d data.sources.student_t_mixture"
+    ),
+    "embed": "analysis.embedding",
+    "evaluate": "analysis.evaluation",
+    "explore": "drawing.page.explore",
+    "export": "runs.sharing.export",
+    "figures": "drawing.figures",
+    "generate": "analysis.sample_files",
+    "info": "analysis.info",
+    "ood": "analysis.outliers.command",
+    "report": "studies.reporting.command",
+    "search": "studies.search.search",
+    "train": "runs.train",
+}
+# Old name → new name of what configurations of runs name and has left its module, or has another name now.
+NAMES = {
+    "callbacks.Figures": "drawing.callback.Figures",
+    "cli.SweepFolder": "studies.sweep.names.SweepFolder",
+    "data.DataModule": "data.datamodule.DataModule",
+    "data.draw_inverse_gaussian_2d": "data.sources.inverse_gaussian_2d.draw_inverse_gaussian_2d",
+    "data.draw_lognormal_2d": "data.sources.lognormal_2d.draw_lognormal_2d",
+    "data.draw_student_t_mixture": "data.sources.student_t_mixture.draw_student_t_mixture",
+    "data.load_digits": "data.sources.digits.load_digits",
+    "data.load_torchvision": "data.sources.torchvision_images.load_torchvision",
+    "report.with_folders": "base.command.words.folders_first",
+}
+
+
+def new_name(name: str) -> str:
+    """Today's dotted name of what ``name`` stood for; ``name`` itself where nothing has moved.
+
+    >>> new_name("vae_hydra.samplers.NormalSampler")
+    'vae_hydra.model.samplers.NormalSampler'
+    """
+    return _renamed(name, NAMES, _NEW_MODULES)
+
+
+def old_name(name: str) -> str:
+    """The dotted name that ``name`` had before anything moved: the names of runs are made from it.
+
+    >>> old_name("vae_hydra.model.samplers.NormalSampler")
+    'vae_hydra.samplers.NormalSampler'
+    """
+    return _renamed(name, _OLD_NAMES, _OLD_MODULES)
+
+
+_NEW_MODULES = {old: homes.split()[0] for old, homes in MODULES.items()}
+_OLD_MODULES = {new: old for old, new in reversed(_NEW_MODULES.items())}
+_OLD_NAMES = {new: old for old, new in NAMES.items()}
+
+
+def _renamed(name: str, names: dict[str, str], modules: dict[str, str]) -> str:
+    if not name.startswith(PACKAGE):
+        return name
+    inside = name.removeprefix(PACKAGE)
+    if inside in names:
+        return PACKAGE + names[inside]
+    parts = inside.split(".")
+    for depth in range(len(parts), 0, -1):
+        module = ".".join(parts[:depth])
+        if module in modules:
+            return PACKAGE + ".".join([modules[module], *parts[depth:]])
+    return name
+
+
+def attributes_of(module: str) -> Callable[[str], Any]:
+    """A module's ``__getattr__`` for the names that ``module`` once defined.
+
+    They are imported on demand: a command shows its help without them.
+    """
+    inside = module.removeprefix(PACKAGE)
+    homes = (TAKEN.get(inside) or MODULES.get(inside) or new_name(module).removeprefix(PACKAGE)).split()
+
+    def get(name: str) -> Any:
+        renamed = NAMES.get(f"{inside}.{name}")
+        places = homes if renamed is None else [renamed.rpartition(".")[0]]
+        leaf = name if renamed is None else renamed.rpartition(".")[2]
+        for place in places:
+            home = importlib.import_module(PACKAGE + place)
+            if leaf in vars(home):
+                return vars(home)[leaf]
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+
+    # What is looked up of every module, as __path__ and __file__, is nothing that has moved.
+    return lambda name: get(name) if not name.startswith("__") else _refuse(module, name)
+
+
+def _refuse(module: str, name: str) -> Any:
+    raise AttributeError(f"module {module!r} has no attribute {name!r}")
+
+
+class _OldModules(MetaPathFinder, Loader):
+    """Import a module by its old name, with the attributes that it had."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return None if new_name(fullname) == fullname else ModuleSpec(fullname, self, is_package=True)
+
+    def exec_module(self, module: ModuleType) -> None:
+        home = importlib.import_module(new_name(module.__name__))
+        module.__doc__ = home.__doc__
+        module.__getattr__ = attributes_of(module.__name__)  # type: ignore[method-assign]
+
+
+def install() -> None:
+    """Let old names be imported; today's modules come first."""
+    if not any(isinstance(finder, _OldModules) for finder in sys.meta_path):
+        sys.meta_path.append(_OldModules())

@@ -1,0 +1,46 @@
+"""log p(x) of a trained model, which needs an integral over z, bounded by importance sampling."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from vae_hydra.model.vae import VAE, VAEOutput
+
+# Values of decoded examples held at once: 64 MiB in single precision, several times over.
+MAX_VALUES = 2**24
+
+
+def importance_weighted_bound(
+    vae: VAE, inputs: Tensor, x: Tensor, samples: int, y: Tensor | None = None, max_values: int = MAX_VALUES
+) -> Tensor:
+    """log (1/K)·Σₖ p(x|zₖ)·p(zₖ)/q(zₖ|x) with zₖ ~ q(z|x), per example [nats]: at most log p(x) in expectation.
+
+    It rises towards log p(x) with K; at K = 1 it is one draw of the ELBO.
+
+    Args:
+        vae: the model.
+        inputs: what the encoder is fed, [B, *input_shape].
+        x: examples [B, *x_shape].
+        samples: K ≥ 1.
+        y: labels [B] for a conditional model, whose log p(x|y) this then is.
+        max_values: draws are decoded in chunks of at most this many values, one draw at least.
+
+    Returns:
+        [B].
+
+    Source: Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders", 2016.
+    """
+    q, prior = vae.encode(inputs, y), vae.sampler.prior()
+    chunk = max(1, max_values // x.numel())
+    total = torch.full(x.shape[:1], -torch.inf, device=x.device, dtype=x.dtype)
+    for start in range(0, samples, chunk):
+        z = q.sample(torch.Size([min(chunk, samples - start)]))
+        log_joint = vae.log_likelihood(VAEOutput(q, z, vae.decode(z, y)), x) + prior.log_prob(z).sum(-1)
+        log_weights = log_joint - q.log_prob(z).sum(-1)
+        # A draw beyond the precision has a weight ∞ − ∞: left out, which can only lower the bound.
+        log_weights = log_weights.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
+        total = torch.logaddexp(total, log_weights.logsumexp(0))
+    return total - math.log(samples)

@@ -1,0 +1,1 @@
+"""How well a model tells outliers from its own data."""

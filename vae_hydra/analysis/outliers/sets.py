@@ -1,0 +1,177 @@
+"""Examples that a run's data do not hold: other datasets, and noise, made fit for its model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vae_hydra.base import checks
+from vae_hydra.base.randomness import seeded
+from vae_hydra.data.datamodule import DataModule
+from vae_hydra.data.splits import generator_for
+from vae_hydra.runs.build import build_data, build_noise, without_short_names
+from vae_hydra.training.module import VAEModule
+
+# Where a source's files are rather than what they hold.
+LOCATION = ("root", "download")
+# Options of the run's data that are not about how its examples are prepared.
+WHOLE = {"fraction": 1.0, "validation": 0.0, "fold": None}
+Node = Mapping[str, Any]
+Maker = Callable[[], Tensor]
+
+
+class OutlierSets(NamedTuple):
+    """Outliers by name, [N, *x_shape] as a model sees them, and what there is to say.
+
+    Attributes:
+        sets: name → examples.
+        clipped: name → share of its values that were outside [0, 1] and are clipped, where there are any.
+        left_out: name → why there is no such set.
+    """
+
+    sets: dict[str, Tensor]
+    clipped: dict[str, float]
+    left_out: dict[str, str]
+
+
+def makers(
+    config: Node,
+    data: DataModule,
+    inside: Tensor,
+    datasets: Mapping[str, Callable[[], Node]],
+    noises: Mapping[str, Node],
+    seed: int,
+    root: str | None = None,
+    limit: int | None = None,
+) -> dict[str, Maker]:
+    """Name → a function that makes a set of outliers, or raises a ValueError that says why it cannot.
+
+    A dataset: its test split, prepared as the run's data are. ``pixels``: independent values, uniform over the range of
+    the run's data. ``shuffled``: the pixels of each test example in random order. A noise: test examples + draws of it,
+    whatever its mode; it hides another set of its name.
+
+    Args:
+        config: of the run.
+        data: of the run.
+        inside: its test examples [N, *x_shape], of which noisy and shuffled ones are made.
+        datasets: name → what returns the resolved options of a dataset.
+        noises: name → the options of a noise.
+        seed: of all draws.
+        root: where the files of datasets are; None for where the run's are.
+        limit: the most examples of a dataset; None for all.
+    """
+
+    def of_dataset(node: Callable[[], Node]) -> Tensor:
+        other = _dataset(config, node(), tuple(data.x_shape), root)
+        return other.shuffled("test", generator_for(seed, "order"), limit).x
+
+    return {
+        **{name: partial(of_dataset, node) for name, node in datasets.items()},
+        "pixels": lambda: _uniform(inside, data.value_range(), seed),
+        "shuffled": lambda: _shuffled(inside, seed),
+        **{name: partial(_noisy, inside, node, seed) for name, node in noises.items()},
+    }
+
+
+def make_sets(makers: Mapping[str, Maker], against: str | Sequence[str] | None, values: str, seed: int) -> OutlierSets:
+    """The sets that ``against`` names, or with None all that can be made.
+
+    Args:
+        makers: as from ``makers``.
+        values: what the model takes: ``any``; ``unit``, to which values are clipped; ``binary``, for which they are
+            clipped and drawn with themselves as the probability of a 1.
+        seed: of those draws.
+
+    Raises:
+        ValueError: for a name that is none of ``makers``, a named set that cannot be made, or if there is none at all.
+    """
+    made, raw = OutlierSets({}, {}, {}), dict[str, Tensor]()
+    for name in _chosen(makers, against):
+        try:
+            x = makers[name]()
+        except ValueError as error:
+            if against is not None:
+                raise ValueError(f"against={name}: {error}") from error
+            made.left_out[name] = str(error)
+            continue
+        same = [other for other, known in raw.items() if torch.equal(x, known)]
+        if same and against is None:
+            made.left_out[name] = f"its examples are those of {same[0]}"
+            continue
+        raw[name] = x
+        made.sets[name] = _fitted(x, values, generator_for(seed, f"binarise {name}"))
+        share = ((x < 0) | (x > 1)).float().mean().item()
+        if values != "any" and share:
+            made.clipped[name] = share
+    return made
+
+
+def values_taken(module: VAEModule, data: DataModule) -> str:
+    """What a run's model takes: ``binary`` where its data are 0 or 1, else ``unit`` or ``any``, by its likelihood."""
+    return "binary" if data.is_binary else "unit" if module.vae.likelihood.unit_interval else "any"
+
+
+def _chosen(makers: Mapping[str, Any], against: str | Sequence[str] | None) -> list[str]:
+    if against is None:
+        return list(makers)
+    names = [against] if isinstance(against, str) else against
+    if not isinstance(names, (list, tuple)) or not names:
+        raise ValueError(f"against must be null or a list of names, but got {against!r}; names: {', '.join(makers)}")
+    return list(dict.fromkeys(checks.one_of("against", name, makers) for name in names))
+
+
+def _fitted(x: Tensor, values: str, generator: torch.Generator) -> Tensor:
+    if values == "any":
+        return x
+    return x.clamp(0, 1) if values == "unit" else torch.bernoulli(x.clamp(0, 1), generator=generator)
+
+
+def _dataset(config: Node, node: Node, x_shape: tuple[int, ...], root: str | None) -> DataModule:
+    """Another dataset, prepared as the run's data are; ValueError if it is the same, not there or of another shape."""
+    own, source = config["dataset"], node["source"]
+    if _content(own["source"]) == _content(source):
+        raise ValueError("its examples are those of the run's own dataset")
+    root = own["source"].get("root") if root is None else root
+    location = {"download": False} if root is None else {"download": False, "root": root}
+    try:
+        other = build_data(
+            {"seed": config["seed"], "dataset": {**without_short_names(own), **WHOLE, "source": source}}, **location
+        )
+    except ValueError as error:
+        hint = "; here dataset_root=FOLDER says so, and nothing is downloaded" if "root" in source else ""
+        raise ValueError(f"{error}{hint}") from error
+    if other.x_shape != x_shape:
+        raise ValueError(f"its examples have shape {_shape(other.x_shape)}, those of the run {_shape(x_shape)}")
+    return other
+
+
+def _shape(sides: Sequence[int]) -> str:
+    return "×".join(map(str, sides))
+
+
+def _content(source: Node) -> dict[str, Any]:
+    return {key: value for key, value in source.items() if key not in LOCATION}
+
+
+def _uniform(inside: Tensor, limits: tuple[float, float], seed: int) -> Tensor:
+    low, high = limits
+    return low + (high - low) * torch.rand(inside.shape, generator=generator_for(seed, "pixels"))
+
+
+def _shuffled(inside: Tensor, seed: int) -> Tensor:
+    # [N, C, pixels]: the channels of a pixel stay together.
+    pixels = inside.flatten(2) if inside.dim() > 2 else inside.unsqueeze(1)
+    if pixels.shape[-1] < 2:
+        raise ValueError("an example has one value, and no other order of it")
+    order = torch.rand(len(pixels), 1, pixels.shape[-1], generator=generator_for(seed, "shuffled")).argsort(-1)
+    return pixels.gather(-1, order.expand_as(pixels)).reshape(inside.shape)
+
+
+def _noisy(inside: Tensor, node: Node, seed: int) -> Tensor:
+    noise = build_noise({"noise": {**node, "mode": "additive"}})
+    with seeded(generator_for(seed, f"noise {noise.name}").initial_seed(), inside.device):
+        return noise(inside)

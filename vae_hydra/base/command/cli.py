@@ -1,0 +1,81 @@
+"""What every command shares: where the configuration is, its help, and how errors reach the user."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from vae_hydra.base.command.configuration import config_folder, hydra_in_use, is_sweep, plain
+from vae_hydra.base.command.errors import explain_hydra_errors, in_words
+from vae_hydra.base.command.groups import options_help
+from vae_hydra.base.command.unread import check_known, explain_unknown_options, explain_unreadable_files
+from vae_hydra.base.command.words import flags_first
+
+
+def prepare() -> str:
+    """Make the process ready for a command, before torch is imported; return the configuration's folder."""
+    # With the default, active policy a second busy process makes torch's threads spin against it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    OmegaConf.register_new_resolver("vae_hydra.options", options_help, replace=True)
+    explain_unknown_options()
+    explain_unreadable_files()
+    explain_hydra_errors()
+    return str(config_folder())
+
+
+def settings(config: DictConfig) -> dict[str, Any]:
+    """The plain configuration of the command that is running; ValueError for an option that nothing reads."""
+    hydra, values = HydraConfig.get(), plain(config)
+    refuse_unread(config, hydra.job.config_name, hydra.runtime.choices, hydra.overrides.task, values)
+    return values
+
+
+def refuse_unread(
+    config: DictConfig, name: str | None, choices: Mapping[str, Any], overrides: Sequence[str], final: Mapping[str, Any]
+) -> None:
+    """``check_known`` with our own folder of configurations."""
+    with hydra_in_use():
+        check_known(config, name or "train", choices, config_folder(), overrides, final)
+
+
+def typed_in_any_order(main: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator of a command: Hydra's flags may come after options; two sweeps are refused."""
+
+    @functools.wraps(main)
+    def ordered() -> Any:
+        with user_errors():
+            sys.argv = [sys.argv[0], *flags_first(sys.argv[1:])]
+        return main()
+
+    return ordered
+
+
+@contextmanager
+def user_errors(output: str | None = "output") -> Iterator[None]:
+    """Print an error that the user can mend in one line and exit with 2; in a sweep, let the others go on.
+
+    HYDRA_FULL_ERROR=1 shows where it was raised.
+
+    Args:
+        output: the option that says where the command writes; None if it writes nothing.
+    """
+    # Output that is cut off (``| head``) is no error, and a traceback for each further line no help.
+    logging.raiseExceptions = False
+    try:
+        yield
+    except Exception as error:
+        message = in_words(error, output)
+        if message is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        print(f"error: {message}", file=sys.stderr)
+        if is_sweep():
+            raise ValueError(message) from None
+        raise SystemExit(2) from None

@@ -1,0 +1,51 @@
+"""The options of every group, and their help."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+
+from vae_hydra.base.command.configuration import config_folder, hydra_in_use, plain
+
+
+@functools.cache
+def options_help() -> str:
+    """Every group and its options, with the first comment line of each option's file, the defaults marked."""
+    root = config_folder()
+    entries = [entry for entry in OmegaConf.load(root / "train.yaml").defaults if isinstance(entry, DictConfig)]
+    defaults = {(str(group), option) for entry in entries for group, option in entry.items()}
+    blocks = []
+    groups = {str(group) for entry in entries for group in entry}
+    for group in sorted(path for path in root.iterdir() if path.is_dir() and path.name in groups):
+        # Files that begin with an underscore are parts of options.
+        files = group.rglob("[!_]*.yaml")
+        options = {file.relative_to(group).with_suffix("").as_posix(): _title(file) for file in files}
+        marks = {option: " (default)" if (group.name, option) in defaults else "" for option in options}
+        width = max(26, *(len(option) for option in options))
+        lines = [f"  {option:<{width}} {title}{marks[option]}" for option, title in sorted(options.items())]
+        blocks.append("\n".join([f"{group.name}=", *lines]))
+    return "\n\n".join(blocks)
+
+
+def _title(file: Path) -> str:
+    comments = (line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("# "))
+    return next((line[2:] for line in comments if not line.startswith("# @package")), "")
+
+
+def option_names(group: str) -> list[str]:
+    """The options of a group, those that --config-dir adds too."""
+    with hydra_in_use():
+        names = GlobalHydra.instance().config_loader().get_group_options(group)
+    # Files that begin with an underscore are parts of options.
+    return [name for name in names if not name.startswith("_")]
+
+
+def option(group: str, name: str) -> dict[str, Any]:
+    """The values of one option of a group."""
+    with hydra_in_use():
+        return plain(compose(None, [f"+{group}={name}"]))[group]

@@ -1,0 +1,53 @@
+"""Torch and Lightning, set up for a command."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+from hydra.core.hydra_config import HydraConfig
+
+from vae_hydra.base.command.configuration import is_sweep
+
+UNHELPFUL_WARNINGS = (
+    # The data are in memory: worker processes would only slow their loading.
+    ".*does not have many workers",
+    # Metrics are logged once an epoch, whatever its number of batches.
+    ".*smaller than the logging interval",
+    # Means over examples are added up across devices before they are logged.
+    ".*recommended to use `self.log",
+    # Lightning's own use of torch, which its users cannot change.
+    ".*isinstance\\(treespec, LeafSpec\\)",
+)
+
+# Beyond any machine's cores; some libraries fail to start more.
+MOST_THREADS = 1024
+
+# Loggers that say at INFO what only their authors need.
+CHATTY = ("lightning.pytorch", "lightning.fabric", "onnxscript", "onnx_ir")
+
+
+def prepare_torch(threads: int | None) -> None:
+    """Import torch and Lightning with ``threads`` CPU threads (None: as many as are this job's) and without chatter."""
+    import torch
+    from lightning.pytorch.utilities import rank_zero_only
+
+    from vae_hydra.base import checks
+
+    threads = _granted_threads() if threads is None else checks.integer("threads", threads, 1, MOST_THREADS)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+        logging.getLogger("vae_hydra").setLevel(logging.WARNING)
+    for message in UNHELPFUL_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+
+
+def _granted_threads() -> int | None:
+    """Threads that a job was submitted with (hydra.launcher.cpus_per_task); None leaves torch's default.
+
+    joblib's workers have their share of the cores from joblib, and SLURM's from SLURM; submitit's local jobs from here.
+    """
+    return HydraConfig.get().launcher.get("cpus_per_task") if is_sweep() else None

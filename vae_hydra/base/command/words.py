@@ -1,0 +1,55 @@
+"""The words of a command line, in the order in which Hydra's parser takes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+# Hydra's own options that are followed by a value.
+TAKE_A_VALUE = {
+    *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
+    *("--info", "-i", "--experimental-rerun"),
+}
+MAY_TAKE_A_VALUE = ("--info", "-i")
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """A command line as Hydra's parser takes it, flags before options.
+
+    >>> flags_first(["sampler=normal", "-m", "seed=0,1", "--cfg", "job"])
+    ['-m', '--cfg', 'job', 'sampler=normal', 'seed=0,1']
+
+    Raises:
+        ValueError: for two sweeps, of which Hydra would take the last without a word.
+    """
+    flags: list[str] = []
+    options: list[str] = []
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        is_value = before in TAKE_A_VALUE and not (before in MAY_TAKE_A_VALUE and "=" in word)
+        (flags if is_value or word.startswith("-") else options).append(word)
+    sweeps = list(dict.fromkeys(option for option in options if option.startswith("sweep=")))
+    if len(sweeps) > 1:
+        raise ValueError(f"one command runs one sweep, but got {' and '.join(sweeps)}; start a command for each")
+    return [*flags, *options]
+
+
+def folders_first(arguments: Sequence[str]) -> list[str]:
+    """Command-line arguments with those that are folders, having no ``=``, as one ``folders=[…]``.
+
+    >>> folders_first(["outputs", "it's", "level=0.1", "--cfg", "job"])
+    ['level=0.1', '--cfg', 'job', "folders=['outputs','it\\\\'s']"]
+    """
+    before = ["", *arguments]
+    is_folder = [
+        "=" not in argument and not argument.startswith("-") and previous not in TAKE_A_VALUE
+        for previous, argument in zip(before, arguments, strict=False)
+    ]
+    folders = [quoted(argument) for argument, is_one in zip(arguments, is_folder, strict=True) if is_one]
+    others = [argument for argument, is_one in zip(arguments, is_folder, strict=True) if not is_one]
+    return [*others, *([f"folders=[{','.join(folders)}]"] if folders else [])]
+
+
+def quoted(text: str) -> str:
+    """``text`` as Hydra's grammar reads back: backslashes count only before a quote, ``${`` would be looked up."""
+    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", r"\'"), text)
+    return "'" + escaped.replace("${", r"\${") + "'"

@@ -1,0 +1,1 @@
+"""Functions that provide a dataset, one file each: a configuration's ``dataset.source`` names one of them."""

@@ -1,0 +1,95 @@
+"""Examples set apart, folded, thinned, resized, and their labels hidden: each a function of dataset.seed."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from vae_hydra.base import checks
+from vae_hydra.data.examples import Examples
+
+# Examples that are resized or binarised at a time, so that floats of all of them are never held.
+CHUNK = 1000
+
+
+def thin(examples: Examples, fraction: float, seed: int) -> Examples:
+    """A share of the examples, at least one, in their stored order."""
+    if checks.positive_share("dataset.fraction", fraction) == 1:
+        return examples
+    order = torch.randperm(len(examples), generator=generator_for(seed, "fraction"))
+    count = max(1, round(len(examples) * fraction))
+    return examples[order[:count].sort().values]
+
+
+def fold_out(examples: Examples, folds: int, fold: int, seed: int) -> tuple[Examples, Examples]:
+    """All folds but one, and that one, each in its stored order."""
+    checks.integer("dataset.fold", fold, minimum=0, maximum=folds - 1)
+    if len(examples) < folds:
+        raise ValueError(
+            f"dataset.folds={folds} needs as many training examples, but there are {len(examples)}; "
+            "use fewer folds or a larger dataset.fraction"
+        )
+    order = torch.randperm(len(examples), generator=generator_for(seed, "folds"))
+    parts = list(order.tensor_split(folds))
+    held_out = parts.pop(fold)
+    return examples[torch.cat(parts).sort().values], examples[held_out.sort().values]
+
+
+def resize_images(examples: Examples, size: int | Sequence[int]) -> Examples:
+    """Images [N, C, H, W] of another size, of the same type."""
+    from torchvision.transforms.functional import resize
+
+    sides = [size, size] if isinstance(size, int) else size
+    if not isinstance(sides, (list, tuple)) or len(sides) != 2:
+        raise ValueError(f"dataset.resize must be null, a side or [height, width], but got {size!r}")
+    checks.positive_integers("dataset.resize", sides)
+    if examples.x.dim() != 4:
+        raise ValueError(
+            f"dataset.resize needs images [channels, height, width], but the examples of this dataset have shape "
+            f"{list(examples.x.shape[1:])}; use dataset.resize=null"
+        )
+    return Examples(torch.cat([resize(x, list(sides), antialias=True) for x in examples.x.split(CHUNK)]), examples.y)
+
+
+def set_apart(examples: Examples, validation: float, seed: int) -> tuple[Examples, Examples]:
+    """Training and validation examples; at least one stays for training."""
+    count = int(len(examples) * validation)
+    if not count:
+        return examples, examples[torch.empty(0, dtype=torch.long)]
+    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))
+    return examples[order[count:]], examples[order[:count]]
+
+
+def are_the_same(mine: Examples, theirs: Examples) -> bool:
+    """Whether two splits hold the same examples in the same order; resized or binarised they are the same still."""
+    comparable = mine.x.shape == theirs.x.shape and mine.x.dtype == theirs.x.dtype
+    return torch.equal(mine.y, theirs.y) and (not comparable or torch.equal(mine.x, theirs.x))
+
+
+def hide_labels(examples: Examples, labelled: float, generator: torch.Generator) -> Examples:
+    """The same examples, of every class a share, at least one, with its label, and the others with −1."""
+    checks.positive_share("classifier.labelled", labelled)
+    y = torch.full_like(examples.y, -1)
+    for label in examples.y.unique():
+        members = (examples.y == label).nonzero()[:, 0]
+        count = max(1, round(len(members) * labelled))
+        y[members[torch.randperm(len(members), generator=generator)[:count]]] = label
+    return Examples(examples.x, y)
+
+
+def labelled_share(examples: Examples) -> float:
+    """Share of the examples that have a label; 1 if there are no examples."""
+    return (examples.y >= 0).double().mean().item() if len(examples) else 1.0
+
+
+def generator_for(seed: int, purpose: str) -> torch.Generator:
+    """A generator of its own for each purpose, so that no two of them share their draws."""
+    return torch.Generator().manual_seed(mixed(seed, zlib.crc32(purpose.encode())))
+
+
+def mixed(*entropy: int) -> int:
+    """A seed made of several numbers, so that neighbours share nothing."""
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])

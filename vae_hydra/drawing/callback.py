@@ -1,0 +1,125 @@
+"""Pictures of what a model does, written to the run's folder and sent to the loggers."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+
+from vae_hydra.base import checks
+from vae_hydra.base.files import write_arrays, write_figure
+from vae_hydra.training.callbacks.checkpoints import METRICS
+from vae_hydra.training.history import read_epochs
+from vae_hydra.training.module import VAEModule
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from vae_hydra.drawing.panels import Shown
+
+log = logging.getLogger(__name__)
+
+# What is shown, kept for a report that compares runs.
+EXAMPLES = "examples.npz"
+
+
+class Figures(Callback):
+    """Draw figures of what the model does; by default loss curves, reconstructions, samples, and codes by class.
+
+    Written at the end of training and, if asked, after chosen epochs under figures/epoch_NNNN/, with the arrays
+    shown in examples.npz and those generated in samples.npz. Draws come from a generator state of their own, so that
+    looking does not change what is trained, and the noise from yet another: runs of one dataset, noise and seed are
+    shown the same noisy inputs.
+
+    Args:
+        every_n_epochs: 0 for the end only.
+        epochs: epochs after which to draw besides; 0 is before training.
+        show: ``default``, ``all``, or a list of names, see ``panels.PANELS``.
+        samples: number of prior samples.
+        enabled: false draws nothing.
+    """
+
+    def __init__(
+        self,
+        every_n_epochs: int = 0,
+        samples: int = 64,
+        enabled: bool = True,
+        epochs: Sequence[int] = (),
+        show: str | Sequence[str] = "default",
+    ) -> None:
+        self.every_n_epochs = checks.non_negative_integer("callbacks.figures.every_n_epochs", every_n_epochs)
+        self.samples = checks.positive_integer("callbacks.figures.samples", samples)
+        self.epochs = checks.integers("callbacks.figures.epochs", epochs, minimum=0)
+        self.enabled = checks.boolean("callbacks.figures.enabled", enabled)
+        self.show: list[str] = []
+        if self.enabled:
+            # Here and below only where it draws: matplotlib takes its time.
+            from vae_hydra.drawing.panels import chosen
+
+            self.show = chosen("callbacks.figures.show", show)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # A run that goes on has drawn it already, with the weights that it had then.
+        if 0 in self.epochs and trainer.global_step == 0:
+            self.draw(trainer, pl_module, epoch=0)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        if epoch in self.epochs or (self.every_n_epochs and epoch % self.every_n_epochs == 0):
+            self.draw(trainer, pl_module, epoch)
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.draw(trainer, pl_module)
+
+    def draw(self, trainer: L.Trainer, module: L.LightningModule, epoch: int | None = None) -> None:
+        """Write all figures of ``module`` under figures/ of the run's folder, or figures/epoch_NNNN/."""
+        if not (self.enabled and trainer.is_global_zero):
+            return
+        from vae_hydra.drawing.panels import SAMPLES, Subject, drawn, keep_samples
+
+        assert isinstance(module, VAEModule)
+        run = Path(trainer.default_root_dir)
+        root = run / "figures"
+        folder = root if epoch is None else root / f"epoch_{epoch:04d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        history = read_epochs(run / METRICS)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        subject = Subject(module, data, history, root, module.seed, self.samples)
+        _write_shown(subject.shown, folder / EXAMPLES)
+        if epoch is not None or any(root.glob("epoch_*")):
+            keep_samples(subject, folder / SAMPLES)
+        # Of all epochs, so at the end.
+        names = [name for name in self.show if epoch is None or name != "samples_by_epoch"]
+        for name, figure in drawn(subject, names):
+            if isinstance(figure, str):
+                log.debug("no figure %s: %s", name, figure)
+                continue
+            write_figure(figure, folder / f"{name}.png")
+            _log(figure, name, trainer.loggers, trainer.global_step)
+
+
+def _write_shown(shown: Shown, path: Path) -> None:
+    values = {name: tensor.cpu() for name, tensor in shown._asdict().items() if tensor is not None}
+    write_arrays(path, {n: (tensor if n == "labels" else tensor.float()).numpy() for n, tensor in values.items()})
+
+
+def _log(figure: Figure, name: str, loggers: Iterable[Logger], step: int) -> None:
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_image(f"figures/{name}", [_pixels(figure)])
+        elif isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_figure(f"figures/{name}", figure, step)
+
+
+def _pixels(figure: Figure) -> Any:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    return Image.open(buffer)

@@ -1,0 +1,64 @@
+"""Draw figures of a saved run: ``python -m vae_hydra.figures run=outputs/<run>``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vae_hydra.base.command.output import output_folder
+from vae_hydra.base.command.process import prepare_torch
+
+log = logging.getLogger(__name__)
+
+
+def figures(config: Mapping[str, Any]) -> list[Path]:
+    """Draw figures of a saved run into its folder, say which do not apply to it and why, and return the files.
+
+    Args:
+        config: resolved configuration, as ``conf/figures.yaml`` composes it.
+
+    Raises:
+        ValueError: for a name that is no figure's, figures none of which applies to this run, or files that are in
+            ``output`` already.
+    """
+    from vae_hydra.base import checks
+    from vae_hydra.base.files import filling_folder, write_figure
+    from vae_hydra.drawing.panels import Subject, chosen, drawn
+    from vae_hydra.drawing.plots.clouds import PLANES
+    from vae_hydra.runs.saved import data_of, open_saved
+    from vae_hydra.training.history import read_epochs
+
+    prepare_torch(config["threads"])
+    names = chosen("show", config["show"])
+    options = {
+        "seed": checks.seed("seed", config["seed"]),
+        "samples": checks.positive_integer("samples", config["samples"]),
+        "plane": checks.one_of("plane", config["plane"], PLANES),
+    }
+    saved = open_saved(config)
+    run = saved.run.folder
+    folder = output_folder(config["output"], run / "figures", [f"{name}.png" for name in names])
+    data = data_of(saved, config["dataset_root"])
+    subject = Subject(saved.module, data, read_epochs(run / "metrics.csv"), run / "figures", **options)
+    files, left_out = [], {}
+    with filling_folder(folder) as new:
+        for name, figure in drawn(subject, names):
+            if isinstance(figure, str):
+                left_out[name] = figure
+            else:
+                files.append(f"{name}.png")
+                write_figure(figure, new / files[-1])
+        _check_any(files, left_out)
+    for file in files:
+        log.info("figure   %s", folder / file)
+    for name, reason in left_out.items():
+        log.info("left out %s: %s", name, reason)
+    return [folder / file for file in files]
+
+
+def _check_any(files: Sequence[str], left_out: Mapping[str, str]) -> None:
+    if not files:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        raise ValueError(f"nothing of what show asks for applies to this run: {reasons}")

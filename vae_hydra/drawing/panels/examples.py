@@ -1,0 +1,104 @@
+"""Figures of examples: given back, denoised, generated, and generated as training went on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vae_hydra.base.files import write_arrays
+from vae_hydra.drawing import plots
+from vae_hydra.drawing.panels.subject import POINTS, DoesNotApply, Subject, looking
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Samples as an epoch generated them, kept under figures/epoch_NNNN/ and, of the end, under figures/.
+SAMPLES = "samples.npz"
+
+
+def reconstructions(subject: Subject) -> Figure:
+    """Test examples and what the model gives back; of vectors also samples of the prior."""
+    shown = subject.shown
+    rows = {"original": shown.original, "reconstruction": shown.reconstruction}
+    if subject.are_images:
+        return plots.image_rows(rows, subject.data.value_range())
+    samples = subject.module.vae.decode(subject.module.vae.prior_sample(len(shown.original)), shown.labels).mean
+    return _cloud({**rows, "prior samples": samples})
+
+
+def denoised(subject: Subject) -> Figure:
+    """Test examples, the same under the run's noise, and what the model makes of those."""
+    shown, noise = subject.shown, subject.module.noise
+    if shown.noisy is None:
+        raise DoesNotApply("this run was trained without noise")
+    if not subject.are_images:
+        return _cloud({"original": shown.original, "noisy input": shown.noisy, "reconstruction": shown.denoised})
+    title = "noise" if noise.mode == "stacked" else "noisy input"
+    rows = {"original": shown.original, title: shown.noisy, "reconstruction": shown.denoised}
+    return plots.image_rows(rows, subject.data.value_range(), own_limits=[title])
+
+
+def prior_samples(subject: Subject) -> Figure:
+    """Decoded draws of the prior; each class in turn with its label, or the one that the model's head gives it."""
+    if not subject.are_images:
+        raise DoesNotApply("of vectors they are in the figure reconstructions")
+    images, z, y = _sampled(subject)
+    vae = subject.module.vae
+    labels = y if y is not None or vae.classifier is None else vae.classify(z).argmax(-1)
+    return plots.image_grid(images, subject.data.value_range(), labels)
+
+
+def keep_samples(subject: Subject, path: Path) -> None:
+    """Write what the model generates now to ``path``, from draws that are the same at any time."""
+    with looking(subject.module, subject.seed):
+        samples = _sampled(subject)[0]
+    write_arrays(path, {"samples": samples.float().cpu().numpy()})
+
+
+def samples_by_epoch(subject: Subject) -> Figure:
+    """The samples of all epochs that were drawn, each in its place from the same draw of the prior."""
+    found = sorted(subject.folder.glob(f"epoch_*/{SAMPLES}"))
+    if not found:
+        raise DoesNotApply("no samples of epochs were kept; train with callbacks.figures.epochs=[0,10,20,30]")
+    names = {path: f"epoch {int(path.parent.name.removeprefix('epoch_'))}" for path in found}
+    end = subject.folder / SAMPLES
+    names |= {end: "end"} if end.is_file() else {}
+    samples = {name: _read(path) for path, name in names.items()}
+    if not subject.are_images:
+        return _cloud({"test data": subject.shown.original, **samples})
+    classes = subject.data.classes if subject.module.vae.decodes_by_class else 0
+    mosaics = {name: _square(images, classes) for name, images in samples.items()}
+    return plots.image_mosaics(mosaics, subject.data.value_range(), gap=0)
+
+
+def _sampled(subject: Subject) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Samples [N, *x_shape], the draws they were made from, and the classes they were asked for, if they can be."""
+    count = subject.samples if subject.are_images else POINTS
+    vae = subject.module.vae
+    z = vae.prior_sample(count)
+    y = torch.arange(count, device=z.device) % subject.data.classes if subject.module.vae.decodes_by_class else None
+    return vae.decode(z, y).mean, z, y
+
+
+def _read(path: Path) -> np.ndarray:
+    with np.load(path) as arrays:
+        return arrays["samples"]
+
+
+def _square(images: np.ndarray, classes: int) -> plots.Mosaic:
+    """As square as it gets; of classes in turn, a column each."""
+    columns = min(classes or math.isqrt(len(images)), len(images))
+    rows = len(images) // columns
+    names = [str(label) for label in range(classes)]
+    return plots.Mosaic(images[: rows * columns].reshape(rows, columns, *images.shape[1:]), columns=names)
+
+
+def _cloud(panels: Mapping[str, Any]) -> Figure:
+    on_a_line = next(iter(panels.values())).shape[1] == 1
+    return plots.histograms(panels) if on_a_line else plots.scatter_panels(panels)

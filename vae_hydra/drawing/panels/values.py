@@ -1,0 +1,54 @@
+"""Figures of the values of examples: under every noise, and how far out they reach."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from vae_hydra.distributions.tails import HILL_SHARE, hill_statistic, radius
+from vae_hydra.drawing import plots
+from vae_hydra.drawing.panels.subject import DoesNotApply, Subject
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Test examples whose values are counted, and as many as which are generated.
+EXAMPLES, GENERATED = 1000, 20_000
+
+
+def noise_pixels(subject: Subject) -> Figure:
+    """Values of test examples as they are and under the run's own noise and every other that it is tested on."""
+    module = subject.module
+    noises = list(module.test_noises)
+    if not noises:
+        raise DoesNotApply("this run has no noise, nor is it tested on any")
+    x = module.take(subject.examples(EXAMPLES)).x
+    panels = {}
+    for noise in noises:
+        noisy = noise(x)
+        # Stacked noise leaves the image alone: its own channels are shown.
+        seen = noisy if noisy.shape == x.shape else noisy[:, x.shape[1] :]
+        own = ", trained with" if noise.name == module.noise.name else ""
+        panels[f"{noise.name}{own}"] = {"clean": x, "noise" if noise.mode == "stacked" else "noisy": seen}
+    return plots.value_histograms(panels, "pixel value" if subject.are_images else "value of a coordinate")
+
+
+def tails(subject: Subject) -> Figure:
+    """Share of test and of generated vectors further from the test data's median than t, on log–log axes.
+
+    Generated ones are drawn from p(x|z) for draws of the prior, and all are as they were before dataset.transform.
+    """
+    if subject.are_images:
+        raise DoesNotApply("it needs vectors, the examples of this run are images")
+    data, examples = subject.data, subject.examples(GENERATED)
+    vae = subject.module.vae
+    labels = examples.y.to(subject.module.device)
+    generated = data.restore(vae.decode(vae.prior_sample(len(labels)), labels).sample()).float().cpu()
+    real = data.restore(examples.x)
+    centre = real.median(0).values
+    distances = {"test data": radius(real, centre), "generated": radius(generated, centre)}
+    finite = {name: values[torch.isfinite(values)] for name, values in distances.items()}
+    named = {f"{name}, Hill statistic {hill_statistic(values):.2f}": values for name, values in finite.items()}
+    title = f"Hill statistics are of the largest {HILL_SHARE:.0%}"
+    return plots.survival_curves(named, "t: distance from the median of the test data", title)

@@ -1,0 +1,150 @@
+"""The variational autoencoder: encoder, sampler, decoder and likelihood put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vae_hydra.model.condition import Condition
+from vae_hydra.model.likelihoods import Likelihood
+from vae_hydra.model.samplers import Sampler
+
+# Of the greatest number: 3e28 in single precision, which leaves a network a factor of 1e10.
+_LARGEST_POWER = 0.74
+
+
+class VAEOutput(NamedTuple):
+    """What one pass gives: the posterior, a draw from it, and the distribution of the data given the draw."""
+
+    q: Distribution
+    z: Tensor
+    p: Distribution
+
+
+class VAE(nn.Module):
+    """x → q(z|x) → z → p(x|z), where asked with the class label y beside x, z or both.
+
+    Args:
+        encoder: x [..., *input_shape] → features [..., sampler.parameters_per_latent·latent_dim].
+        sampler: features → q(z|x) of batch_shape [..., latent_dim].
+        decoder: z [..., latent_dim] → features [..., likelihood.parameters_per_value·x_shape[0], *x_shape[1:]].
+        likelihood: features → p(x|z) of batch_shape [..., *x_shape].
+        latent_dim: number of latents L.
+        x_shape: shape of one example.
+        condition: how labels are given to encoder and decoder; None for a model that sees none.
+        classifier: z [..., latent_dim] → logits [..., classes]; None for a model that predicts no labels.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        sampler: Sampler,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        latent_dim: int,
+        x_shape: Sequence[int],
+        condition: Condition | None = None,
+        classifier: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.sampler = encoder, sampler
+        self.decoder, self.likelihood = decoder, likelihood
+        self.condition, self.classifier = condition, classifier
+        self.latent_dim, self.x_shape = latent_dim, tuple(x_shape)
+
+    @property
+    def decodes_by_class(self) -> bool:
+        """Whether the decoder is given labels, so that the model generates by class."""
+        return self.condition is not None and self.condition.decoder
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> VAEOutput:
+        q = self.encode(x, y)
+        z = q.rsample()
+        return VAEOutput(q, z, self.decode(z, y))
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Distribution:
+        """q(z|x), of batch_shape [..., L], for inputs [..., *input_shape] and, if conditional, labels [...].
+
+        Raises:
+            ValueError: if the model was trained with labels beside its input and ``y`` is None.
+        """
+        if self.condition is not None:
+            x = self.condition.beside_input(x, _given(y, "encode"), len(self.x_shape))
+        return self.sampler(_full_precision(self.encoder(x)))
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+        """p(x|z), of batch_shape [..., *x_shape], for latents [..., L] and, if conditional, labels [...].
+
+        Raises:
+            ValueError: if the model was trained with labels beside its latents and ``y`` is None.
+        """
+        if self.condition is not None and self.condition.decoder:
+            z = self.condition.beside_latents(z, _given(y, "decode"))
+        return self.likelihood(_full_precision(self.decoder(self._bounded(z))))
+
+    def classify(self, z: Tensor) -> Tensor:
+        """Logits of the classes, of shape [..., classes], for latents [..., L].
+
+        Raises:
+            ValueError: if the model was trained without a head.
+        """
+        if self.classifier is None:
+            raise ValueError("this model has no head that classifies; train one with classifier=mlp")
+        return self.classifier(self._bounded(z))
+
+    def _bounded(self, z: Tensor) -> Tensor:
+        """Latents small enough that a network's sums of their multiples are numbers and not ∞ − ∞.
+
+        Not in training, which has to stop where latents exceed the precision, and not train on without their gradient.
+        """
+        limit = torch.finfo(z.dtype).max ** _LARGEST_POWER
+        return z if self.training else z.clamp(-limit, limit)
+
+    def prior_sample(self, n: int) -> Tensor:
+        """n draws z ~ p(z), of shape [n, L]."""
+        return self.sampler.prior_sample((n, self.latent_dim))
+
+    def sample(self, n: int, y: Tensor | int | None = None) -> Tensor:
+        """Means of p(x|z) for n draws z ~ p(z), of shape [n, *x_shape].
+
+        Args:
+            n: how many.
+            y: labels [n], or one for all, of a model that generates by class; None draws them uniformly.
+
+        Raises:
+            ValueError: for a label that is none of the model's classes.
+        """
+        labels = self.labels_for(n) if y is None else torch.as_tensor(y, device=next(self.parameters()).device)
+        if self.condition is not None and labels is not None:
+            self.condition.check(labels)
+        return self.decode(self.prior_sample(n), labels).mean
+
+    def labels_for(self, n: int) -> Tensor | None:
+        """n labels drawn uniformly for a decoder that is given them; None for one that is not."""
+        if self.condition is None or not self.condition.decoder:
+            return None
+        device = next(self.parameters()).device
+        return torch.randint(self.condition.classes, (n,), device=device)
+
+    def kl_divergence(self, output: VAEOutput) -> Tensor:
+        """KL(q‖p) per example and latent [nats], of shape [..., L]."""
+        return self.sampler.kl_divergence(output.q, output.z)
+
+    def log_likelihood(self, output: VAEOutput, x: Tensor) -> Tensor:
+        """log p(x|z) per example [nats], of shape [...]."""
+        return output.p.log_prob(x).flatten(-len(self.x_shape)).sum(-1)
+
+
+def _given(y: Tensor | None, verb: str) -> Tensor:
+    if y is None:
+        raise ValueError(f"this model was trained with labels given to it: {verb} needs y")
+    return y
+
+
+def _full_precision(features: Tensor) -> Tensor:
+    """Densities need single precision also where mixed precision made the features half."""
+    return features.float() if features.dtype.itemsize < 4 else features

@@ -1,7 +1,0 @@
-"""Run folders → one table, its pivots, figures and a page; without torch, a dataset or a checkpoint."""
-
-from vae_hydra.reporting.pivots import Pivot, pivot
-from vae_hydra.reporting.results import Results, collect, results
-from vae_hydra.reporting.tables import as_frame, latex, markdown
-
-__all__ = ["Pivot", "Results", "as_frame", "collect", "latex", "markdown", "pivot", "results"]

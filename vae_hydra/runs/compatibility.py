@@ -1,0 +1,125 @@
+"""Parts of a configuration that do not go together: each check raises ValueError and says what to change."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from vae_hydra.base import checks
+from vae_hydra.data.datamodule import DataModule
+from vae_hydra.data.noise import Noise
+from vae_hydra.model.vae import VAE
+from vae_hydra.training.module import VAEModule
+
+log = logging.getLogger(__name__)
+
+# Weights in half precision (bf16-true) would be too coarse for the densities.
+PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
+# Lengths of schedules [epochs], as torch.optim.lr_scheduler names them.
+LENGTHS = ("T_max", "step_size", "T_0", "T_mult", "total_iters")
+# Numbers of optimizers, as torch.optim names them.
+NOT_NEGATIVE = ("eps", "weight_decay", "momentum")
+# Enough draws to meet the part of the line where a prior has no density.
+KL_DRAWS = 1000
+
+
+def check_likelihood_fits(module: VAEModule, data: DataModule) -> None:
+    """Refuse data outside [0, 1] for a likelihood that is a density there alone."""
+    if not module.vae.likelihood.unit_interval:
+        return
+    low, high = data.full_range()
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"{type(module.vae.likelihood).__name__} needs data in [0, 1], but this dataset spans "
+            f"[{low:.3g}, {high:.3g}]; use likelihood=gaussian or likelihood=laplace"
+        )
+
+
+def check_free_bits(module: VAEModule) -> None:
+    """Refuse to free a part of a KL that the model has not."""
+    if module.objective.free_bits and not module.vae.sampler.has_elbo:
+        raise ValueError("objective.free_bits frees part of a KL, and a deterministic sampler has none; leave it at 0")
+
+
+def check_same_mode(test: Noise, trained: Noise) -> None:
+    """Refuse to test on a noise whose channels the encoder does not have."""
+    if test.mode != trained.mode:
+        raise ValueError(
+            f"the run was trained with noise.mode={trained.mode}, so that its encoder cannot take "
+            f"noise.mode={test.mode}; add noise.mode={trained.mode}"
+        )
+
+
+def check_enough_examples(data: DataModule) -> None:
+    """Refuse fewer training examples than classes; warn of fewer than a batch."""
+    count, least = len(data.splits["train"]), max(2, data.classes)
+    if count < least:
+        raise ValueError(
+            f"dataset.fraction and dataset.validation leave {count} for training, but at least {least} examples are "
+            "needed: two, and one a class; use a larger dataset.fraction or a smaller dataset.validation"
+        )
+    if count < data.batch_size:
+        log.warning("%d training examples are fewer than a batch of dataset.batch_size=%d", count, data.batch_size)
+
+
+def check_optimizer_options(options: Mapping[str, Any]) -> None:
+    """Refuse numbers that are none, and a learning rate at which nothing is learnt."""
+    if options.get("lr") is not None:
+        checks.positive("optimizer.lr", options["lr"])
+    for name in NOT_NEGATIVE:
+        if options.get(name) is not None:
+            checks.non_negative(f"optimizer.{name}", options[name])
+    betas = options.get("betas")
+    if betas is None:
+        return
+    # Other packages have optimizers of three.
+    are_two = not str(options.get("_target_")).startswith("torch.optim.") or (
+        isinstance(betas, (list, tuple)) and len(betas) == 2
+    )
+    if not isinstance(betas, (list, tuple)) or not are_two:
+        raise ValueError(f"optimizer.betas must be a list of two numbers in [0, 1), but got {betas!r}")
+    for number, beta in enumerate(betas):
+        checks.share(f"optimizer.betas[{number}]", beta)
+
+
+def check_scheduler_options(options: Mapping[str, Any]) -> None:
+    """Refuse lengths of a schedule that are no lengths; torch divides by them, or takes them as they are."""
+    for name in LENGTHS:
+        if options.get(name) is not None:
+            checks.positive(f"scheduler.{name}", options[name])
+
+
+def warn_of_busy_cores(devices: int, processor: str) -> None:
+    """Warn of more processes on the CPU than it has cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if processor == "cpu" and devices > cores:
+        log.warning("trainer.devices=%d starts as many processes, but the CPU has %d cores for them", devices, cores)
+
+
+def check_trainer_options(options: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Refuse options of the trainer that could not end in a scored run, or do not go with the optimizer."""
+    checks.positive_integer("trainer.max_epochs", options.get("max_epochs"))
+    checks.one_of("trainer.precision", options.get("precision"), PRECISIONS)
+    clipping = options.get("gradient_clip_val")
+    if clipping is not None:
+        checks.positive("trainer.gradient_clip_val", clipping)
+        if str(options["precision"]).endswith("mixed") and config["optimizer"].get("fused"):
+            raise ValueError("trainer.gradient_clip_val with a mixed trainer.precision needs optimizer.fused=false")
+    if options.get("limit_test_batches") == 0:
+        raise ValueError("trainer.limit_test_batches=0 leaves nothing to score a run on")
+
+
+def check_kl_exists(vae: VAE) -> None:
+    """Fail now rather than in the first step if posterior and prior have no KL, closed or estimated."""
+    q = vae.sampler(torch.zeros(KL_DRAWS, vae.sampler.parameters_per_latent * vae.latent_dim))
+    if not torch.isfinite(vae.sampler.kl_divergence(q, q.sample())).all():
+        families = f"KL({type(q).__name__} ‖ {type(vae.sampler.prior()).__name__})"
+        raise ValueError(
+            f"sampler.prior: {families} is not finite where training starts; choose a prior with a density where "
+            "q(z|x) has one, raise sampler.min_concentration or sampler.df where there is one, or use "
+            "sampler.kl=monte_carlo"
+        )

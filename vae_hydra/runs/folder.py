@@ -1,0 +1,254 @@
+"""A run's folder: what is in it, who is writing to it, and whether it is done."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import platform
+import secrets
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vae_hydra.base import checks
+from vae_hydra.base.files import json_text, remove_leftovers, write_json, write_text
+from vae_hydra.base.system_errors import first_line
+from vae_hydra.data.noise_nodes import nodes_to_test
+from vae_hydra.runs import scoring
+from vae_hydra.runs.identity import run_name
+from vae_hydra.runs.ownership import LOCK_WAIT, explaining_a_full_disk, locked, logging_to, overwrite
+from vae_hydra.runs.upgrade import upgrade
+from vae_hydra.training.protocols import DENOISE, missing_protocols
+
+log = logging.getLogger(__name__)
+
+CHECKPOINTS = ("best", "last")
+PACKAGES = ("torch", "lightning", "hydra-core", "numpy", "vae_hydra")
+
+
+class Run:
+    """A folder that holds one training run.
+
+    Args:
+        folder: where it is; ``Run.of(config)`` and ``Run.open(folder)`` are the usual ways to get one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = folder.name
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], options: Mapping[str, Any] | None = None) -> Run:
+        """The run that ``config`` describes, whether it exists yet or not; ``options`` as in ``run_name``."""
+        return cls(_folder("output_dir", config["output_dir"]) / run_name(config, options))
+
+    @classmethod
+    def open(cls, folder: str | Path, key: str = "run") -> Run:
+        """An existing run; ValueError for a folder that is none, which names the option ``key`` it came from."""
+        run = cls(_folder(key, folder))
+        if not run.record_path.is_file():
+            if run.folder.is_file():
+                raise ValueError(f"{key}={folder} is a file; give its folder, and checkpoint=best or last")
+            raise ValueError(f"{key}={folder} is not a run: there is no {run.record_path}{_runs_beside(run.folder)}")
+        return run
+
+    @property
+    def record_path(self) -> Path:
+        return self.folder / "run.json"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Status, error, times and versions; empty before the run was ever started."""
+        return self._read_json("run.json") if self.record_path.is_file() else {}
+
+    @cached_property
+    def id(self) -> str:
+        """Tells this run from another of the same name: one elsewhere, or one made after this was deleted."""
+        return self.record.get("id") or secrets.token_hex(4)
+
+    @property
+    def is_done(self) -> bool:
+        return self.record.get("status") == "done" and (self.folder / "metrics.json").is_file()
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The test scores that training ended with."""
+        scores = self._read_json("metrics.json")
+        if not all(isinstance(value, (int, float)) for value in scores.values()):
+            raise ValueError(f"{self.folder / 'metrics.json'} is damaged (scores are not all numbers); {self._anew}")
+        return scores
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        try:
+            return _named_values(json.loads((self.folder / name).read_bytes()))
+        except (FileNotFoundError, RecursionError, ValueError) as error:
+            raise ValueError(f"{self.folder / name} is damaged ({first_line(error)}); {self._anew}") from error
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration; ValueError if it is damaged or gone."""
+        path = self.folder / "config.yaml"
+        try:
+            return upgrade(_named_values(yaml.safe_load(path.read_bytes())))
+        except (FileNotFoundError, yaml.YAMLError, RecursionError, ValueError) as error:
+            raise ValueError(f"{path} is damaged ({first_line(error)}); {self._anew}") from error
+
+    @property
+    def _anew(self) -> str:
+        return (
+            f"delete {self.record_path} and start the run's command again: it goes on from its checkpoint, and is "
+            "tested and written down anew"
+        )
+
+    def untested(self, config: Mapping[str, Any]) -> list[str]:
+        """Test protocols of ``config`` that the finished run still needs: missing ones, and those whose noise has
+        changed."""
+        now, then = (nodes_to_test(c["noise"], c.get("test_noises")) for c in (config, self.config))
+        changed = [f"{DENOISE}/{name}" for name, node in now.items() if then.get(name, node) != node]
+        return [*missing_protocols(config, self.metrics), *changed]
+
+    def checkpoint_path(self, which: str | None = None) -> Path:
+        """best.ckpt or last.ckpt; by default the best if validation chose one.
+
+        Raises:
+            ValueError: for another word, or a checkpoint that was never written.
+        """
+        if which is None:
+            which = "best" if (self.folder / "best.ckpt").is_file() else "last"
+        path = self.folder / f"{checks.one_of('checkpoint', which, CHECKPOINTS)}.ckpt"
+        if not path.is_file():
+            raise ValueError(f"the run {self.folder} has no {path.name} (status: {self.record.get('status')})")
+        return path
+
+    def checkpoints(self) -> list[Path]:
+        """Those of best.ckpt and last.ckpt that are there."""
+        paths = [self.folder / f"{which}.ckpt" for which in CHECKPOINTS]
+        return [path for path in paths if path.is_file()]
+
+    def resume_path(self) -> Path | None:
+        """last.ckpt if training got as far as writing one."""
+        path = self.folder / "last.ckpt"
+        return path if path.is_file() else None
+
+    @contextmanager
+    def writing(self, config: Mapping[str, Any], wait: float | None = None) -> Iterator[None]:
+        """Own the folder while training: lock it, keep its record, and write a log beside it.
+
+        Of several processes that train one run together, the first does so.
+
+        Args:
+            config: resolved configuration, which is kept in the folder.
+            wait: seconds to wait for a process that has the folder now; None for ``LOCK_WAIT``.
+
+        Raises:
+            ValueError: if the folder cannot be written, or another process is training this run.
+        """
+        if not is_first_process():
+            yield
+            return
+        with locked(self.folder, LOCK_WAIT if wait is None else wait), explaining_a_full_disk(self.folder):
+            remove_leftovers(self.folder, deep=True)
+            with logging_to(self.folder / "train.log"), self._recorded(config):
+                yield
+
+    @contextmanager
+    def _recorded(self, config: Mapping[str, Any]) -> Iterator[None]:
+        path = self.folder / "config.yaml"
+        done = (self.record, path.read_text(encoding="utf-8")) if self.is_done else None
+        version = scoring.version_of(self.record, goes_on=self.resume_path() is not None)
+        started = {"id": self.id, "started": self.record.get("started", _now()), scoring.KEY: version, **_environment()}
+        write_text(path, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+        write_json(self.record_path, {"status": "running", **started})
+        try:
+            with explaining_a_full_disk(self.folder):
+                yield
+        except BaseException as error:
+            if isinstance(error, Exception):
+                log.debug("stopped by an error", exc_info=True)  # for the run's own log
+                ended = {"status": "failed", "error": _described(error), **started}
+            else:
+                # A search that gave the run up says so itself.
+                status = getattr(error, "run_status", "interrupted")
+                ended = {"status": status, "error": repr(error), **started}
+            if done is not None:
+                # It was only to be tested again: what was done stays done.
+                ended = done[0]
+                overwrite(path, done[1])
+            overwrite(self.record_path, json_text(ended))
+            raise
+
+    def fail(self, config: Mapping[str, Any], error: Exception) -> None:
+        """Leave ``error`` in the folder, unless it is there already, the run is done, or another process has it."""
+        if self.is_done or self.record.get("error") == _described(error):
+            return
+        with contextlib.suppress(Exception), self.writing(config, wait=0):
+            raise error
+
+    def finish(
+        self,
+        metrics: Mapping[str, float],
+        checkpoint: str,
+        seconds_per_epoch: float | None,
+        partial: str | None = None,
+    ) -> None:
+        """Write the test scores, then the record that says done, and by which options only in part."""
+        write_json(self.folder / "metrics.json", dict(metrics))
+        done = {"status": "done", "finished": _now(), "checkpoint": checkpoint, "seconds_per_epoch": seconds_per_epoch}
+        write_json(self.record_path, {**self.record, **done, **({"partial": partial} if partial else {})})
+
+
+def is_first_process() -> bool:
+    """False in the processes that Lightning starts for further devices."""
+    from lightning.pytorch.utilities import rank_zero_only
+
+    return rank_zero_only.rank == 0  # type: ignore[attr-defined]
+
+
+def _folder(key: str, value: Any) -> Path:
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise ValueError(f"{key} must be a folder, but got {value!r}")
+    return Path(value).expanduser()
+
+
+def _named_values(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("it holds no names and values")
+    return value
+
+
+def _runs_beside(folder: Path) -> str:
+    beside = sorted(path.parent for path in folder.parent.glob("*/run.json"))
+    return "" if not beside else "; runs there: " + ", ".join(str(path) for path in beside[:5])
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _environment() -> dict[str, Any]:
+    import torch
+
+    versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    return {"versions": versions, "git_commit": _git_commit(), "threads": torch.get_num_threads()}
+
+
+def _git_commit() -> str | None:
+    """The commit of the source checkout; None for an installed package."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "rev-parse", "--verify", "--quiet", "HEAD"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return result.stdout.strip() or None

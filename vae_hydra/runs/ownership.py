@@ -1,0 +1,109 @@
+"""A folder that one process owns while it trains: a lock, a log, and what is said of it when the disk is full."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from vae_hydra.base.files import overwrite_text
+from vae_hydra.base.system_errors import FULL, TOO_LARGE
+
+log = logging.getLogger(__name__)
+
+# Seconds that a process which is about to end, as a worker of a sweep that was killed, has to leave a folder.
+LOCK_WAIT = 15.0
+# A full disk, a quota that is used up, a file larger than the process may write.
+DISK_FULL = FULL | TOO_LARGE
+
+
+@contextmanager
+def locked(folder: Path, wait: float) -> Iterator[None]:
+    """Keep other processes off ``folder``, which is made if there is none.
+
+    Args:
+        folder: a run's.
+        wait: seconds to wait for a process that has it now.
+
+    Raises:
+        ValueError: if another process keeps it, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        _acquire(lock, folder, wait)
+    except Timeout as error:
+        raise ValueError(f"another process is training {folder}; wait for it, or stop it first") from error
+    except OSError as error:
+        raise ValueError(f"output_dir cannot be written: {error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: FileLock, folder: Path, wait: float) -> None:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            raise
+        log.info("waiting  up to %g s for another process that is training %s", wait, folder)
+        lock.acquire(timeout=wait)
+
+
+class _RunLog(logging.FileHandler):
+    """A log file whose own troubles, as on a full disk, are none of the run's."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
+
+
+@contextmanager
+def logging_to(path: Path) -> Iterator[None]:
+    """Write all messages of the package to a file as well, also where nobody asked for messages."""
+    handler = _RunLog(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("vae_hydra")
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        handler.close()
+
+
+@contextmanager
+def explaining_a_full_disk(folder: Path) -> Iterator[None]:
+    """Turn the error of a disk that is full into a ValueError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise ValueError(
+            f"{folder} cannot be written: {DISK_FULL[error.errno]}. Make room, and start the same command again: the "
+            "run goes on from its last checkpoint"
+        ) from error
+
+
+def overwrite(path: Path, text: str) -> None:
+    """Write ``text``, on a full disk within the file's own space; where even that fails, only say so.
+
+    For what a run leaves behind as it fails: the reason counts more than that it could not be written down.
+    """
+    try:
+        overwrite_text(path, text)
+    except OSError as error:
+        log.error("%s cannot be written: %s", path, error.strerror)

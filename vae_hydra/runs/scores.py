@@ -1,0 +1,45 @@
+"""Test scores of a trained model, and the table they are printed as."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+
+import lightning as L
+
+from vae_hydra.data.datamodule import DataModule
+from vae_hydra.training.module import VAEModule
+from vae_hydra.training.protocols import EXPECTED, protocol_of
+
+log = logging.getLogger(__name__)
+
+
+def score(trainer: L.Trainer, module: VAEModule, data: DataModule, split: str = "test") -> dict[str, float]:
+    """Mean scores of ``module`` on a split under every protocol of the module, each from one draw of z per example.
+
+    Returns:
+        ``reconstruct/clean/half_sse`` and so on: fed the clean input; ``denoise/<noise>/half_sse``: fed a
+        noisy one, in the order of the module's protocols. All are compared with the clean example.
+    """
+    data.test_split = split
+    (results,) = trainer.test(module, datamodule=data, verbose=False)
+    _warn_of_infinite(results)
+    places = {protocol: place for place, protocol in enumerate(module.protocols)}
+    return dict(sorted(results.items(), key=lambda item: (places[protocol_of(item[0])], item[0])))
+
+
+def _warn_of_infinite(results: Mapping[str, float]) -> None:
+    protocols = dict.fromkeys(
+        protocol_of(name) for name, value in results.items() if _is_cost(name) and math.isinf(value)
+    )
+    if protocols:
+        log.warning(
+            "infinite scores under %s: latents or reconstructions of some examples exceed %s",
+            ", ".join(protocols),
+            "the model's precision; try sampler.positive=softplus, or train under this noise",
+        )
+
+
+def _is_cost(name: str) -> bool:
+    return name.rpartition("/")[2] in EXPECTED

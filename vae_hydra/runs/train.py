@@ -1,0 +1,183 @@
+"""Train a VAE: ``python -m vae_hydra.train sampler=lognormal noise=uniform``."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from vae_hydra.base.command.configuration import is_sweep
+from vae_hydra.base.command.process import prepare_torch
+from vae_hydra.training.callbacks.guards import Interrupted
+
+if TYPE_CHECKING:
+    import lightning as L
+    from lightning.pytorch.callbacks import Callback
+
+    from vae_hydra.runs.build import Experiment
+    from vae_hydra.runs.folder import Run
+    from vae_hydra.runs.warm_start import Start
+    from vae_hydra.training.callbacks import InterruptGuard
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def exit_when_interrupted() -> Iterator[None]:
+    """End the command with the exit code of the signal that interrupted training."""
+    try:
+        yield
+    except Interrupted as interrupt:
+        log.warning("stopped by %s; start the same command again to go on", interrupt)
+        sys.exit(interrupt.exit_code)
+
+
+@contextmanager
+def keep_errors(config: Mapping[str, Any]) -> Iterator[None]:
+    """In a sweep, write an error to the run's folder, also an error that comes before the folder exists."""
+    try:
+        yield
+    except Exception as error:
+        if is_sweep():
+            from vae_hydra.runs.folder import Run
+
+            Run.of(config).fail(config, error)
+        raise
+
+
+def train(
+    config: Mapping[str, Any],
+    watching: Sequence[Callback] = (),
+    guard: InterruptGuard | None = None,
+    quiet: bool = False,
+) -> dict[str, float]:
+    """Train one run in its folder, test it, and return its test scores.
+
+    A run that is done returns its scores at once; one that was cut off goes on from last.ckpt, and one that was trained
+    but not tested on every noise that ``config`` has is tested again.
+
+    Args:
+        config: resolved configuration, as ``conf/train.yaml`` composes it.
+        watching: callbacks that are told of each epoch once it is written, and may raise ``Stopped``.
+        guard: the one that whoever trains several runs holds around them; None for one of its own.
+        quiet: leave what is said of the run to its own log.
+
+    Raises:
+        ValueError: for a configuration that cannot work; nothing is written then.
+        Interrupted: on SIGINT or SIGTERM, once last.ckpt is written.
+    """
+    from vae_hydra.runs.build import build_experiment
+    from vae_hydra.runs.folder import Run
+    from vae_hydra.runs.score_table import brief, table
+    from vae_hydra.runs.trainer import build_trainer
+    from vae_hydra.runs.warm_start import KeepOptimizer
+    from vae_hydra.training.callbacks import InterruptGuard
+
+    run = Run.of(config)
+    # In a sweep the terminal gets a line a run; the run's own log has it all.
+    detail = logging.DEBUG if quiet or is_sweep() else logging.INFO
+    if run.is_done:
+        lacking = run.untested(config)
+        if not lacking:
+            log.info("%s is done already; its test scores\n%s", run.folder, table(run.metrics))
+            _warn_if_partial(run)
+            return run.metrics
+        log.info("%s is trained, but not tested on %s: testing it again", run.folder, ", ".join(lacking))
+        # Whatever it was tested on before stays in its scores.
+        config = {**config, "test_noises": (run.config.get("test_noises") or {}) | (config.get("test_noises") or {})}
+    prepare_torch(config["threads"])
+    experiment = build_experiment(config)
+    start = _start(run, config, experiment)
+    callbacks = [KeepOptimizer(start.checkpoint, experiment.module.vae)] if start and config["keep_optimizer"] else []
+    with guard or InterruptGuard() as guard:
+        trainer = build_trainer(config, experiment.data, run.folder, run.id, [*watching, guard, *callbacks])
+        with run.writing(config):
+            _greet(run, experiment, start, detail)
+            metrics = _fit_and_score(run, config, trainer, experiment, guard)
+            log.log(detail, "test scores\n%s", table(metrics))
+            _warn_if_partial(run)
+            said = f"  {brief(metrics)}" if is_sweep() else ""
+            log.log(logging.DEBUG if quiet else logging.INFO, "run      %s%s", run.folder, said)
+            for picture in sorted((run.folder / "figures").glob("*.png")):
+                log.log(detail, "figure   %s", picture)
+    return metrics
+
+
+def _start(run: Run, config: Mapping[str, Any], experiment: Experiment) -> Start | None:
+    """Take over another run's weights, if asked and unless this run goes on from its own."""
+    from vae_hydra.base import checks
+    from vae_hydra.runs.warm_start import start_from
+
+    keep_optimizer = checks.boolean("keep_optimizer", config["keep_optimizer"])
+    if config["init_from"] is None:
+        if keep_optimizer:
+            raise ValueError("keep_optimizer=true keeps that of another run, but there is none; add init_from=RUN")
+        return None
+    if run.resume_path() is not None:
+        return None
+    if config["trainer"]["precision"] == "64-true":
+        experiment.module.double()  # before Lightning does so: weights in double precision would be rounded
+    return start_from(experiment.module.vae, config["init_from"])
+
+
+def _fit_and_score(
+    run: Run, config: Mapping[str, Any], trainer: L.Trainer, experiment: Experiment, guard: InterruptGuard
+) -> dict[str, float]:
+    from vae_hydra.runs.checkpoint import read_checkpoint
+    from vae_hydra.runs.partial import partial_options
+    from vae_hydra.runs.rebuild import load_weights
+    from vae_hydra.runs.scores import score
+    from vae_hydra.training.history import read_epochs
+    from vae_hydra.training.loggers import finishing
+
+    module, data = experiment
+    resume = run.resume_path()
+    if resume is not None:
+        # Damaged ones are refused before they cost time: the best is needed at the end, unless there is a better one.
+        for path in run.checkpoints():
+            read_checkpoint(path)
+    with finishing(trainer.loggers, config):
+        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+        guard.stop_if_interrupted()
+        chosen = run.checkpoint_path()
+        load_weights(module.vae, read_checkpoint(chosen))
+        metrics = score(trainer, module, data)
+    if trainer.is_global_zero:
+        key = "train/seconds_per_epoch"
+        seconds = [row[key] for row in read_epochs(run.folder / "metrics.csv") if key in row]
+        partial = partial_options(config["trainer"], trainer)
+        run.finish(metrics, chosen.stem, statistics.median(seconds) if seconds else None, partial)
+    return metrics
+
+
+def _warn_if_partial(run: Run) -> None:
+    partial = run.record.get("partial")
+    if partial:
+        log.warning(
+            "partial  %s cut this run short: it is a trial of the command, and its scores are no results", partial
+        )
+
+
+def _greet(run: Run, experiment: Experiment, start: Start | None, detail: int) -> None:
+    module, data = experiment
+    vae = module.vae
+    sizes = " / ".join(f"{len(part):,}" for part in data.splits.values())
+    log.log(detail, "run      %s%s", run.folder, " (going on)" if run.resume_path() else "")
+    log.log(
+        detail, "data     %s train / validation / test examples of shape %s", sizes, "×".join(map(str, data.x_shape))
+    )
+    log.log(
+        detail,
+        "model    %s parameters, %d latents, %s, %s",
+        f"{sum(p.numel() for p in vae.parameters()):,}",
+        vae.latent_dim,
+        type(vae.sampler).__name__,
+        type(vae.likelihood).__name__,
+    )
+    if start:
+        log.log(detail, "weights  %d of %d from %s", start.fitting, len(vae.state_dict()), start.path)
+        for line in start.misfits:
+            log.warning("         %s", line)

@@ -1,0 +1,83 @@
+"""Configuration → trainer, and the device that scoring runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.fabric import Fabric
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+
+from vae_hydra.data.datamodule import DataModule
+from vae_hydra.runs.compatibility import check_trainer_options, warn_of_busy_cores
+from vae_hydra.runs.nodes import Config, make, naming, node_at
+from vae_hydra.training.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints, MetricsCSV
+
+
+def build_trainer(
+    config: Config, data: DataModule, folder: Path, run_id: str, extra_callbacks: Iterable[Callback] = ()
+) -> L.Trainer:
+    """The trainer of ``config`` for ``data``, writing into ``folder``, which need not exist yet.
+
+    ``run_id`` is what loggers recognise a run by that is started again.
+
+    Raises:
+        ValueError: for options that Lightning refuses, or that could not end in a scored run.
+    """
+    options = dict(node_at(config, "trainer"))
+    callbacks = [make(f"callbacks.{key}", node) for key, node in node_at(config, "callbacks").items() if node]
+    loggers = [
+        make(f"logger.{key}", node, folder=folder, run_id=run_id)
+        for key, node in node_at(config, "logger").items()
+        if node
+    ]
+    check_trainer_options(options, config)
+    if not data.has_validation:
+        options["limit_val_batches"] = 0
+    _check_callbacks(callbacks, validates=options.get("limit_val_batches") != 0)
+    with naming("trainer"):
+        trainer = L.Trainer(
+            **options,
+            default_root_dir=folder,
+            # MetricsCSV first: Lightning keeps the order of those that run last.
+            callbacks=[MetricsCSV(), *callbacks, *extra_callbacks],
+            logger=loggers,
+            plugins=[AtomicCheckpointIO()],
+        )
+    warn_of_busy_cores(trainer.num_devices, trainer.strategy.root_device.type)
+    return trainer
+
+
+def build_evaluation_trainer(accelerator: str) -> L.Trainer:
+    """A trainer for scoring on one device, which writes nothing."""
+    with naming("accelerator"):
+        return L.Trainer(
+            accelerator=accelerator,
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+
+
+def choose_device(accelerator: str) -> torch.device:
+    """The device that Lightning takes for ``accelerator``, of which one is used; ValueError if there is none such."""
+    with naming("accelerator"):
+        try:
+            return Fabric(accelerator=accelerator, devices=1).device
+        except RuntimeError as error:
+            raise ValueError(f"accelerator={accelerator}: {error}") from error
+
+
+def _check_callbacks(callbacks: Sequence[Callback], validates: bool) -> None:
+    if not any(isinstance(callback, Checkpoints) for callback in callbacks):
+        raise ValueError("callbacks.checkpoints cannot be left out: a run is scored and resumed from its checkpoints")
+    for callback in callbacks:
+        if isinstance(callback, EarlyStopping) and callback.monitor.startswith("val/") and not validates:
+            raise ValueError(
+                f"early stopping watches {callback.monitor}, but there are no examples to validate on; "
+                "set dataset.validation=0.1, or callbacks.early_stopping.monitor=train/loss"
+            )

@@ -1,0 +1,108 @@
+"""What a configuration that came with a checkpoint may name: a stranger's file must not run code."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+from torch.distributions import Distribution
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from vae_hydra.data.datamodule import DataModule
+from vae_hydra.data.examples import Source
+from vae_hydra.training.beta import BetaSchedule
+
+# Only classes of these kinds, and the functions that provide data: modules hold much else, some of
+# which imports, loads or writes.
+ALLOWED_PACKAGES = ("vae_hydra", "torch.distributions", "torch.nn", "torch.optim")
+ALLOWED_KINDS = (nn.Module, Distribution, BetaSchedule, DataModule, Optimizer, LRScheduler, ReduceLROnPlateau)
+# Where the functions that provide data are defined: those that return a Source.
+SOURCES = "vae_hydra.data.sources"
+ALLOWED_KEYS = ("_target_", "_partial_")
+
+
+def check_config(config: Any, trust: str | Sequence[str] = (), path: str = "") -> None:
+    """Refuse a configuration that could run code we did not choose.
+
+    A ``_target_`` must be a class of ``ALLOWED_KINDS`` defined in ``ALLOWED_PACKAGES``, or, where a dataset gets its
+    examples from and nowhere else, a function of ``SOURCES``: a model must not fetch files. What it resolves to
+    counts, not the path that leads there, because modules hold other modules. Interpolations and Hydra's other
+    special keys are refused, because they could make a target of what was not one when it was checked; a stored
+    configuration has none.
+
+    Args:
+        config: nested mappings, lists and plain values.
+        trust: further packages of which anything may be named.
+        path: where ``config`` is in the whole, dotted.
+
+    Raises:
+        ValueError: naming what is refused.
+    """
+    trusted = _packages(trust)
+    if isinstance(config, Mapping):
+        for key, value in config.items():
+            _check_key(key)
+            if key == "_target_":
+                _check_target(value, trusted, path)
+            check_config(value, trusted, f"{path}.{key}".lstrip("."))
+    elif isinstance(config, (list, tuple)):
+        for value in config:
+            check_config(value, trusted, f"{path}[]")
+    elif isinstance(config, str) and "${" in config:
+        raise ValueError(f"the checkpoint's configuration holds an interpolation, {config!r}, which is not trusted")
+
+
+def _packages(trust: Any) -> tuple[str, ...]:
+    packages = (trust,) if isinstance(trust, str) else trust
+    if not isinstance(packages, (list, tuple)) or not all(isinstance(package, str) for package in packages):
+        raise ValueError(f"trust must be a list of packages, as in trust=[my_samplers], but got {trust!r}")
+    return tuple(packages)
+
+
+def _check_key(key: Any) -> None:
+    special = isinstance(key, str) and key.startswith("_") and key not in ALLOWED_KEYS
+    if not isinstance(key, str) or special or "${" in key:
+        raise ValueError(f"the checkpoint's configuration holds the key {key!r}, which is not trusted")
+
+
+def _check_target(target: Any, trusted: Sequence[str], path: str) -> None:
+    if isinstance(target, str) and _inside(target, trusted):
+        return
+    if not (isinstance(target, str) and _inside(target, ALLOWED_PACKAGES) and _is_allowed(_resolve(target), path)):
+        raise ValueError(
+            f"the checkpoint's configuration names the target {target!r}, which is none of the models, distributions, "
+            f"schedules, optimizers and datasets of {', '.join((*ALLOWED_PACKAGES, *trusted))}. "
+            "If you trust it, name its package: trust=[PACKAGE]"
+        )
+
+
+def _resolve(target: str) -> Any:
+    """What a public dotted name stands for; None if there is no such thing."""
+    module_name, _, attribute = target.rpartition(".")
+    if any(part.startswith("_") for part in target.split(".")):
+        return None
+    try:
+        return getattr(importlib.import_module(module_name), attribute, None)
+    except ImportError:
+        return None
+
+
+def _is_allowed(found: Any, path: str) -> bool:
+    if inspect.isclass(found):
+        return issubclass(found, ALLOWED_KINDS) and _inside(found.__module__, ALLOWED_PACKAGES)
+    return path == "dataset.source" and _is_source(found)
+
+
+def _is_source(found: Any) -> bool:
+    """Whether an object is a function that provides data, defined where ours are."""
+    if not inspect.isfunction(found) or not _inside(found.__module__, [SOURCES]):
+        return False
+    return inspect.signature(found).return_annotation in (Source, Source.__name__)
+
+
+def _inside(name: str, packages: Sequence[str]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)

@@ -1,0 +1,91 @@
+"""Tables, figures and a page of finished runs: ``python -m vae_hydra.report outputs``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vae_hydra.base.command.output import check_output
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+
+def report(config: Mapping[str, Any]) -> Path:
+    """Write results.csv, tables, figures and report.html; print the main table and where they are.
+
+    Args:
+        config: resolved configuration, as ``conf/report.yaml`` composes it.
+
+    Returns:
+        The folder written to.
+
+    Raises:
+        ValueError: if no folder is given, there is nothing to report in them, no run has any of the metrics, or the
+            report would be written into a run.
+    """
+    from vae_hydra.studies.reporting import collect, markdown, pivot
+    from vae_hydra.studies.reporting.write import write_report
+
+    folders = config["folders"]
+    if not isinstance(folders, list) or not all(isinstance(folder, str) and folder for folder in folders):
+        raise ValueError(f"folders must be a list of folders, but got {folders!r}")
+    results = collect(folders)
+    output = _output(config["output"], Path(folders[0]).expanduser())
+    pivots = [pivot(results.frame, metric, config["level"]) for metric in _chosen(config["metrics"], results.frame)]
+    page = write_report(output, results, pivots, [Path(folder) for folder in folders])
+    counts = results.frame["status"].value_counts()
+    if pivots:
+        log.info("%s", markdown(pivots[0]))
+    log.info("runs     %s", ", ".join(f"{count} {status}" for status, count in counts.items()))
+    for run in results.runs:
+        if run.reason:
+            log.info("%-8s %s: %s", run.status, run.path.name, run.reason)
+    for path in [output / "results.csv", output / "tables.md", page]:
+        log.info("written  %s", path)
+    return output
+
+
+def _chosen(patterns: Any, frame: pd.DataFrame) -> list[str]:
+    """The metrics that any run has, in the order asked for; said, where one is nowhere.
+
+    Raises:
+        ValueError: if there are runs with scores, and none of these.
+    """
+    from vae_hydra.studies.reporting.pivots import measured
+
+    if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise ValueError(f"metrics must be a list of names, but got {patterns!r}")
+    if not patterns:
+        raise ValueError("metrics must be a list of at least one name; metrics=['*'] takes all there are")
+    there = measured(frame)
+    found = {pattern: [name for name in there if _matches(name, pattern)] for pattern in patterns}
+    absent = [pattern for pattern, names in found.items() if not names]
+    if there and len(absent) == len(patterns):
+        raise ValueError(f"metrics: no run has any of {', '.join(patterns)}; there are {', '.join(there)}")
+    if there and absent:
+        log.info("no run has %s", ", ".join(absent))
+    return list(dict.fromkeys(name for names in found.values() for name in names))
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Whether a metric is asked for, also where the name of an evaluation comes before its own."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"*/{pattern}")
+
+
+def _output(given: Any, first: Path) -> Path:
+    """The report's folder: never inside a run, where nothing is to be changed."""
+    if given is not None and not (isinstance(given, str) and given):
+        raise ValueError(f"output must be a folder, but got {given!r}")
+    is_run = (first / "run.json").exists()
+    output = Path(given).expanduser() if given else (first.resolve().parent if is_run else first) / "report"
+    run = next((place for place in [output, *output.resolve().parents] if (place / "run.json").exists()), None)
+    if run is not None:
+        raise ValueError(f"output={output} is inside the run {run}, which is only read; give another folder")
+    check_output(output, f"output={output}")
+    return output

@@ -1,0 +1,212 @@
+"""Run folders → one table, a row a run, those that a sweep planned and that are missing included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vae_hydra.base import bounded
+from vae_hydra.runs.reading import RunFolder, read_run
+from vae_hydra.studies.reporting import denoised, options
+from vae_hydra.studies.reporting.cells import GROUPS, Places, by_name, grouped, in_order, plain
+from vae_hydra.studies.reporting.duplicates import without_duplicates
+from vae_hydra.studies.reporting.folders import PlannedRun, find, readable_plans
+from vae_hydra.studies.reporting.planned import absent, missing_row, options_of_name
+from vae_hydra.studies.reporting.scores import Scores, named_scores
+
+CLEAN = "reconstruct/clean/"
+# What is told of a run that has no place in a table.
+SET_ASIDE = (*GROUPS, "seed", "fold")
+
+
+@dataclass(frozen=True)
+class Results:
+    """What folders of runs hold.
+
+    Attributes:
+        frame: a row a run, see ``results``.
+        keys: options that rows of a pivot differ in beyond dataset, noise and sampler, as dotted paths.
+        differences: options that come with dataset, noise, sampler or keys.
+        duplicates: (run left out, run of the same configuration that stands for it).
+        runs: everything that was read.
+        planned: the cells of the sweeps' plans that have no run.
+    """
+
+    frame: pd.DataFrame
+    keys: list[str]
+    differences: list[options.Difference]
+    duplicates: list[tuple[Path, Path]]
+    runs: list[RunFolder]
+    planned: list[PlannedRun]
+
+
+def results(folders: Iterable[str | Path]) -> pd.DataFrame:
+    """A table of the runs under ``folders``, a row a run: what it is, how it went, and every score.
+
+    Columns: run, dataset, noise, sampler, latent_dim, encoder_layers, decoder_layers, epochs, learning_rate,
+    batch_size, kl and half_sse of clean test input, seconds_per_epoch, final_loss, seed, fold, beta, status (done,
+    running, failed, interrupted, pruned, damaged, partial, outdated, missing), error, started, finished; noise_label,
+    sampler_label and options, which name the cell of a pivot that the run belongs to; own_noise, which its own noise is
+    called in scores; confounders, the options in sampler_label that are no part of the sampler; the options that
+    differ, by dotted path; folder; the scores, by names with a slash. A run that was copied is there once. One that is
+    partial or outdated is not comparable with the others: it has no scores here, and no cell.
+
+    Raises:
+        ValueError: if there are neither runs nor plans of sweeps.
+    """
+    return collect(folders).frame
+
+
+def collect(folders: Iterable[str | Path]) -> Results:
+    """``results`` together with what differs between runs, what is there twice and what is missing.
+
+    Raises:
+        ValueError: for a folder that does not exist, or if there are neither runs nor plans of sweeps.
+    """
+    paths = [_existing(folder) for folder in folders]
+    if not paths:
+        raise ValueError("no folder was given; name those that hold runs: python -m vae_hydra.report outputs")
+    found, plans = find(paths)
+    if not found and not plans:
+        raise ValueError(f"there are no runs under {', '.join(map(str, paths))}: no folder there has a run.json")
+    runs, duplicates = without_duplicates([read_run(path) for path in found])
+    cells = absent(readable_plans(plans), {path.resolve().name for path in found})
+    placed = [run.leaves for run in runs if run.leaves and not run.is_set_aside]
+    places = Places([*placed, *(cell.options for cell, _ in cells if cell.options)])
+    noises = denoised.names(_with_copies(runs))
+    scores = named_scores(runs, noises)
+    rows = [{**_row(run, places, scores[run.path]), "own_noise": denoised.own_noise(run, noises)} for run in runs]
+    named = {run.path.resolve().name: run for run in runs}
+    rows += [missing_row(cell, plan, named, places) for cell, plan in cells]
+    frame = _ordered(pd.DataFrame(rows), places.keys)
+    planned = [cell for cell, _ in cells]
+    return Results(frame, places.keys, places.compared.differences(), duplicates, runs, planned)
+
+
+def _with_copies(runs: Iterable[RunFolder]) -> list[RunFolder]:
+    return [one for run in runs for one in (run, *run.copies)]
+
+
+def _existing(folder: str | Path) -> Path:
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise ValueError(f"folders: {folder} is not a folder; give one that holds runs, or a run's own")
+    return path
+
+
+def _row(run: RunFolder, places: Places, scores: Scores) -> dict[str, Any]:
+    record, config = run.record, run.config
+    last = run.epochs[-1] if run.epochs else {}
+    name = bounded.readable(run.path.resolve().name)
+    own = options.with_roles(run.leaves, places.paths) if run.leaves else options_of_name(name)
+    place = places.of(own)
+    return {
+        "run": name,
+        **({part: place.get(part) for part in SET_ASIDE} if run.is_set_aside else place),
+        "latent_dim": _at(config, "model", "latent_dim"),
+        "encoder_layers": _layers(_at(config, "model", "encoder"), is_encoder=True),
+        "decoder_layers": _layers(_at(config, "model", "decoder"), is_encoder=False),
+        "epochs": len(run.epochs) or None,
+        "learning_rate": _at(config, "optimizer", "lr"),
+        "batch_size": _at(config, "dataset", "batch_size"),
+        "kl": scores.get(f"{CLEAN}kl"),
+        "seconds_per_epoch": record.get("seconds_per_epoch"),
+        "final_loss": last.get("train/loss"),
+        "half_sse": scores.get(f"{CLEAN}half_sse"),
+        "beta": _at(config, "beta", "value", default=_at(config, "beta", "end")),
+        "status": run.status,
+        "error": "; ".join([str(e) for e in (run.reason, record.get("error")) if e] + list(run.remarks)) or None,
+        "started": record.get("started"),
+        "finished": record.get("finished"),
+        "folder": bounded.readable(str(run.path)),
+        **scores,
+    }
+
+
+def _at(node: Any, *path: str, default: Any = None) -> Any:
+    for key in path:
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return default if node is None else plain(node) if not isinstance(node, Mapping) else node
+
+
+def _layers(network: Any, is_encoder: bool) -> int | None:
+    """Layers with weights: those of an MLP, or convolutions and the linear layer that they start from or lead to."""
+    if not isinstance(network, Mapping):
+        return None
+    if isinstance(network.get("widths"), list):
+        return len(network["widths"]) + 1
+    if isinstance(network.get("depth"), int):
+        return network["depth"]
+    if isinstance(network.get("layers"), int):
+        return network["layers"] + 1
+    if not isinstance(network.get("channels"), list) or not isinstance(network.get("residual_blocks", 0), int):
+        return None
+    count = len(network["channels"])
+    # Two convolutions a block; a decoder has none after its last layer.
+    blocks = network.get("residual_blocks", 0)
+    return count + 1 + 2 * blocks * (count if is_encoder else count - 1)
+
+
+# Doubles tell whole numbers apart up to here.
+LARGEST_COUNT = 2**53
+LEADING = [
+    "run",
+    "dataset",
+    "noise",
+    "sampler",
+    "latent_dim",
+    "encoder_layers",
+    "decoder_layers",
+    "epochs",
+    "learning_rate",
+    "batch_size",
+    "kl",
+    "seconds_per_epoch",
+    "final_loss",
+    "half_sse",
+    "seed",
+    "fold",
+    "beta",
+    "status",
+    "error",
+    "started",
+    "finished",
+    "noise_label",
+    "sampler_label",
+    "options",
+    "own_noise",
+    "confounders",
+]
+
+
+def _ordered(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Columns as documented; rows by dataset, noise, options, sampler, seed and fold."""
+    leading = [*LEADING, *keys, "folder"]
+    frame = frame.reindex(columns=[*leading, *sorted(set(frame.columns) - set(leading))])
+    places = [_place(row, keys) for row in frame[leading].to_dict("records")]
+    order = sorted(range(len(frame)), key=places.__getitem__)
+    return _with_counts(frame.iloc[order].reset_index(drop=True))
+
+
+def _with_counts(frame: pd.DataFrame) -> pd.DataFrame:
+    """Whole numbers stay whole where some are missing."""
+    for name in ("latent_dim", "encoder_layers", "decoder_layers", "epochs", "batch_size", "seed", "fold"):
+        numbers = pd.to_numeric(frame[name], errors="coerce").astype(float)
+        are_whole = ((numbers % 1 == 0) & (numbers.abs() < LARGEST_COUNT))[numbers.notna()].all()
+        if numbers.notna().equals(frame[name].notna()) and are_whole:
+            frame[name] = numbers.astype("Int64")
+    return frame
+
+
+def _place(row: Any, keys: Sequence[str]) -> tuple[Any, ...]:
+    noise_keys, sampler_keys, others = grouped(keys)
+
+    def by(names: Sequence[str]) -> list[Any]:
+        return [in_order(row[name]) for name in names]
+
+    named = [by(["dataset"]), [by_name(row["noise"]), *by(noise_keys)], by(others)]
+    return (*named, [by_name(row["sampler"]), *by(sampler_keys)], by(["seed", "fold", "run"]))

@@ -1,0 +1,131 @@
+"""Writing a report: the table, its pivots, the figures and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from joblib import Parallel, cpu_count, delayed
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
+
+from vae_hydra.base.files import filling_folder, replace_atomically, write_text
+from vae_hydra.runs.examples import EXAMPLES
+from vae_hydra.studies.reporting import figures
+from vae_hydra.studies.reporting.figures import Drawn
+from vae_hydra.studies.reporting.measures import title
+from vae_hydra.studies.reporting.page import Page, render
+from vae_hydra.studies.reporting.pivots import Pivot
+from vae_hydra.studies.reporting.results import Results
+from vae_hydra.studies.reporting.tables import latex, markdown
+
+PAGE = "report.html"
+# With fewer, to start a process takes longer than to draw.
+FIGURES_A_PROCESS = 8
+# Of a PNG, for the page; the SVG beside it has every detail.
+DOTS_PER_INCH, MOST_PIXELS_ACROSS = 130, 2600
+# What a spreadsheet takes for the beginning of a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def write_report(output: Path, results: Results, pivots: Sequence[Pivot], folders: Sequence[Path]) -> Path:
+    """Write all files of a report under ``output``, or none of them, and return the page's path."""
+    drawn = draw(results, pivots)
+    with filling_folder(output) as new:
+        for folder in (new / "tables", new / "figures"):
+            folder.mkdir()
+        write_text(new / "results.csv", as_csv(results.frame))
+        write_text(new / "tables.md", "\n".join(f"## {title(p.metric)}\n\n{markdown(p)}" for p in pivots))
+        for pivot in pivots:
+            write_text(new / "tables" / f"{figures.file_name(pivot.metric)}.tex", latex(pivot))
+        save_all(drawn, new / "figures")
+        pictures = [(one.caption, new / "figures" / f"{one.name}.png") for one in drawn]
+        write_text(new / PAGE, render(Page(results, pivots, pictures, folders, without_examples(results))))
+    return output / PAGE
+
+
+def as_csv(frame: pd.DataFrame) -> str:
+    """``frame`` as CSV in which no text is a formula to a spreadsheet: an apostrophe comes before what would begin one.
+
+    Numbers stay numbers, also where they stand as text.
+    """
+    texts = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
+    harmless = frame.assign(**{name: frame[name].map(_harmless) for name in texts}) if texts else frame
+    return harmless.rename(columns=_harmless).to_csv(index=False)
+
+
+def _harmless(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    begins_one = value.startswith(FORMULA) and not _is_number(value)
+    # A carriage return by itself is not quoted, and would end the row for who reads it.
+    return ("'" * begins_one + value).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def draw(results: Results, pivots: Sequence[Pivot]) -> list[Drawn]:
+    """Every figure that the runs give rise to."""
+    looks = figures.styles(results.frame)
+    with _names_as_they_are():
+        drawn = [
+            *figures.examples(results.frame),
+            *(figures.bars(pivot, looks) for pivot in pivots),
+            *figures.beta_curves(results.frame, pivots, looks),
+            *figures.denoising(results.frame),
+        ]
+    for one in drawn:
+        _without_formulas(one.figure)
+    return drawn
+
+
+def _names_as_they_are() -> AbstractContextManager[None]:
+    # A name with dollar signs would be read as a formula, and one that is none would end the report.
+    return rc_context({"text.parse_math": False})
+
+
+def _without_formulas(figure: Figure) -> None:
+    """Write the powers of ten at logarithmic axes as plain numbers: formulas are not read any more."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() == "log":
+                axis.set_major_formatter(LogFormatter())
+                axis.set_minor_formatter(LogFormatter())
+
+
+def without_examples(results: Results) -> int:
+    """The number of finished runs that did not keep what their figures show."""
+    done = results.frame[results.frame["status"] == "done"]
+    return sum(not (Path(folder) / EXAMPLES).is_file() for folder in done["folder"])
+
+
+def save_all(drawn: Sequence[Drawn], folder: Path) -> None:
+    """Every figure as a PNG and an SVG in ``folder``, on all cores if there are many figures."""
+    jobs = max(1, min(cpu_count(), len(drawn) // FIGURES_A_PROCESS))
+    # max_nbytes: no copies of large arrays in a temporary folder.
+    parallel = Parallel(n_jobs=jobs, backend="multiprocessing", max_nbytes=None)
+    parallel(delayed(save)(one.figure, folder / one.name) for one in drawn)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """The figure as ``path``.png and ``path``.svg."""
+    with _names_as_they_are():
+        # Once for both: matplotlib would draw the figure an additional time for each to lay it out.
+        if engine := figure.get_layout_engine():
+            engine.execute(figure)
+            figure.set_layout_engine(None)
+        dpi = min(DOTS_PER_INCH, MOST_PIXELS_ACROSS / figure.get_figwidth())
+        for kind in ("png", "svg"):
+            target = path.with_name(f"{path.name}.{kind}")
+            replace_atomically(target, partial(figure.savefig, format=kind, dpi=dpi))

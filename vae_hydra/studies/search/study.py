@@ -1,0 +1,154 @@
+"""A search's study: Optuna's record of the trials in a folder, shared by the processes that work on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from filelock import FileLock, Timeout
+from optuna.distributions import BaseDistribution
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from vae_hydra.base import checks
+
+# What a search's file has.
+OPTIONS = ("seed", "startup", "pruning", "warmup", "space")
+DATABASE, LOCK = "study.db", ".lock"
+PRUNERS = ("median", "hyperband", "none")
+# Trials that are done before a median of theirs stops others.
+FEWEST = 5
+# Seconds that a process waits for another that writes to the same database.
+PATIENCE = 60
+
+
+class SeededTPE(BaseSampler):
+    """Optuna's tree-structured Parzen estimator, its draws a function of the seed, the trial and those before.
+
+    There is no generator to save: a search that was cut off goes on as if it had not been, and processes that share
+    one draw different trials.
+
+    Args:
+        seed: of all draws.
+        startup: trials drawn at random before any is proposed.
+    """
+
+    def __init__(self, seed: int, startup: int) -> None:
+        self.seed, self.startup = seed, startup
+        self._tpe = TPESampler()
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        drawn = np.random.SeedSequence((self.seed, trial.number)).generate_state(1)
+        self._tpe = TPESampler(n_startup_trials=self.startup, seed=int(drawn[0]))
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self._tpe.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._tpe.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._tpe.sample_independent(study, trial, param_name, param_distribution)
+
+
+def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of ``conf/search/_common.yaml`` but for the space; ValueError for one that cannot be."""
+    missing = [name for name in OPTIONS if name not in checks.group("search", options)]
+    if missing:
+        raise ValueError(f"search has no {missing[0]}; begin its file with defaults: [_common, _self_]")
+    return {
+        "seed": checks.seed("search.seed", options["seed"]),
+        "startup": checks.positive_integer("search.startup", options["startup"]),
+        "pruning": checks.one_of("search.pruning", options["pruning"], PRUNERS),
+        "warmup": checks.positive_integer("search.warmup", options["warmup"]),
+    }
+
+
+def open_study(folder: Path, options: Mapping[str, Any], max_epochs: int) -> optuna.Study:
+    """The study in ``folder``, made if there is none; what it maximises is the validation ELBO.
+
+    Args:
+        folder: the search's, whose name is the study's.
+        options: as ``check_options`` returns them.
+        max_epochs: that a trial has unless it is stopped.
+
+    Raises:
+        ValueError: if the folder cannot be written.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"output_dir cannot be written: {error}") from error
+    with FileLock(folder / LOCK):
+        return optuna.create_study(
+            storage=RDBStorage(
+                f"sqlite:///{folder.resolve() / DATABASE}", engine_kwargs={"connect_args": {"timeout": PATIENCE}}
+            ),
+            study_name=folder.name,
+            direction="maximize",
+            load_if_exists=True,
+            sampler=SeededTPE(options["seed"], options["startup"]),
+            pruner=_pruner(options, max_epochs),
+        )
+
+
+def _pruner(options: Mapping[str, Any], max_epochs: int) -> BasePruner:
+    if options["pruning"] == "none":
+        return NopPruner()
+    if options["pruning"] == "hyperband":
+        return HyperbandPruner(min_resource=min(options["warmup"], max_epochs), max_resource=max_epochs)
+    return MedianPruner(min(FEWEST, options["startup"]), options["warmup"])
+
+
+@contextmanager
+def next_trial(study: optuna.Study, folder: Path, total: int) -> Iterator[Trial | None]:
+    """A trial that was cut off, else a new one, kept from other processes meanwhile; None once there are ``total``.
+
+    A trial that is running belongs to the process that holds its lock, which the system takes from one that died.
+    """
+    with FileLock(folder / LOCK):
+        trial, lock = _abandoned(study, folder)
+        if trial is None and len(study.get_trials(deepcopy=False)) < total:
+            trial = study.ask()
+            lock = FileLock(_lock_path(folder, trial.number))
+            lock.acquire()
+    try:
+        yield trial
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _abandoned(study: optuna.Study, folder: Path) -> tuple[Trial | None, FileLock | None]:
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        lock = FileLock(_lock_path(folder, trial.number))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        # With its number and what it was given: Optuna itself would start another in its place.
+        return Trial(study, trial._trial_id), lock
+    return None, None
+
+
+def _lock_path(folder: Path, number: int) -> Path:
+    return folder / f".trial-{number}.lock"
+
+
+def report(trial: Trial, epochs: int, elbo: float) -> bool:
+    """Tell the study how a trial does after some epochs, once each; return whether to stop it."""
+    known = trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
+    if epochs not in known:
+        trial.report(elbo, epochs)
+    return trial.should_prune()

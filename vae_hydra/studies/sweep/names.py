@@ -1,0 +1,53 @@
+"""What a sweep is called, and where its folder is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from vae_hydra.base.command.configuration import is_sweep
+from vae_hydra.base.system_errors import reason
+
+
+def sweep_name() -> str | None:
+    """What the runs of a --multirun are grouped under: the name of its folder; None outside one."""
+    return Path(HydraConfig.get().sweep.dir).name if is_sweep() else None
+
+
+def sweep_id() -> str:
+    """A name for a --multirun from what was typed, so that a sweep that is started again is the same one."""
+    overrides = [argument for argument in sys.argv[1:] if argument.startswith("~") or "=" in argument]
+    typed = sorted(override for override in overrides if not override.startswith("-") and is_about_runs(override))
+    named = dict(argument.split("=", 1) for argument in typed if "=" in argument)
+    title = named.get("sweep") or named.get("experiment") or "sweep"
+    plain_title = "".join(c if c.isalnum() or c == "_" else "-" for c in title)[:80]
+    return f"{plain_title}-{hashlib.sha256(json.dumps(typed).encode()).hexdigest()[:8]}"
+
+
+def is_about_runs(override: str) -> bool:
+    """Whether an override says what runs are, rather than where and how they are made."""
+    from vae_hydra.runs.identity import NOT_IDENTITY
+
+    key = override.lstrip("+~").split("=")[0]
+    if key.startswith(("hydra/", "hydra.")):
+        return key.startswith(("hydra.sweeper.grids", "hydra.sweeper.params"))
+    return key not in NOT_IDENTITY and not key.startswith(tuple(f"{name}." for name in NOT_IDENTITY))
+
+
+class SweepFolder(Callback):
+    """Hydra callback: refuse a --multirun whose folder cannot be written, before Hydra tries with a traceback."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        option = "output_dir" if "output_dir" in config else "hydra.sweep.dir"
+        try:
+            Path(config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            print(f"error: {option} cannot be written: {reason(error, option)}", file=sys.stderr)
+            raise SystemExit(2) from None

@@ -1,0 +1,52 @@
+"""The table of a sweep on W&B: a run of its own in the sweep's group."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vae_hydra.base import checks
+
+# What is pivoted, of what there is.
+METRICS = ("reconstruct/clean/half_sse", "denoise/own/half_sse", "reconstruct/clean/elbo", "reconstruct/clean/kl")
+
+
+def log_table(folder: Path, runs: Sequence[Path], options: Mapping[str, Any]) -> None:
+    """Log the results of ``runs``, their pivots and the figures of a report as the W&B run ``<sweep>-table``.
+
+    Logged again, it is the same W&B run.
+
+    Args:
+        folder: of the sweep; its name is the group, and W&B keeps its files there.
+        runs: folders of the sweep's runs.
+        options: ``project``, ``entity`` and ``offline`` as conf/logger/wandb.yaml has them.
+    """
+    import wandb
+
+    from vae_hydra.studies.reporting import as_frame, collect, pivot
+    from vae_hydra.studies.reporting.pivots import measured
+    from vae_hydra.studies.reporting.write import draw
+
+    results = collect([folder, *runs])
+    found = set(measured(results.frame))
+    pivots = [pivot(results.frame, metric) for metric in METRICS if metric in found]
+    filled = results.frame.astype(object).where(results.frame.notna(), None)
+    content: dict[str, Any] = {"results": wandb.Table(dataframe=filled)}
+    content |= {f"tables/{one.metric}": wandb.Table(dataframe=as_frame(one)) for one in pivots}
+    content |= {f"figures/{one.name}": wandb.Image(one.figure, caption=one.caption) for one in draw(results, pivots)}
+    place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
+    with wandb.init(
+        project=options["project"],
+        entity=options["entity"],
+        mode="offline" if checks.boolean("logger.wandb.offline", options["offline"]) else "online",
+        group=folder.name,
+        name=f"{folder.name}-table",
+        id=f"{folder.name}-table-{place}",
+        job_type="table",
+        # W&B's own process may have been started elsewhere.
+        dir=folder.resolve(),
+        resume="allow",
+    ) as run:
+        run.log(content)

@@ -1,0 +1,161 @@
+"""Guards: a clear stop for a loss that is not finite, for a signal, and a warning when the posterior collapses."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from vae_hydra.base import checks
+from vae_hydra.training.module import VAEModule
+
+log = logging.getLogger(__name__)
+
+
+class NonFiniteLossError(FloatingPointError):
+    """Training cannot go on: its loss is NaN or infinite."""
+
+
+class FiniteLoss(Callback):
+    """Stop at the end of an epoch whose mean loss is not finite, before a checkpoint of it is written.
+
+    Once an epoch, because looking at the loss makes the device wait. Callbacks run before the module logs
+    its means and starts them over, so this one reads the accumulator.
+    """
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, VAEModule)
+        loss = pl_module.train_means.compute()["loss"]
+        if not torch.isfinite(loss):
+            raise NonFiniteLossError(
+                f"the training loss of epoch {trainer.current_epoch} is {loss.item()}; no checkpoint of this epoch was "
+                "written. Try a smaller optimizer.lr, trainer.gradient_clip_val=1, or another sampler.positive"
+            )
+
+
+class CollapseWarning(Callback):
+    """Warn, once, when nearly all latents have stopped carrying information: posterior collapse.
+
+    Args:
+        threshold: a latent with a mean KL below this many nats counts as collapsed.
+        share: share of collapsed latents, in [0, 1], from which on to warn.
+        patience: number of epochs in a row it must hold.
+    """
+
+    def __init__(self, threshold: float = 0.01, share: float = 0.9, patience: int = 3) -> None:
+        self.threshold = checks.positive("callbacks.collapse.threshold", threshold)
+        self.share = checks.positive("callbacks.collapse.share", share)
+        self.patience = checks.positive_integer("callbacks.collapse.patience", patience)
+        self.epochs, self.warned = 0, False
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, VAEModule)
+        if self.warned or not pl_module.vae.sampler.has_elbo:
+            return
+        kl = pl_module.train_means.compute()["kl_per_latent"].reshape(-1)
+        collapsed = int((kl < self.threshold).sum())
+        self.epochs = self.epochs + 1 if collapsed >= self.share * len(kl) else 0
+        if self.epochs >= self.patience:
+            self.warned = True
+            log.warning(
+                "posterior collapse: %d of %d latents carry less than %g nats for %d epochs; try a smaller β, "
+                "beta=linear, or a smaller likelihood.scale",
+                collapsed,
+                len(kl),
+                self.threshold,
+                self.epochs,
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": self.epochs, "warned": self.warned}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.epochs, self.warned = state_dict["epochs"], state_dict["warned"]
+
+
+class Stopped(BaseException):
+    """Training was stopped from outside, and a checkpoint written that it can go on from.
+
+    Attributes:
+        run_status: what the run's record says of it.
+        exit_code: what a process ends with that does nothing else.
+    """
+
+    run_status = "interrupted"
+    exit_code = 1
+
+
+class Interrupted(Stopped):
+    """SIGINT or SIGTERM came.
+
+    Not a KeyboardInterrupt, which Lightning would turn into exit code 1.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.exit_code = 128 + signum
+
+
+class InterruptGuard(Checkpoint):
+    """Turn SIGINT and SIGTERM into ``Interrupted`` at the next batch boundary, where the state is whole.
+
+    A second SIGINT ends the process at once. A Checkpoint, because those run last: at the end of an epoch
+    its metrics are written by then.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        # One entry for each time it was entered: a search holds it around the runs that it trains.
+        self._previous: list[dict[int, Any]] = []
+
+    def __enter__(self) -> InterruptGuard:
+        self._previous.append(self._install())
+        return self
+
+    def _install(self) -> dict[int, Any]:
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        return {signum: signal.signal(signum, self._handle) for signum in (signal.SIGINT, signal.SIGTERM)}
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        for signum, handler in self._previous.pop().items():
+            signal.signal(signum, handler)
+        if isinstance(error, SIGTERMException):
+            raise Interrupted(signal.SIGTERM) from error
+
+    def _handle(self, signum: int, frame: object) -> None:
+        if self.received is not None and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.received is None:
+            log.warning("%s received: finishing this batch, then saving last.ckpt", signal.Signals(signum).name)
+        self.received = signum
+
+    def stop_if_interrupted(self) -> None:
+        """Raise ``Interrupted`` if a signal has come."""
+        if self.received is not None:
+            raise Interrupted(self.received)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # Lightning puts a handler of its own around ours, which stops after any batch. Several processes need
+        # it, to stop together.
+        if trainer.world_size == 1:
+            self._install()
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        # A gradient that is being accumulated would be lost, and after the last batch the epoch is finished
+        # first, validation and all.
+        between_steps = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if between_steps and not trainer.is_last_batch:
+            self.stop_if_interrupted()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.stop_if_interrupted()
+
+    def on_test_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+        self.stop_if_interrupted()

@@ -1,0 +1,67 @@
+"""Progress for a person to read, and seconds an epoch."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+
+from vae_hydra.base import checks
+
+log = logging.getLogger(__name__)
+
+# Seconds between two lines.
+QUIET = 5.0
+
+
+class Progress(TQDMProgressBar):
+    """A progress bar on a terminal; elsewhere a line for about every tenth of the epochs, unless they go by quickly.
+
+    Args:
+        refresh_rate: batches between two updates of the bar; 0 for no bar.
+    """
+
+    def __init__(self, refresh_rate: int = 20) -> None:
+        checks.non_negative_integer("callbacks.progress.refresh_rate", refresh_rate)
+        self.on_terminal = sys.stdout.isatty()
+        self._said = time.monotonic()
+        super().__init__(refresh_rate=refresh_rate if self.on_terminal else 0)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        super().on_train_epoch_start(trainer, pl_module)
+        if self.on_terminal or not trainer.is_global_zero:
+            return
+        epoch, total = trainer.current_epoch, max(1, trainer.max_epochs or 1)
+        if epoch % max(1, total // 10) == 0 and epoch and time.monotonic() - self._said >= QUIET:
+            self._said = time.monotonic()
+            losses = {n: v.item() for n, v in trainer.callback_metrics.items() if n.endswith("/loss")}
+            log.info("epoch %d of %d  %s", epoch, total, "  ".join(f"{n} {v:.4f}" for n, v in losses.items()))
+
+
+class EpochTimer(Callback):
+    """Log ``seconds_per_epoch``: the training batches of an epoch, without validation and figures.
+
+    An epoch that was resumed half-way has no meaningful duration and logs none.
+    """
+
+    def __init__(self) -> None:
+        self._started: float | None = None
+        self._validation = 0.0
+
+    def on_train_epoch_start(self, *args: Any) -> None:
+        self._started, self._validation = time.perf_counter(), 0.0
+
+    def on_validation_start(self, *args: Any) -> None:
+        self._validation -= time.perf_counter()
+
+    def on_validation_end(self, *args: Any) -> None:
+        self._validation += time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._started is not None:
+            pl_module.log("train/seconds_per_epoch", time.perf_counter() - self._started - self._validation)
+        self._started = None

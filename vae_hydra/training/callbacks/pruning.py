@@ -1,0 +1,45 @@
+"""A stop for a run that looks hopeless beside others of its search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Checkpoint
+
+from vae_hydra.training.callbacks.guards import Stopped
+
+
+class Pruned(Stopped):
+    """A search gave a run up; started again, the run would go on."""
+
+    run_status = "pruned"
+    exit_code = 0
+
+
+class Pruning(Checkpoint):
+    """Report the validation ELBO of each epoch that was validated, and stop the run if it is not worth its time.
+
+    After the last epoch there is nothing left to save, and the run ends as any other. A Checkpoint, because those run
+    last: the epoch's metrics are written by then.
+
+    Args:
+        is_hopeless: (epochs trained, ELBO [nats per example]) → whether to stop.
+    """
+
+    def __init__(self, is_hopeless: Callable[[int, float], bool]) -> None:
+        self.is_hopeless = is_hopeless
+        self._validated = False
+
+    def on_validation_end(self, *args: Any) -> None:
+        self._validated = True
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not self._validated:
+            return
+        self._validated = False
+        epochs = trainer.current_epoch + 1
+        hopeless = self.is_hopeless(epochs, float(trainer.callback_metrics["val/elbo"]))
+        if hopeless and epochs != trainer.max_epochs and not trainer.should_stop:
+            raise Pruned(f"after {epochs} epochs: other runs of the search were better by then")

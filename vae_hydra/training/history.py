@@ -1,0 +1,53 @@
+"""metrics.csv: what was logged, one row an epoch, training and validation side by side."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+from vae_hydra.base.files import write_text
+
+Row = dict[str, float]
+REMEDY = "mend or delete it: a run goes on without the metrics of epochs before"
+
+
+def read_epochs(path: Path) -> list[Row]:
+    """Rows of a metrics.csv in the order of their epochs; empty if there is none yet.
+
+    A value that was not logged in an epoch is absent from its row.
+
+    Raises:
+        ValueError: if the file holds something other than numbers, or does not number its epochs.
+    """
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        try:
+            rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+        except (ValueError, TypeError, csv.Error) as error:
+            raise ValueError(f"{path} is damaged: {error}; {REMEDY}") from error
+    if not all("epoch" in row for row in rows):
+        raise ValueError(f"{path} is damaged: its column epoch is missing, or has gaps; {REMEDY}")
+    return rows
+
+
+class History:
+    """The file, kept in memory as well so that an epoch costs one write."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows = read_epochs(path)
+
+    def record(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Write the row of ``epoch``; rows from it on, which a run that was cut off left, are replaced."""
+        kept = [row for row in self._rows if row["epoch"] < epoch]
+        self._rows = [*kept, {"epoch": epoch, **values}]
+        columns = sorted({name for row in self._rows for name in row} - {"epoch"})
+        text = io.StringIO()
+        writer = csv.DictWriter(text, ["epoch", *columns], lineterminator="\n")
+        writer.writeheader()
+        # Rows that were read have every value as a float; an epoch stays 0 and does not become 0.0.
+        writer.writerows({**row, "epoch": int(row["epoch"])} for row in self._rows)
+        write_text(self.path, text.getvalue())

@@ -1,0 +1,161 @@
+"""Test-set measures: pure functions of one batch, and their mean over many."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from vae_hydra.training.protocols import RECONSTRUCTION, image_measure_names
+
+# Side and standard deviation of the Gaussian window of SSIM (Wang et al., 2004), in pixels.
+SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
+
+
+def half_sse(reconstruction: Tensor, x: Tensor, event_dims: int) -> Tensor:
+    """½·Σ(x̂ − x)² per example, summed over the last ``event_dims`` dimensions."""
+    return 0.5 * (reconstruction - x).square().flatten(-event_dims).sum(-1)
+
+
+def mse_per_pixel(reconstruction: Tensor, x: Tensor, event_dims: int) -> Tensor:
+    """Mean of (x̂ − x)² over the values of an example, per example."""
+    return (reconstruction - x).square().flatten(-event_dims).mean(-1)
+
+
+def l1_per_pixel(reconstruction: Tensor, x: Tensor, event_dims: int) -> Tensor:
+    """Mean of |x̂ − x| over the values of an example, per example."""
+    return (reconstruction - x).abs().flatten(-event_dims).mean(-1)
+
+
+def labelled_cross_entropy(logits: Tensor, y: Tensor, share: float) -> Tensor:
+    """Cross-entropy per example [nats] over the share of examples that have a label.
+
+    Its mean over all examples is the mean over the labelled ones, in every batch in expectation: the number of
+    labels that a batch happens to hold does not change what they weigh.
+
+    Args:
+        logits: [..., classes].
+        y: labels [...]; −1 for an example without one, whose term is 0.
+        share: of examples with a label, in (0, 1].
+    """
+    log_probability = logits.log_softmax(-1).gather(-1, y.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    return -log_probability * (y >= 0).to(logits.dtype) / share
+
+
+def accuracy(logits: Tensor, y: Tensor, share: float = 1.0) -> Tensor:
+    """1/``share`` for an example [...] whose greatest logit [..., classes] is that of its label, else 0.
+
+    Its mean over all examples is the accuracy over the labelled ones, if ``share`` of them have a label, not −1.
+    """
+    return (logits.argmax(-1) == y).to(logits.dtype) / share
+
+
+RECONSTRUCTION_MEASURES = dict(zip(RECONSTRUCTION, (half_sse, mse_per_pixel, l1_per_pixel), strict=True))
+
+
+def reconstruction_measures(reconstruction: Tensor, x: Tensor, event_dims: int) -> dict[str, Tensor]:
+    """All of ``RECONSTRUCTION_MEASURES`` by name, each of shape [B]."""
+    return {name: measure(reconstruction, x, event_dims) for name, measure in RECONSTRUCTION_MEASURES.items()}
+
+
+def psnr(reconstruction: Tensor, x: Tensor, span: float) -> Tensor:
+    """Peak signal-to-noise ratio per image [dB]: 10·log₁₀(span²/MSE), with the MSE of that image.
+
+    Reconstructions count as they are, not clipped to the range of the data, as in every other measure here; one
+    without error has inf.
+
+    Args:
+        reconstruction, x: images [B, C, H, W].
+        span: greatest less smallest value of the training data.
+    """
+    return 10 * torch.log10(span**2 / mse_per_pixel(reconstruction, x, event_dims=3))
+
+
+def ssim(reconstruction: Tensor, x: Tensor, span: float) -> Tensor:
+    """Structural similarity per image, at most 1: the mean over windows and channels of
+    (2μ_x·μ_y + c₁)(2σ_xy + c₂) / ((μ_x² + μ_y² + c₁)(σ_x² + σ_y² + c₂)), c₁ = (0.01·span)², c₂ = (0.03·span)².
+
+    The window is a Gaussian of σ = 1.5 in 11×11 pixels, at all places where it lies within the image. In images with a
+    side below 11 it is the largest odd one that fits, and σ is smaller in proportion of its reach: 7×7 and 0.9 in 8×8.
+
+    Args:
+        reconstruction, x: images [B, C, H, W], H and W at least 3.
+        span: greatest less smallest value of the training data.
+
+    Source: Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004.
+    """
+    reach = (min(SSIM_WINDOW, *x.shape[-2:]) - 1) // 2
+    # Sums over windows as products with matrices: a two-dimensional convolution takes many times as long.
+    rows, columns = (_gaussian_windows(side, reach, x) for side in x.shape[-2:])
+    one, other, one_square, other_square, product = (
+        rows @ values @ columns.T
+        for values in (reconstruction, x, reconstruction.square(), x.square(), reconstruction * x)
+    )
+    c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
+    variances = (one_square - one.square()).clamp(min=0) + (other_square - other.square()).clamp(min=0)
+    likeness = (2 * one * other + c1) * (2 * (product - one * other) + c2)
+    return (likeness / ((one.square() + other.square() + c1) * (variances + c2))).flatten(-3).mean(-1)
+
+
+def _gaussian_windows(side: int, reach: int, like: Tensor) -> Tensor:
+    """Weights of the pixels of a row in each Gaussian window that lies within it: [side − 2·reach, side]."""
+    pixels = torch.arange(side, dtype=like.dtype, device=like.device)
+    offsets = pixels - pixels[reach : side - reach, None]
+    sigma = SSIM_SIGMA * reach / (SSIM_WINDOW // 2)
+    weights = torch.exp(-0.5 * (offsets / sigma).square()) * (offsets.abs() <= reach)
+    return weights / weights.sum(1, keepdim=True)
+
+
+def image_measures(reconstruction: Tensor, x: Tensor, span: float) -> dict[str, Tensor]:
+    """``psnr`` and ``ssim`` of images [B, C, H, W] by name, as far as they have them, each of shape [B]."""
+    measures = {"psnr": psnr, "ssim": ssim}
+    # Mixed precision would lose a variance, which is a difference of squares.
+    with torch.autocast(x.device.type, enabled=False):
+        reconstruction = reconstruction.to(x.dtype)
+        return {name: measures[name](reconstruction, x, span) for name in image_measure_names(x.shape[1:])}
+
+
+# What a term counts as that is not a number, where it is not +inf: the worst, for SSIM its limit.
+_WORST = {"log_likelihood": -math.inf, "psnr": -math.inf, "ssim": 0.0}
+
+
+def defined(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Terms by name, with their limit for an example whose latents or reconstruction exceed the precision.
+
+    There a KL is the NaN ∞ − ln ∞ instead of ∞: a cost that is not a number counts as inf, log p(x|z) as −inf.
+    """
+    return {name: torch.where(term.isnan(), _WORST.get(name, math.inf), term) for name, term in terms.items()}
+
+
+class MeanOverExamples(Metric):
+    """Mean over all examples of several per-example terms, accumulated on the device as one vector.
+
+    Its state is part of a checkpoint, so that an epoch that was cut off goes on with its sums.
+
+    Args:
+        sizes: for each term its number of values per example: 1 for shape [B], n for [B, n].
+    """
+
+    full_state_update = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        super().__init__()
+        self.sizes = dict(sizes)
+        self.add_state("total", torch.zeros(sum(sizes.values())), dist_reduce_fx="sum", persistent=True)
+        self.add_state("count", torch.zeros(()), dist_reduce_fx="sum", persistent=True)
+
+    def update(self, terms: Mapping[str, Tensor]) -> None:
+        """Add a batch: a tensor of shape [B] or [B, n] for every term."""
+        columns = [terms[name].detach().reshape(-1, size) for name, size in self.sizes.items()]
+        self.total += torch.cat([column.sum(0) for column in columns])
+        self.count += len(columns[0])
+
+    def compute(self) -> dict[str, Tensor]:
+        """Mean of each term: a vector of n, which torchmetrics turns into a scalar where n is 1."""
+        means = (self.total / self.count).split(list(self.sizes.values()))
+        return dict(zip(self.sizes, means, strict=True))

@@ -1,0 +1,284 @@
+"""The LightningModule: one shared step, β, logging, optimizer."""
+
+from __future__ import annotations
+
+import logging
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from vae_hydra.base import checks
+from vae_hydra.data.examples import Examples
+from vae_hydra.data.noise import Noise
+from vae_hydra.model.vae import VAE, VAEOutput
+from vae_hydra.training.beta import BetaSchedule
+from vae_hydra.training.metrics import (
+    RECONSTRUCTION_MEASURES,
+    MeanOverExamples,
+    accuracy,
+    defined,
+    image_measures,
+    labelled_cross_entropy,
+    reconstruction_measures,
+)
+from vae_hydra.training.objective import Objective
+from vae_hydra.training.protocols import CLEAN, DENOISE, image_measure_names
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_KEY = "vae_hydra"
+TRAIN, VALIDATION, TEST = range(3)
+
+
+class VAEModule(L.LightningModule):
+    """Train and test a VAE: noise on the input, clean target, mean over the batch of the objective.
+
+    Randomness of every batch is seeded by (seed, stage, epoch, batch): a run that was cut off continues
+    exactly, and validation sees the same noise each epoch.
+
+    Args:
+        vae: the model.
+        noise: corrupts the training and validation input.
+        beta: schedule of the KL weight.
+        objective: per-example loss.
+        optimizer: parameters → Optimizer.
+        scheduler: Optimizer → learning rate schedule, stepped each epoch; None for a constant rate.
+        seed: of the randomness above.
+        description: plain values stored in every checkpoint, enough to rebuild the model.
+        test_noises: noises to denoise in the test, besides reconstructing clean input.
+        classifier_weight: of the cross-entropy of the model's head, if it has one.
+        train_labelled, validation_labelled: share of the training and of the validation examples that come with a
+            label, in (0, 1]. Tests are given all labels.
+    """
+
+    def __init__(
+        self,
+        vae: VAE,
+        noise: Noise,
+        beta: BetaSchedule,
+        objective: Objective,
+        optimizer: Callable[..., Optimizer] | None = None,
+        scheduler: Callable[..., LRScheduler] | None = None,
+        seed: int = 0,
+        description: Mapping[str, Any] | None = None,
+        test_noises: Sequence[Noise] = (),
+        classifier_weight: float = 1.0,
+        train_labelled: float = 1.0,
+        validation_labelled: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.vae, self.noise = vae, noise
+        self.beta_schedule, self.objective = beta, objective
+        self.make_optimizer, self.make_scheduler = optimizer, scheduler
+        self.seed = seed
+        self.description = dict(description or {})
+        self.test_noises = nn.ModuleList(test_noises)
+        self.classifier_weight = checks.positive("classifier.weight", classifier_weight)
+        self.train_labelled = checks.positive_share("train_labelled", train_labelled)
+        self.validation_labelled = checks.positive_share("validation_labelled", validation_labelled)
+        nats = {"loss": 1, "log_likelihood": 1, "kl_per_latent": vae.latent_dim}
+        measures = dict.fromkeys(RECONSTRUCTION_MEASURES, 1)
+        if vae.classifier is not None:
+            nats, measures = {**nats, "cross_entropy": 1}, {**measures, "accuracy": 1}
+        # β and learning rate of the latest batch: at the end of an epoch the schedules have moved on.
+        self._last_used: dict[str, float] = {}
+        self._validated = False
+        self.train_means = MeanOverExamples(nats)
+        self.validation_means = MeanOverExamples({**nats, **measures})
+
+    @property
+    def protocols(self) -> list[str]:
+        """Names of the test protocols: what is fed, clean or noisy; the target is always clean."""
+        return [CLEAN, *(f"{DENOISE}/{noise.name}" for noise in self.test_noises)]
+
+    @property
+    def beta(self) -> float:
+        """β at this point of training."""
+        return self.beta_schedule(self.global_step if self.beta_schedule.unit == "step" else self.current_epoch)
+
+    @property
+    def is_annealed(self) -> bool:
+        """Whether β has reached the value that training ends with."""
+        return math.isclose(self.beta, self.beta_schedule.final)
+
+    def on_train_start(self) -> None:
+        self.beta_schedule.last = self._last(self.beta_schedule.unit)
+        if remark := self.beta_schedule.remark():
+            log.info(remark)
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        within_epoch = progress.ready % max(1, int(self.trainer.num_training_batches))
+        if self._data is not None:
+            self._data.resume_within_epoch(within_epoch)
+
+    def _last(self, unit: str) -> float:
+        """The number of steps or epochs that come before the last; infinite if training has no set end."""
+        steps = self.trainer.estimated_stepping_batches
+        if unit == "step" or steps == math.inf:
+            return steps - 1
+        steps_per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+        return math.ceil(steps / steps_per_epoch) - 1
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        x = self._clean(batch)
+        self.seed_batch(TRAIN, self.current_epoch, batch_idx)
+        x = self._draw(x)
+        beta = self.beta
+        terms, _ = self._step(self.noise(x), x, beta, batch[1], self.train_labelled)
+        self.train_means.update(terms)
+        self._last_used = {"beta": beta, "learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"]}
+        return terms["loss"].mean()
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        x = self._clean(batch)
+        self.seed_batch(VALIDATION, 0, batch_idx)
+        # Judged with the final β: comparable between epochs while β still moves.
+        share = self.validation_labelled
+        terms, output = self._step(self.noise(x), x, self.beta_schedule.final, batch[1], share)
+        self.validation_means.update(defined({**terms, **self._measures(output, x, batch[1], share)}))
+
+    def on_test_start(self) -> None:
+        # Not before: what a run is tested with is no part of its checkpoints, and may differ when it goes on.
+        self._span: float | None = None
+        sizes = self.validation_means.sizes
+        if self._data is not None:
+            low, high = self._data.value_range()
+            self._span = high - low
+            sizes = {**sizes, **dict.fromkeys(image_measure_names(self.vae.x_shape), 1)}
+        self._test_means = {name: MeanOverExamples(sizes).to(self.device) for name in self.protocols}
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        x = self._clean(batch)
+        inputs = [self.noise.clean, *self.test_noises]
+        for make_input, (protocol, means) in zip(inputs, self._test_means.items(), strict=True):
+            self.seed_batch(TEST, zlib.crc32(protocol.encode()), batch_idx)
+            terms, output = self._step(make_input(x), x, self.beta_schedule.final, batch[1])
+            of_images = {} if self._span is None else image_measures(output.p.mean, x, self._span)
+            means.update(defined({**terms, **self._measures(output, x, batch[1]), **of_images}))
+
+    def _clean(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """The examples of a batch in the precision of the model (trainer.precision=64-true)."""
+        return batch[0].to(self.dtype)
+
+    def take(self, examples: Examples) -> Examples:
+        """Prepared examples on the model's device, in its precision."""
+        return Examples(examples.x.to(next(self.vae.parameters())), examples.y.to(self.device))
+
+    def _draw(self, x: Tensor) -> Tensor:
+        """Training examples as they are seen this time: the data may draw them anew."""
+        return x if self._data is None else self._data.draw(x)
+
+    @property
+    def _data(self) -> Any:
+        """The DataModule that is trained on; None if the trainer was given loaders."""
+        return getattr(self.trainer, "datamodule", None)
+
+    def _step(
+        self, inputs: Tensor, x: Tensor, beta: float, y: Tensor | None = None, labelled: float = 1.0
+    ) -> tuple[dict[str, Tensor], VAEOutput]:
+        """Per-example terms [nats] of one pass, and its distributions.
+
+        Labels ``y`` are for a model that wants them; a share ``labelled`` of the examples of the stage have one.
+        """
+        output = self.vae(inputs, y)
+        log_likelihood = self.vae.log_likelihood(output, x)
+        kl = self.vae.kl_divergence(output)
+        terms = {"log_likelihood": log_likelihood, "kl_per_latent": kl}
+        loss = self.objective(log_likelihood, kl, beta)
+        if self.vae.classifier is not None and y is not None:
+            terms["cross_entropy"] = labelled_cross_entropy(self.vae.classify(output.z), y, labelled)
+            loss = loss + self.classifier_weight * terms["cross_entropy"]
+        return {"loss": loss, **terms}, output
+
+    def _measures(self, output: VAEOutput, x: Tensor, y: Tensor, labelled: float = 1.0) -> dict[str, Tensor]:
+        measures = reconstruction_measures(output.p.mean, x, len(self.vae.x_shape))
+        if self.vae.classifier is None:
+            return measures
+        # Of the point that stands for the posterior: what one would predict with.
+        logits = self.vae.classify(self.vae.sampler.code(output.q))
+        return {**measures, "accuracy": accuracy(logits, y, labelled)}
+
+    def seed_batch(self, stage: int, epoch: int, batch_idx: int) -> None:
+        """Make all randomness until the next call a function of the module's seed and these."""
+        entropy = (self.seed, stage, epoch, batch_idx, self.global_rank)
+        _seed_generator(self.device, int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+
+    def on_train_epoch_end(self) -> None:
+        self._log_means("train", self.train_means, self._last_used)
+        self._step_plateau()
+
+    def _step_plateau(self) -> None:
+        """Step a plateau schedule on the validation loss, where there is one, in epochs that validated.
+
+        Lightning would do so after the checkpoint of this epoch is written.
+        """
+        scheduler = self.lr_schedulers()
+        validates = bool(self.trainer.limit_val_batches)
+        if isinstance(scheduler, ReduceLROnPlateau) and validates == self._validated:
+            scheduler.step(self.trainer.callback_metrics["val/loss" if validates else "train/loss"])
+        self._validated = False
+
+    def on_validation_epoch_end(self) -> None:
+        self._validated = True
+        self._log_means("val", self.validation_means)
+
+    def on_test_epoch_end(self) -> None:
+        for protocol, means in self._test_means.items():
+            self._log_means(protocol, means)
+
+    def _log_means(self, prefix: str, means: MeanOverExamples, extra: Mapping[str, float] | None = None) -> None:
+        """Log epoch means, nats per example unless the name says per pixel, and start over."""
+        values = means.compute()
+        means.reset()
+        values["kl"] = values.pop("kl_per_latent").sum()
+        if self.vae.sampler.has_elbo:
+            values["elbo"] = values["log_likelihood"] - values["kl"]
+        named = {f"{prefix}/{name}": value for name, value in (values | dict(extra or {})).items()}
+        on_bar = {name: value for name, value in named.items() if name.endswith("/loss")}
+        self.log_dict(on_bar, prog_bar=True)
+        self.log_dict({name: value for name, value in named.items() if name not in on_bar})
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        if self.make_optimizer is None:
+            raise ValueError("this module was built without an optimizer and cannot be trained")
+        optimizer = self.make_optimizer(self.vae.parameters())
+        if self.make_scheduler is None:
+            return {"optimizer": optimizer}
+        # The monitor is Lightning's condition for a plateau schedule, which on_train_epoch_end steps itself.
+        schedule = LRSchedulerConfigType(
+            scheduler=self.make_scheduler(optimizer), monitor="train/loss", strict=False, interval="epoch"
+        )
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[CHECKPOINT_KEY] = self.description
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # Checkpoints once held the sums of the test.
+        state = checkpoint["state_dict"].items()
+        checkpoint["state_dict"] = {name: value for name, value in state if not name.startswith("test_means.")}
+        # Lightning loads weights before it makes a model double (trainer.precision=64-true): they would be rounded.
+        weights = (value for name, value in state if name.startswith("vae."))
+        self.vae.to(next((value.dtype for value in weights), self.dtype))
+
+
+def _seed_generator(device: torch.device, seed: int) -> None:
+    """Seed the default generator of one device; torch.manual_seed formats a stack trace each call without CUDA."""
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
