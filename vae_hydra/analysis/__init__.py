@@ -1,1 +1,1 @@
-"""TODO."""
+"""One trained run, measured."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The VAE and its parts: networks, samplers, likelihoods, and the labels given to it."""

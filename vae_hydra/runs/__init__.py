@@ -1,1 +1,1 @@
-"""TODO."""
+"""One run: built from its configuration, trained, named, saved, opened and shared."""

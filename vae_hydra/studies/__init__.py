@@ -1,1 +1,1 @@
-"""TODO."""
+"""Many runs: sweeps, searches and reports."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""A search for good options, whose trials are runs."""

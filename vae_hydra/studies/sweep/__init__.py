@@ -1,1 +1,1 @@
-"""TODO."""
+"""A sweep: planned as a union of grids, and trained as far as it is not done."""
