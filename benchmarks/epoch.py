@@ -20,6 +20,9 @@ import time
 from collections.abc import Callable
 from itertools import pairwise
 
+from vae_hydra.base.command.configuration import config_folder
+from vae_hydra.base.command.process import prepare_torch
+
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import resource
@@ -29,6 +32,7 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
 from vae_hydra.base.command import cli
+from vae_hydra.base.command.configuration import plain
 from vae_hydra.runs.build import build_data
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
@@ -83,10 +87,10 @@ def our_epochs(seed: int, *overrides: str) -> list[float]:
     """Seconds of each epoch that ``train`` records."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        initialize_config_dir(str(cli.config_folder()), version_base="1.3"),
+        initialize_config_dir(str(config_folder()), version_base="1.3"),
     ):
         options = ["experiment=heavy_tailed/mnist", f"trainer.max_epochs={EPOCHS_OF_OURS}", f"output_dir={folder}"]
-        config = cli.plain(compose("train", [*options, "trainer.accelerator=cpu", f"seed={seed}", *overrides]))
+        config = plain(compose("train", [*options, "trainer.accelerator=cpu", f"seed={seed}", *overrides]))
         train(config)
         rows = read_epochs(Run.of(config).folder / "metrics.csv")
     return [row["train/seconds_per_epoch"] for row in rows]
@@ -99,14 +103,14 @@ def timed(function: Callable[[], None]) -> float:
 
 
 def real_pixels() -> Tensor:
-    with initialize_config_dir(str(cli.config_folder()), version_base="1.3"):
-        config = cli.plain(compose("train", ["experiment=heavy_tailed/mnist"]))
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        config = plain(compose("train", ["experiment=heavy_tailed/mnist"]))
     return build_data(config).splits["train"].x.flatten(1)
 
 
 def main(rounds: int = 5) -> None:
     cli.prepare()
-    cli.prepare_torch(None)
+    prepare_torch(None)
     bare = bare_epoch(real_pixels())
     seconds: dict[str, list[float]] = {"products": [], "bare": [], "ours": []}
     timed(bare), timed(products_epoch), our_epochs(seed=rounds)  # warm up

@@ -14,6 +14,7 @@ from torch.distributions import Distribution, Normal
 from torch.types import _size
 
 from vae_hydra.base.command import cli
+from vae_hydra.base.command.configuration import plain
 from vae_hydra.model.samplers import NormalSampler
 
 CONF = cli.prepare()
@@ -40,7 +41,7 @@ def main() -> None:
 
     options = ["experiment=variational_autoencoders/mlp", "sampler.name=two_draws", *sys.argv[1:]]
     with initialize_config_dir(CONF, version_base="1.3"):
-        config = cli.plain(compose("train", options))
+        config = plain(compose("train", options))
     config["sampler"]["_target_"] = f"{__name__}.{TwoDrawSampler.__name__}"
     print(f"loss {train(config)['reconstruct/clean/loss']:.2f} nats an image")
 
