@@ -224,7 +224,7 @@ def test_a_black_and_white_dataset_is_binary_and_log1p_tames_a_tail():
 def test_labels_are_kept_evenly_in_training_and_its_validation(digits, labelled):
     options = {"batch_size": 64, "fraction": 0.9, "labelled": labelled}
     full, data, again = (DataModule(digits, **{**options, **extra}) for extra in ({"labelled": 1.0}, {}, {}))
-    y, whole = data._served.y, full._served.y
+    y, whole = data.served.y, full._served.y
     counts = torch.bincount(whole).tolist()
     assert torch.bincount(y[y >= 0]).tolist() == [max(1, round(n * labelled)) for n in counts]
     assert torch.equal(y[y >= 0], whole[y >= 0])
@@ -250,7 +250,7 @@ def test_labels_are_kept_evenly_in_training_and_its_validation(digits, labelled)
 
 
 def test_labels_hidden_are_drawn_from_the_seed(digits):
-    hidden = [(DataModule(digits, 64, validation=0.0, labelled=0.5, seed=s)._served.y < 0) for s in (0, 1)]
+    hidden = [(DataModule(digits, 64, validation=0.0, labelled=0.5, seed=s).served.y < 0) for s in (0, 1)]
     assert not torch.equal(*hidden)
 
 

@@ -116,7 +116,7 @@ def test_training_and_its_validation_see_few_labels(labelled, configure):
     config = configure("classifier=mlp", f"classifier.labelled={labelled}", "trainer.max_epochs=1", "optimizer.lr=1e-9")
     data = build_experiment(config).data
     few = max(labelled, 10 / 1294) + 0.03
-    assert (data._served.y >= 0).float().mean() < few
+    assert (data.served.y >= 0).float().mean() < few
     assert all((part.y >= 0).all() for part in data.splits.values())
     metrics = train(config)
     # Untrained, the head guesses: ln 10 whatever the share of labels, and also where each class keeps its only one.

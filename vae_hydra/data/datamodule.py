@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 
@@ -112,7 +113,7 @@ class DataModule(L.LightningDataModule):
         checks.share("dataset.validation", validation)
         checks.non_negative_integer("dataset.seed", seed)
         # DistributedSampler shuffles by seed + epoch: unmixed, seed 1 would repeat seed 0 an epoch earlier.
-        self._order_seed = mixed(checks.non_negative_integer("seed", order_seed))
+        self.order_seed = mixed(checks.non_negative_integer("seed", order_seed))
         self._transform_name = checks.one_of("dataset.transform", transform, TRANSFORMS)
         self._binarise = checks.one_of("dataset.binarise", binarise, BINARISATIONS)
         self._scale = source.scale
@@ -133,12 +134,18 @@ class DataModule(L.LightningDataModule):
             self.splits = {name: self._drawn_once(part, name, seed) for name, part in self.splits.items()}
         # Drawn anew each time they are served, they stay grey in memory.
         served = train if binarise == "dynamic" else self.splits["train"]
-        self._served = hide_labels(served, labelled, generator_for(seed, "labelled"))
+        self.served = hide_labels(served, labelled, generator_for(seed, "labelled"))
         # What chooses the weights may know no more labels than what trains them.
         judging = generator_for(seed, "labelled validation")
-        self._validating = hide_labels(self.splits["validation"], labelled, judging)
-        self.train_labelled = labelled_share(self._served)
-        self.validation_labelled = labelled_share(self._validating)
+        self.validating = hide_labels(self.splits["validation"], labelled, judging)
+        self.train_labelled = labelled_share(self.served)
+        self.validation_labelled = labelled_share(self.validating)
+
+    def with_order(self, seed: int) -> DataModule:
+        """The same examples, served in the order of another seed."""
+        other = copy.copy(self)
+        other.order_seed = mixed(checks.non_negative_integer("seed", seed))
+        return other
 
     @property
     def has_validation(self) -> bool:
@@ -211,8 +218,8 @@ class DataModule(L.LightningDataModule):
     def train_dataloader(self) -> ResumableLoader:
         trainer = self.trainer
         replicas, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
-        dataset = InMemoryDataset(self._served)
-        self._sampler = ResumableSampler(dataset, replicas, rank, shuffle=True, seed=self._order_seed)
+        dataset = InMemoryDataset(self.served)
+        self._sampler = ResumableSampler(dataset, replicas, rank, shuffle=True, seed=self.order_seed)
         # Divided among the devices, so that a run means the same on any number of them.
         per_device = max(1, self.batch_size // replicas)
         return ResumableLoader(dataset, per_device, sampler=self._sampler, collate_fn=already_a_batch)
@@ -222,7 +229,7 @@ class DataModule(L.LightningDataModule):
         self._sampler.skip = batches_done * max(1, self.batch_size // self._sampler.num_replicas)
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
-        return self._in_stored_order(self._validating) if self.has_validation else []
+        return self._in_stored_order(self.validating) if self.has_validation else []
 
     def test_dataloader(self) -> DataLoader:
         return self.evaluation_loader(self.test_split)

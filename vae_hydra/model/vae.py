@@ -63,8 +63,12 @@ class VAE(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> VAEOutput:
         q = self.encode(x, y)
-        z = q.rsample()
+        z = self.draw(q)
         return VAEOutput(q, z, self.decode(z, y))
+
+    def draw(self, q: Distribution) -> Tensor:
+        """z ~ q(z|x) with its gradient, of shape [..., L]; a stack of runs draws each run's from its own generator."""
+        return q.rsample()
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Distribution:
         """q(z|x), of batch_shape [..., L], for inputs [..., *input_shape] and, if conditional, labels [...].

@@ -38,8 +38,8 @@ class Experiment(NamedTuple):
     data: DataModule
 
 
-def build_experiment(config: Config) -> Experiment:
-    """Build and check everything that ``config`` describes short of the trainer.
+def build_experiment(config: Config, data: DataModule | None = None) -> Experiment:
+    """Build and check everything that ``config`` describes short of the trainer; ``data`` if they are built already.
 
     Raises:
         ValueError: for anything in ``config`` that cannot work, before a file is written.
@@ -47,7 +47,7 @@ def build_experiment(config: Config) -> Experiment:
     seed = checks.seed("seed", config["seed"])
     check_optimizer_options(node_at(config, "optimizer"))
     check_scheduler_options(config["scheduler"] or {})
-    data = build_data(config)
+    data = build_data(config) if data is None else data
     check_enough_examples(data)
     # The weights' initial values: a function of the seed alone.
     torch.manual_seed(seed)

@@ -139,7 +139,7 @@ class Run:
         return path if path.is_file() else None
 
     @contextmanager
-    def writing(self, config: Mapping[str, Any], wait: float | None = None) -> Iterator[None]:
+    def writing(self, config: Mapping[str, Any], wait: float | None = None, **notes: Any) -> Iterator[None]:
         """Own the folder while training: lock it, keep its record, and write a log beside it.
 
         Of several processes that train one run together, the first does so.
@@ -147,6 +147,7 @@ class Run:
         Args:
             config: resolved configuration, which is kept in the folder.
             wait: seconds to wait for a process that has the folder now; None for ``LOCK_WAIT``.
+            notes: further entries of the record.
 
         Raises:
             ValueError: if the folder cannot be written, or another process is training this run.
@@ -156,15 +157,16 @@ class Run:
             return
         with locked(self.folder, LOCK_WAIT if wait is None else wait), explaining_a_full_disk(self.folder):
             remove_leftovers(self.folder, deep=True)
-            with logging_to(self.folder / "train.log"), self._recorded(config):
+            with logging_to(self.folder / "train.log", self.name), self._recorded(config, notes):
                 yield
 
     @contextmanager
-    def _recorded(self, config: Mapping[str, Any]) -> Iterator[None]:
+    def _recorded(self, config: Mapping[str, Any], notes: Mapping[str, Any]) -> Iterator[None]:
         path = self.folder / "config.yaml"
         done = (self.record, path.read_text(encoding="utf-8")) if self.is_done else None
         version = scoring.version_of(self.record, goes_on=self.resume_path() is not None)
-        started = {"id": self.id, "started": self.record.get("started", _now()), scoring.KEY: version, **_environment()}
+        begun = {"id": self.id, "started": self.record.get("started", _now()), scoring.KEY: version}
+        started = {**begun, **_environment(), **notes}
         write_text(path, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
         write_json(self.record_path, {"status": "running", **started})
         try:

@@ -68,10 +68,11 @@ class _RunLog(logging.FileHandler):
 
 
 @contextmanager
-def logging_to(path: Path) -> Iterator[None]:
-    """Write all messages of the package to a file as well, also where nobody asked for messages."""
+def logging_to(path: Path, run: str) -> Iterator[None]:
+    """Write the messages of the package to a file as well, but for those about another run of the same process."""
     handler = _RunLog(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.addFilter(lambda record: getattr(record, "run", run) == run)
     logger = logging.getLogger("vae_hydra")
     level = logger.level
     logger.setLevel(logging.DEBUG)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vae_hydra.base.files import write_text
@@ -42,8 +42,14 @@ class History:
 
     def record(self, epoch: int, values: Mapping[str, float]) -> None:
         """Write the row of ``epoch``; rows from it on, which a run that was cut off left, are replaced."""
-        kept = [row for row in self._rows if row["epoch"] < epoch]
-        self._rows = [*kept, {"epoch": epoch, **values}]
+        self.extend([(epoch, values)])
+
+    def extend(self, epochs: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+        """Write the rows of several epochs in a row at once."""
+        if not epochs:
+            return
+        kept = [row for row in self._rows if row["epoch"] < epochs[0][0]]
+        self._rows = [*kept, *({"epoch": epoch, **values} for epoch, values in epochs)]
         columns = sorted({name for row in self._rows for name in row} - {"epoch"})
         text = io.StringIO()
         writer = csv.DictWriter(text, ["epoch", *columns], lineterminator="\n")

@@ -25,6 +25,9 @@ class PlannedEncoder(nn.Module):
         style: the options of ``Style``.
     """
 
+    # Whether the layers take a leading run axis besides the batch, as those of stacked models do.
+    has_runs = False
+
     def __init__(self, plan: Sequence[ConvLayer], out_features: int, residual_blocks: int = 0, **style: Any) -> None:
         super().__init__()
         chosen = Style(**style)
@@ -38,8 +41,8 @@ class PlannedEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # Convolutions take one batch dimension only.
         lead = x.shape[:-3]
-        features = self.head(self.layers(x.reshape(-1, *x.shape[-3:])).flatten(1))
-        return features.reshape(*lead, -1)
+        images = x if self.has_runs else x.reshape(-1, *x.shape[-3:])
+        return self.head(self.layers(images).flatten(-3)).reshape(*lead, -1)
 
 
 class PlannedDecoder(nn.Module):
@@ -48,6 +51,8 @@ class PlannedDecoder(nn.Module):
     Shapes: [..., in_features] → [..., C, H, W]. Arguments as for ``PlannedEncoder``; nothing follows the
     last layer.
     """
+
+    has_runs = False
 
     def __init__(self, in_features: int, plan: Sequence[ConvLayer], residual_blocks: int = 0, **style: Any) -> None:
         super().__init__()
@@ -62,9 +67,9 @@ class PlannedDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         lead = z.shape[:-1]
-        start = self.stem(z.reshape(-1, z.shape[-1])).unflatten(-1, self.start_shape)
-        features = self.layers(start)
-        return features.reshape(*lead, *features.shape[1:])
+        latents = z if self.has_runs else z.reshape(-1, z.shape[-1])
+        features = self.layers(self.stem(latents).unflatten(-1, self.start_shape))
+        return features.reshape(*lead, *features.shape[-3:])
 
 
 class ConvEncoder(PlannedEncoder):

@@ -11,6 +11,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor
 
 from vae_hydra.base import checks
 from vae_hydra.training.module import VAEModule
@@ -20,6 +21,14 @@ log = logging.getLogger(__name__)
 
 class NonFiniteLossError(FloatingPointError):
     """Training cannot go on: its loss is NaN or infinite."""
+
+    @classmethod
+    def of(cls, epoch: int, loss: float) -> NonFiniteLossError:
+        """The error for the mean loss of an epoch."""
+        return cls(
+            f"the training loss of epoch {epoch} is {loss}; no checkpoint of this epoch was written. "
+            "Try a smaller optimizer.lr, trainer.gradient_clip_val=1, or another sampler.positive"
+        )
 
 
 class FiniteLoss(Callback):
@@ -33,10 +42,7 @@ class FiniteLoss(Callback):
         assert isinstance(pl_module, VAEModule)
         loss = pl_module.train_means.compute()["loss"]
         if not torch.isfinite(loss):
-            raise NonFiniteLossError(
-                f"the training loss of epoch {trainer.current_epoch} is {loss.item()}; no checkpoint of this epoch was "
-                "written. Try a smaller optimizer.lr, trainer.gradient_clip_val=1, or another sampler.positive"
-            )
+            raise NonFiniteLossError.of(trainer.current_epoch, loss.item())
 
 
 class CollapseWarning(Callback):
@@ -58,19 +64,20 @@ class CollapseWarning(Callback):
         assert isinstance(pl_module, VAEModule)
         if self.warned or not pl_module.vae.sampler.has_elbo:
             return
-        kl = pl_module.train_means.compute()["kl_per_latent"].reshape(-1)
+        if warning := self.observe(pl_module.train_means.compute()["kl_per_latent"].reshape(-1)):
+            log.warning(warning)
+
+    def observe(self, kl: Tensor) -> str | None:
+        """The warning, once there is reason for it; ``kl`` is an epoch's mean of each latent [nats], [L]."""
         collapsed = int((kl < self.threshold).sum())
         self.epochs = self.epochs + 1 if collapsed >= self.share * len(kl) else 0
-        if self.epochs >= self.patience:
-            self.warned = True
-            log.warning(
-                "posterior collapse: %d of %d latents carry less than %g nats for %d epochs; try a smaller β, "
-                "beta=linear, or a smaller likelihood.scale",
-                collapsed,
-                len(kl),
-                self.threshold,
-                self.epochs,
-            )
+        if self.warned or self.epochs < self.patience:
+            return None
+        self.warned = True
+        return (
+            f"posterior collapse: {collapsed} of {len(kl)} latents carry less than {self.threshold:g} nats for "
+            f"{self.epochs} epochs; try a smaller β, beta=linear, or a smaller likelihood.scale"
+        )
 
     def state_dict(self) -> dict[str, Any]:
         return {"epochs": self.epochs, "warned": self.warned}

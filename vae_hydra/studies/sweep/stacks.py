@@ -1,0 +1,100 @@
+"""Which runs of a sweep are trained together as one model, and why others are not."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+Config = Mapping[str, Any]
+
+# What may differ between the runs of a stack: where they go, and what is elementwise over runs.
+FREE = (
+    "seed",
+    "output_dir",
+    "trust",
+    "beta",
+    "scheduler",
+    "optimizer.lr",
+    "sampler.df",
+    "likelihood.scale",
+    "likelihood.df",
+    "likelihood.threshold",
+)
+# Options of the trainer that a stack follows. Others are left to single runs, unless they stand at the default.
+FOLLOWED = ("max_epochs", "accelerator", "gradient_clip_val", "enable_model_summary", "num_sanity_val_steps")
+PLAIN = {"devices": (1, "1"), "precision": ("32-true", 32, "32"), "deterministic": (False,)}
+# Their step is proportional to the learning rate, which is scaled for each run.
+OPTIMIZERS = tuple(f"torch.optim.{name}" for name in ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "SGD", "RMSprop"))
+# Rough bytes for each weight: itself, its gradient and two moments, and the copies of a checkpoint.
+BYTES_PER_WEIGHT = 40
+
+
+class Stacks(NamedTuple):
+    """A sweep's runs, by their numbers: those that go together, and the reason of each that goes alone."""
+
+    together: list[list[int]]
+    alone: dict[int, str]
+
+
+def stacks(configs: Mapping[int, Config], most: int) -> Stacks:
+    """Group runs that can be trained as one model, at most ``most`` in each group."""
+    groups: dict[str, list[int]] = {}
+    alone = {}
+    for number, config in configs.items():
+        reason = reason_against(config)
+        if reason is None:
+            groups.setdefault(shape_of(config), []).append(number)
+        else:
+            alone[number] = reason
+    parts = [numbers[i : i + most] for numbers in groups.values() for i in range(0, len(numbers), most)]
+    alone |= {numbers[0]: "no other run has its shape" for numbers in parts if len(numbers) == 1}
+    return Stacks([numbers for numbers in parts if len(numbers) > 1], alone)
+
+
+def reason_against(config: Config) -> str | None:
+    """Why a run cannot be trained in a stack; None if it can."""
+    if config.get("init_from") is not None:
+        return "it starts from another run"
+    loggers = [name for name, node in (config.get("logger") or {}).items() if node]
+    if loggers:
+        return f"it logs to {', '.join(loggers)}"
+    for option, value in config["trainer"].items():
+        if option not in FOLLOWED and value not in PLAIN.get(option, ()):
+            return f"trainer.{option}={value}"
+    target = config["optimizer"].get("_target_")
+    if target not in OPTIMIZERS:
+        return f"the optimizer {target} does not scale with its learning rate"
+    return _callbacks_against(config["callbacks"])
+
+
+def _callbacks_against(callbacks: Mapping[str, Any]) -> str | None:
+    figures = callbacks.get("figures") or {}
+    if figures.get("enabled") and (figures.get("every_n_epochs") or figures.get("epochs")):
+        return "it draws figures while it trains"
+    known = ("checkpoints", "finite_loss", "collapse", "timer", "figures", "histograms", "progress", "early_stopping")
+    others = [name for name, node in callbacks.items() if node and name not in known]
+    return f"it has the callbacks {', '.join(others)}" if others else None
+
+
+def shape_of(config: Config) -> str:
+    """Text that is equal for runs which can be trained as one model."""
+    kept = copy.deepcopy(dict(config))
+    kept["noise"] = config["noise"].get("mode", "additive")
+    for path in FREE:
+        *parents, leaf = path.split(".")
+        node: Any = kept
+        for parent in parents:
+            node = node.get(parent) if isinstance(node, dict) else None
+        if isinstance(node, dict):
+            node.pop(leaf, None)
+    prior = (kept.get("sampler") or {}).get("prior")
+    if isinstance(prior, dict):
+        kept["sampler"]["prior"] = {key: key if key != "_target_" else value for key, value in prior.items()}
+    return json.dumps(kept, sort_keys=True, default=str)
+
+
+def overrides_of_a_stack(overrides: Sequence[str], path: str) -> list[str]:
+    """What is typed for the job of a stack: the options of its first run, and the file that lists all of them."""
+    return [*overrides, f"stack.cells={path}"]
