@@ -9,7 +9,7 @@ import torch
 import yaml
 from hydra import compose, initialize_config_dir
 
-from tests.conftest import CONF
+from tests.support.composing import CONF, cases, options
 from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.base.command.configuration import config_folder, plain
 from vae_hydra.runs.build import build_experiment, build_noise, build_vae
@@ -19,15 +19,6 @@ from vae_hydra.runs.train import train
 STEP = ("trainer.max_epochs=1", "+trainer.limit_train_batches=2", "+trainer.limit_test_batches=1")
 ON_DISK = ("mnist", "mnist_exp", "fashion_mnist")
 LOGGING = ("logger", "callbacks", "trainer")
-
-
-def options(group: str) -> list[str]:
-    root = config_folder() / group
-    return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("[!_]*.yaml"))
-
-
-def cases(*groups: str) -> list[str]:
-    return [f"{group}={option}" for group in groups for option in options(group)]
 
 
 GROUPS = (
