@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from omegaconf import OmegaConf
+from sklearn import datasets
 
 from tests.support.composing import CONF, QUICK, REPOSITORY, composed
 
@@ -36,6 +38,14 @@ def _files_of_options_are_parsed_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OmegaConf, "load", staticmethod(load_once))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _digits_are_read_once():
+    """scikit-learn reads them from text each time, a third of what it takes to build a model and its data."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets, "load_digits", functools.cache(datasets.load_digits))
         yield
 
 
