@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import vae_hydra
-from tests.conftest import REPOSITORY, composed
+from tests.support.composing import REPOSITORY, composed
 from vae_hydra._moved import MODULES, NAMES, TAKEN, new_name, old_name
 from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.runs.folder import Run

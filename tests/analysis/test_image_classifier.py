@@ -299,3 +299,11 @@ def test_beside_a_read_only_run_it_is_read_and_else_kept_elsewhere(configure, tm
     assert again.record == kept.record
     assert not (tmp_path / "nowhere").exists()
     assert not list((tmp_path / "spare").glob(".*"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("dataset", "accuracy"), [("mnist", 0.985), ("mnist_exp", 0.985), ("fashion_mnist", 0.9)])
+def test_classifier_recognises_what_it_is_shown(dataset, accuracy, configure, mnist_root):
+    data = build_data(configure(f"dataset={dataset}", f"dataset.root={mnist_root}"))
+    assert classifier_accuracy(train_classifier(data, torch.device("cpu")), data) >= accuracy

@@ -14,8 +14,8 @@ import torch
 import yaml
 
 import vae_hydra
-from tests.conftest import composed
-from tests.runs.test_export import TINY, untrained
+from tests.support.composing import composed
+from tests.support.untrained_runs import TINY, untrained
 from vae_hydra import info as command
 from vae_hydra.analysis.info import info
 from vae_hydra.base.files import write_json

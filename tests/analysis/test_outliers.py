@@ -13,9 +13,8 @@ from matplotlib.image import imread
 from sklearn.metrics import roc_auc_score
 from torch.distributions import Normal, kl_divergence
 
-from tests.analysis.test_marginal_likelihood import SCALE, D, exact_log_density, linear_model
-from tests.commands.test_conf import options
-from tests.conftest import QUICK, composed
+from tests.support.composing import QUICK, composed, options
+from tests.support.linear_model import SCALE, D, exact_log_density, linear_model
 from vae_hydra import ood as door
 from vae_hydra.analysis.outliers import command
 from vae_hydra.analysis.outliers.command import ood

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from torch.distributions import Gamma, LogNormal, Normal
 
-from tests.model.test_samplers import SAMPLERS
+from tests.support.samplers import SAMPLERS
 from vae_hydra.analysis.sampling import WAYS, Request, generate_examples, tempered
 from vae_hydra.distributions import InverseGaussian, StudentT
 from vae_hydra.runs.build import build_experiment

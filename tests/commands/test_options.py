@@ -10,14 +10,12 @@ from importlib import import_module
 import pytest
 from hydra import compose, initialize_config_dir
 
-from tests.conftest import composed
+from tests.support.composing import CONF, composed
 from vae_hydra import search, train
 from vae_hydra.base.command.words import flags_first
 from vae_hydra.runs.compatibility import warn_of_busy_cores
 from vae_hydra.runs.saved import data_of, open_run
 from vae_hydra.studies.sweep import sweeper as sweep
-
-from .conftest import CONF
 
 REFUSED = {
     "added to the model": (

@@ -9,7 +9,7 @@ import re
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
-from tests.conftest import REPOSITORY
+from tests.support.composing import REPOSITORY
 from tests.support.documents import FENCE, Line, every_line, python_blocks, shell_lines
 from vae_hydra._moved import TAKEN
 from vae_hydra.runs.folder import Run

@@ -13,8 +13,7 @@ import pytest
 import scipy.stats
 import torch
 
-from tests.commands.test_conf import options
-from tests.conftest import QUICK, composed
+from tests.support.composing import QUICK, composed, options
 from vae_hydra import figures as command
 from vae_hydra.drawing.callback import Figures
 from vae_hydra.drawing.panels import DRAWN_BY_DEFAULT, PANELS, SAMPLES, Subject, chosen, drawn, keep_samples

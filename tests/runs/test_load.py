@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import vae_hydra
-from tests.conftest import QUICK, composed
+from tests.support.composing import QUICK, composed
 from vae_hydra.runs.build import build_experiment
 from vae_hydra.runs.checkpoint import read_checkpoint
 from vae_hydra.runs.folder import Run

@@ -132,3 +132,14 @@ def test_scores_of_latents_beyond_single_precision_are_infinite_and_said(likelih
         # Its means are 0 or 1 in the limit.
         assert 0 < scores["denoise/normal/half_sse"] < 32
         assert scores["denoise/normal/log_likelihood"] < -1e20
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("sampler", "published"), [("normal", 5.638), ("lognormal", 6.024), ("inverse_gaussian", 6.309)]
+)
+def test_published_half_sse_on_mnist_is_reached_within_four_percent(sampler, published, configure, mnist_root):
+    overrides = ("experiment=heavy_tailed/mnist", f"sampler={sampler}", "trainer.max_epochs=100")
+    metrics = train(configure(*overrides, f"dataset.root={mnist_root}"))
+    assert metrics["reconstruct/clean/half_sse"] == pytest.approx(published, rel=0.04)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import subprocess
-import sys
 import time
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
-from tests.conftest import QUICK, composed
+from tests.support.composing import QUICK, composed
+from tests.support.outcomes import assert_same_outcome
+from tests.support.processes import command, wait_for
 from vae_hydra import load
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
@@ -37,20 +36,6 @@ HARD = (
     "dataset.batch_size=128",
 )
 BATCHES = 11
-
-
-def outcome(folder: Path) -> tuple[dict, list, dict]:
-    """Weights, metrics by epoch and test scores, without what measures time."""
-    weights = torch.load(folder / "last.ckpt", weights_only=True)["state_dict"]
-    rows = [{k: v for k, v in row.items() if "seconds" not in k} for row in read_epochs(folder / "metrics.csv")]
-    return weights, rows, json.loads((folder / "metrics.json").read_text())
-
-
-def assert_same_outcome(one: Path, other: Path) -> None:
-    (weights, *rest), (other_weights, *other_rest) = outcome(one), outcome(other)
-    assert weights.keys() == other_weights.keys()
-    assert not [name for name, value in weights.items() if not torch.equal(value, other_weights[name])]
-    assert rest == other_rest
 
 
 def test_a_run_folder_holds_what_it_should(configure):
@@ -190,19 +175,6 @@ def test_other_ways_of_training_go_on_bit_equal_too(options, epoch, batch, confi
     assert_same_outcome(Run.of(whole).folder, Run.of(cut).folder)
 
 
-def command(folder: Path, *overrides: str) -> list[str]:
-    options = ["trainer.accelerator=cpu", "threads=1", "callbacks.figures.enabled=false", f"output_dir={folder}"]
-    return [sys.executable, "-m", "vae_hydra.train", *options, *overrides]
-
-
-def wait_for(condition, process: subprocess.Popen, seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, "the run ended before it could be stopped"
-        assert time.monotonic() < until
-        time.sleep(0.01)
-
-
 LONG = (*HARD, "trainer.max_epochs=6", "dataset.batch_size=8")
 
 
@@ -306,3 +278,15 @@ def test_early_stopping_stops_and_stays_stopped(configure):
     (run.folder / "run.json").write_text('{"status": "running"}')
     train(config)
     assert read_epochs(run.folder / "metrics.csv") == rows
+
+
+@pytest.mark.slow
+def test_two_devices_train_one_run(tmp_path):
+    devices = ["trainer.devices=2", "+trainer.strategy=ddp", "noise=uniform", "trainer.max_epochs=20"]
+    result = subprocess.run(command(tmp_path, *devices), check=True, capture_output=True, text=True, timeout=200)
+    assert result.stdout.count("test scores") == 1
+    (folder,) = tmp_path.glob("digits-*")
+    assert Run(folder).record["status"] == "done"
+    rows = read_epochs(folder / "metrics.csv")
+    assert len(rows) == 20
+    assert rows[-1]["val/loss"] < rows[0]["val/loss"]

@@ -9,8 +9,8 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from tests.conftest import CONF, composed
-from tests.runs.test_train import assert_same_outcome
+from tests.support.composing import CONF, composed
+from tests.support.outcomes import assert_same_outcome
 from vae_hydra import train
 from vae_hydra.runs.build import build_experiment
 from vae_hydra.runs.folder import Run

@@ -11,8 +11,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 from omegaconf.errors import InterpolationKeyError
 
-from tests import conftest
-from tests.conftest import CONF
+from tests.support import composing
+from tests.support.composing import CONF
 from vae_hydra.base.command.configuration import plain
 from vae_hydra.runs.identity import identity
 from vae_hydra.studies.sweep.composition import Composer
@@ -94,7 +94,7 @@ def test_each_of_a_mixed_sample_is_what_it_is_alone(composer):
 
 @pytest.mark.parametrize("overrides", MIXED[::5], ids=" ".join)
 def test_what_tests_compose_is_what_hydra_composes(overrides):
-    found = conftest.composed(*overrides)
+    found = composing.composed(*overrides)
     with initialize_config_dir(CONF, version_base="1.3"):
         assert repr(found) == repr(alone(overrides))
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 from filelock import FileLock
 
-from tests.conftest import REPOSITORY
-from tests.runs.test_train import command, wait_for
+from tests.support.composing import REPOSITORY
+from tests.support.processes import command, wait_for
 from vae_hydra.base.files import remove_leftovers, replace_atomically, replacing_folder
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
@@ -148,3 +151,42 @@ def test_epochs_of_a_run_that_was_killed_read_as_before(configure, cut_off):
     train(config)
     rows = (Run.of(config).folder / "metrics.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1", "2"]
+
+
+CELLS = (
+    *("sampler=normal,inverse_gaussian,student_t", "noise=none,uniform", "seed=0,1"),
+    *("trainer.max_epochs=30", "dataset.batch_size=32", "-m"),
+)
+KILLS = 5
+
+
+def start(folder: Path) -> subprocess.Popen:
+    return subprocess.Popen(command(folder, *CELLS), env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+
+
+def scores(folder: Path) -> dict[str, dict[str, float]]:
+    return {path.parent.name: json.loads(path.read_text()) for path in folder.glob("*/metrics.json")}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_sweep_killed_five_times_ends_with_the_table_of_an_unbroken_one(tmp_path):
+    began = time.monotonic()
+    assert start(tmp_path / "whole").wait() == 0
+    seconds = time.monotonic() - began
+    whole = scores(tmp_path / "whole")
+    assert len(whole) == 12
+
+    moments = random.Random(0)
+    kills = 0
+    while kills < KILLS:
+        process = start(tmp_path / "killed")
+        # From while it imports to some cells later, so that five kills leave something to do.
+        time.sleep(moments.uniform(2.0, max(6.0, seconds / 4)))
+        if process.poll() is None:
+            process.kill()
+            kills += 1
+        process.wait()
+        assert len(scores(tmp_path / "killed")) < 12, "the sweep was over before it was killed five times"
+    assert start(tmp_path / "killed").wait() == 0
+    assert scores(tmp_path / "killed") == whole

@@ -17,8 +17,8 @@ from hydra import compose, initialize_config_dir
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from tests.conftest import CONF
-from tests.runs.test_train import assert_same_outcome
+from tests.support.composing import CONF
+from tests.support.outcomes import assert_same_outcome
 from vae_hydra import search, train
 from vae_hydra.base.command.configuration import config_folder, plain
 from vae_hydra.runs.folder import Run

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.runs.test_train import wait_for
+from tests.support.processes import wait_for
 from vae_hydra import train
 from vae_hydra.base.command.configuration import config_folder
 from vae_hydra.runs.folder import Run

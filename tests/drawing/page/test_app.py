@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from tests.studies.reporting.test_page import ARGUMENTS, BROWSER, DRIVER
+from tests.support.browser import chromium
 from vae_hydra import explore
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
@@ -52,16 +52,7 @@ def served(run, configure):
 
 @pytest.fixture
 def browser(served, tmp_path):
-    if BROWSER is None or DRIVER is None:
-        pytest.skip("there is no chromium with a chromedriver")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for argument in [*ARGUMENTS.split(), "--window-size=1280,900", f"--user-data-dir={tmp_path / 'chromium'}"]:
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver = chromium(tmp_path / "chromium", "--window-size=1280,900")
     for _ in range(PATIENCE * 5):
         # The server starts in a thread.
         try:

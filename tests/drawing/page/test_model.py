@@ -9,7 +9,8 @@ import torch
 from scipy import stats
 from torch.distributions import Distribution, Gamma, Laplace, LogNormal, Normal, constraints
 
-from tests.drawing.page.made import untrained
+from tests.support.composing import options
+from tests.support.explored import untrained
 from tests.support.reference import frozen
 from vae_hydra.distributions import InverseGaussian, StudentT, Weibull
 from vae_hydra.drawing.page.model import (
@@ -24,7 +25,6 @@ from vae_hydra.drawing.page.model import (
 )
 from vae_hydra.drawing.page.sliders import LEAST, MOST, is_beyond, latents_at, positions_of
 
-SAMPLERS = ("normal", "lognormal", "inverse_gaussian", "student_t", "laplace", "gamma", "weibull", "deterministic")
 POSITIVE = ("lognormal", "inverse_gaussian", "gamma", "weibull")
 PRIORS = {
     "normal": Normal(0.3, 2.0),
@@ -79,7 +79,7 @@ def test_a_family_without_a_cdf_has_positions_too():
     torch.testing.assert_close(positions_of(Exponential(2.0), z).float(), expected.float())
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", options("sampler"))
 def test_an_example_goes_through_the_model(name, configure):
     what = untrained(configure, f"sampler={name}", "noise=uniform")
     seen = look(what, 3, "uniform", seed=1)

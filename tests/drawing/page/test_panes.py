@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.drawing.page.made import untrained
+from tests.support.explored import untrained
 from vae_hydra.drawing.page.model import decoded, look, medians
 from vae_hydra.drawing.page.panes import ExamplePane, PlanePane, Point, PointPane, TraversalPane
 from vae_hydra.drawing.page.pictures import pixels

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.distributions import LogNormal
 
-from tests.drawing.page.made import untrained
-from tests.drawing.page.test_model import SAMPLERS
+from tests.support.composing import options
+from tests.support.explored import untrained
 from vae_hydra.drawing.page import pictures
 from vae_hydra.drawing.page.model import look
 
@@ -39,7 +39,7 @@ def test_bokeh_has_the_lowest_row_first():
     assert pictures.rgba(image).view(np.uint8).reshape(2, 4).tolist() == [[4, 5, 6, 255], [1, 2, 3, 255]]
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", options("sampler"))
 def test_densities_show_prior_and_posteriors(name, configure):
     what = untrained(configure, f"sampler={name}", "noise=uniform")
     seen, other = look(what, 0, "none", 0), look(what, 1, "none", 0)

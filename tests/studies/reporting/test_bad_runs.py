@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.studies.reporting import made
+from tests.support import made
 from vae_hydra.base import bounded
 from vae_hydra.studies.reporting import collect, figures, pivot
 from vae_hydra.studies.reporting.pivots import measured

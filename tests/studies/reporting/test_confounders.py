@@ -6,7 +6,7 @@ import csv
 
 import pytest
 
-from tests.studies.reporting import made
+from tests.support import made
 from vae_hydra.studies.reporting import as_frame, collect, figures, latex, markdown, pivot
 from vae_hydra.studies.reporting.write import write_report
 

@@ -8,8 +8,8 @@ import shutil
 
 import pandas as pd
 
-from tests.studies.reporting import made
-from tests.studies.reporting.test_results import evaluation
+from tests.support import made
+from tests.support.made import evaluation
 from vae_hydra.runs.identity import identifying_options, run_name
 from vae_hydra.studies.reporting import collect, pivot, results
 from vae_hydra.studies.reporting.write import write_report

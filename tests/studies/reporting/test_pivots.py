@@ -9,35 +9,9 @@ import pandas as pd
 import pytest
 import scipy.stats
 
+from tests.support.cells import METRIC, drawn, frame
 from vae_hydra.studies.reporting import pivot
 from vae_hydra.studies.reporting.measures import better
-
-METRIC = "reconstruct/clean/half_sse"
-
-
-def frame(values, metric=METRIC, status="done", noise="none", folds=False) -> pd.DataFrame:
-    """Runs of one row per entry of ``values`` [rows, samplers, seeds]."""
-    rows, samplers, seeds = np.shape(values)
-    return pd.DataFrame(
-        [
-            {
-                "run": f"{i}-{j}-{k}",
-                "dataset": f"d{i}",
-                "noise": noise,
-                "noise_label": noise,
-                "options": "",
-                "sampler": f"s{j}",
-                "sampler_label": f"s{j}",
-                "seed": 0 if folds else k,
-                "fold": k if folds else None,
-                "status": status,
-                metric: values[i][j][k],
-            }
-            for i in range(rows)
-            for j in range(samplers)
-            for k in range(seeds)
-        ]
-    )
 
 
 def crossed(rows, folds_share, seeds_share=0.0, seeds=3, folds=5, seed=0) -> pd.DataFrame:
@@ -51,13 +25,6 @@ def crossed(rows, folds_share, seeds_share=0.0, seeds=3, folds=5, seed=0) -> pd.
     values = own + normal(folds_share, 1, folds) + normal(seeds_share, seeds, 1)
     runs = frame(values.reshape(rows, 2, -1))
     return runs.assign(fold=runs["seed"] % folds, seed=runs["seed"] // folds)
-
-
-def drawn(rows, means, seeds, spread=1.0, shared=0.0, seed=0):
-    """Normal values, a mean a sampler; ``shared``: standard deviation of what a seed does to all of them."""
-    generator = np.random.default_rng(seed)
-    own = generator.normal(np.reshape(means, (1, -1, 1)), spread, (rows, len(means), seeds))
-    return own + generator.normal(0, shared, (rows, 1, seeds)) if shared else own
 
 
 @pytest.mark.parametrize("folds", [False, True])

@@ -12,7 +12,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from tests.studies.reporting import made
+from tests.support import made
 from vae_hydra import report
 
 STRANGE = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 import subprocess
@@ -12,8 +11,9 @@ import pandas as pd
 import pytest
 from torch import nn
 
-from tests.commands.test_conf import options as config_options
-from tests.studies.reporting import made
+from tests.support import made
+from tests.support.composing import options as config_options
+from tests.support.made import evaluation
 from vae_hydra.runs.build import build_noise, build_vae
 from vae_hydra.runs.identity import run_name
 from vae_hydra.studies.reporting import collect, pivot, results
@@ -253,12 +253,6 @@ def test_a_folder_with_a_plan_and_no_runs_says_what_is_missing(tmp_path):
     assert frame[["status", "dataset", "noise", "sampler", "seed"]].to_dict("records") == [
         {"status": "missing", "dataset": "digits", "noise": "none", "sampler": "normal", "seed": 4}
     ]
-
-
-def evaluation(folder, name, scores, **request):
-    (folder / "evaluations").mkdir(exist_ok=True)
-    content = {"checkpoint": "best", "split": "test", "noise": None, "nll": {"samples": 0}, **request, "scores": scores}
-    (folder / "evaluations" / f"{name}.json").write_text(json.dumps(content))
 
 
 def test_evaluations_keep_their_names_unless_they_measured_differently(tmp_path):

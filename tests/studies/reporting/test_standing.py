@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.studies.reporting import made
+from tests.support import made
 from vae_hydra import report
 from vae_hydra.runs import scoring
 from vae_hydra.studies.reporting import collect, pivot

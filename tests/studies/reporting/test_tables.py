@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.studies.reporting.test_pivots import METRIC, drawn, frame
+from tests.support.cells import METRIC, drawn, frame
 from vae_hydra.studies.reporting import as_frame, latex, markdown, pivot
 from vae_hydra.studies.reporting.tables import caption, grid, latex_text
 
