@@ -10,14 +10,12 @@ from importlib import import_module
 import pytest
 from hydra import compose, initialize_config_dir
 
-from tests.conftest import composed
+from tests.conftest import CONF, composed
 from vae_hydra import search, train
 from vae_hydra.base.command.words import flags_first
 from vae_hydra.runs.compatibility import warn_of_busy_cores
 from vae_hydra.runs.saved import data_of, open_run
 from vae_hydra.studies.sweep import sweeper as sweep
-
-from .conftest import CONF
 
 REFUSED = {
     "added to the model": (
@@ -228,7 +226,7 @@ def test_values_that_a_saved_run_cannot_be_asked_for(name, arguments, message, f
 def test_data_that_need_no_folder_are_opened_with_a_warning(folder, caplog):
     with caplog.at_level(logging.WARNING):
         data_of(open_run(folder, accelerator="cpu"), "/nonexistent")
-    assert "dataset_root=/nonexistent is no folder that is there" in caplog.text
+    assert "dataset_root=/nonexistent is no existing folder" in caplog.text
 
 
 def test_a_report_of_no_metrics(folder, run_command):

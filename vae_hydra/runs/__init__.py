@@ -1,1 +1,1 @@
-"""TODO."""
+"""One run: built from a configuration, trained in a folder, named, read, opened and shared."""

@@ -1,16 +1,34 @@
-"""Configurations of older runs, in today's terms."""
+"""The one place for what older runs lack: their configurations and descriptions in today's terms."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
 from vae_hydra._moved import new_name
+from vae_hydra.runs.identity import NOT_IDENTITY
+from vae_hydra.runs.later_options import later_defaults
 
 
 def upgrade(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A saved configuration with today's names of classes."""
-    return {key: _renamed(key, value) for key, value in config.items()}
+    """A saved configuration with today's names of classes, and ``filled``."""
+    return filled({key: _renamed(key, value) for key, value in config.items()})
+
+
+def filled(config: Mapping[str, Any]) -> dict[str, Any]:
+    """``config`` with the default of every group and option at the top that runs did not have from the start.
+
+    Options within groups need none: the classes that take them have the same defaults.
+    """
+    later = {path: value for path, value in later_defaults().items() if "." not in path and path not in NOT_IDENTITY}
+    missing = {key: value for key, value in {**later, "test_noises": {}}.items() if key not in config}
+    return {**config, **copy.deepcopy(missing)}
+
+
+def upgrade_description(description: Mapping[str, Any]) -> dict[str, Any]:
+    """The description in a checkpoint with what older ones lack: no classes, and a value range that is not known."""
+    return {"classes": 0, "value_range": None, **description, "config": upgrade(description["config"])}
 
 
 def _renamed(key: Any, value: Any) -> Any:
