@@ -17,6 +17,7 @@ from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.identity import run_name
 from vae_hydra.runs.reading import read_run
+from vae_hydra.runs.upgrade import upgrade, upgrade_description
 from vae_hydra.studies.reporting import collect
 from vae_hydra.studies.reporting.options import Compared
 
@@ -129,6 +130,21 @@ def test_an_old_run_and_a_new_one_of_its_cell_are_replicates(name, old_run):
     before, now = (run.config for run in runs)
     assert sorted(targets(before)) == sorted(targets(now))
     assert before.keys() == now.keys()
+
+
+def test_older_configurations_and_descriptions_are_filled_in():
+    config = {key: value for key, value in composed().items() if key not in ("condition", "classifier", "test_noises")}
+    config |= {"sampler": {"_target_": "vae_hydra.samplers.NormalSampler"}, "seed": 3}
+    upgraded = upgrade(config)
+    assert list(upgraded) == [*config, "condition", "classifier"]
+    assert (upgraded["condition"], upgraded["classifier"], upgraded["seed"]) == ({}, {}, 3)
+    assert upgraded["sampler"] == {"_target_": "vae_hydra.model.samplers.NormalSampler"}
+    upgraded["condition"]["name"] = "changed"
+    assert upgrade(config)["condition"] == {}
+    assert upgrade({**config, "condition": {"name": "both"}})["condition"] == {"name": "both"}
+    description = upgrade_description({"config": config, "x_shape": [2]})
+    assert (description["classes"], description["value_range"], description["x_shape"]) == (0, None, [2])
+    assert upgrade_description({"config": config, "classes": 10})["classes"] == 10
 
 
 def test_a_users_sampler_may_import_the_old_place(tmp_path, monkeypatch, configure):

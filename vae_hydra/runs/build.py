@@ -90,7 +90,7 @@ def build_test_noises(config: Config) -> list[Noise]:
         ValueError: if two of ``config.test_noises`` share a name, or one is no noise.
     """
     own = node_at(config, "noise")
-    nodes = nodes_to_test(own, config["test_noises"])
+    nodes = nodes_to_test(own, config.get("test_noises"))
     return [make("noise" if node is own else f"test_noises.{name}", node) for name, node in nodes.items()]
 
 

@@ -200,7 +200,7 @@ class Run:
 
 def is_first_process() -> bool:
     """Whether this is the only process of a run, or the first; Lightning starts one for each further device."""
-    from lightning.pytorch.utilities import rank_zero_only
+    from lightning.pytorch.utilities import rank_zero_only  # here: planning a sweep does not wait for torch
 
     return rank_zero_only.rank == 0  # type: ignore[attr-defined]
 
@@ -225,7 +225,7 @@ def _now() -> str:
 
 
 def _environment() -> dict[str, Any]:
-    import torch
+    import torch  # here: planning a sweep does not wait for it
 
     versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
     return {"versions": versions, "git_commit": _git_commit(), "threads": torch.get_num_threads()}

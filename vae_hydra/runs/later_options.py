@@ -1,4 +1,4 @@
-"""Options that runs did not have from the start, with the defaults that our own YAML files give them."""
+"""Options that runs did not have from the start, and their defaults in our own YAML files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vae_hydra.base.command.configuration import config_folder
 from vae_hydra.base.nested import MISSING, Tree, flat, get, merged
 from vae_hydra.runs.first_options import FILES, FIRST
 
-# Options whose value for older runs is not what the files say: here conv and conv64 disagree.
+# Defaults that the files do not give, or no longer: conv and conv64 have different kernels.
 OLDER_DEFAULTS: dict[str, Any] = {"model.encoder.kernel": 4}
 _COPY = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
 
@@ -32,16 +32,16 @@ _Loader.add_implicit_resolver(
 def later_defaults() -> dict[str, Any]:
     """Dotted path → default of every option that is not among the first ones.
 
-    A run that lacks such an option did what a run with the default does, so the two have one name. A new option
-    therefore needs nothing but a line in its YAML file, whose default changes nothing:
+    A run without such an option and a run with its default are the same, so they have the same name. A new option
+    therefore needs only a line in its YAML file, with a default that changes nothing:
 
-    - The default is what the default configuration has.
-    - Where only other files of a group have the option, it is what all of them say. Options of new files have no
-      default: they are always part of the name, because they tell the new file from the others.
-    - Options that the files write in any other way than as a value or ``${another.option}`` have no default either.
+    - The default is the value in the default configuration.
+    - If only other files of a group have the option, the default is their common value.
+    - There is no default for the options of a new file, which tell it from the other files of its group, and none for
+      an option that is neither a value nor a copy, ``${another.option}``. Such options are always part of the name.
 
     To change such a default later, first add the old one to ``OLDER_DEFAULTS``. Otherwise older runs with the old
-    default get new names, and new runs take the names of older ones. A test holds the defaults of today.
+    default get new names, and new runs take the names of older ones. A test pins the defaults of today.
     """
     folder = config_folder()
     train = {key: value for key, value in _load(folder / "train.yaml").items() if key != "hydra"}

@@ -1,4 +1,4 @@
-"""Options of the trainer that cut a run short of what its configuration describes."""
+"""Options of the trainer that leave out batches or epochs of a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SWITCHES = ("fast_dev_run", "overfit_batches")
 
 
 def partial_options(options: Mapping[str, Any], trainer: L.Trainer) -> str | None:
-    """The options by which a finished run saw less than its data and epochs, as typed; None for a whole run.
+    """The options by which a finished run saw less than its data and epochs, as overrides; None for a whole run.
 
     Args:
         options: of the trainer, as configured.
@@ -27,7 +27,7 @@ def partial_options(options: Mapping[str, Any], trainer: L.Trainer) -> str | Non
     found = limiting_options(validated)
     is_cut = not found and _is_cut(trainer)
     found += [name for name in ("max_steps", "max_time") if is_cut and options.get(name) not in (None, -1)]
-    return typed(found, options) or None
+    return as_overrides(found, options) or None
 
 
 def limiting_options(options: Mapping[str, Any]) -> list[str]:
@@ -48,8 +48,8 @@ def _is_cut(trainer: L.Trainer) -> bool:
     return trainer.global_step < (trainer.max_epochs or 0) * steps and not has_stopped
 
 
-def typed(names: list[str], options: Mapping[str, Any]) -> str:
-    """Options of the trainer with their values, as on the command line."""
+def as_overrides(names: list[str], options: Mapping[str, Any]) -> str:
+    """Options of the trainer with their values, as on a command line."""
     values = {name: options[name] for name in names}
     texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in values.items()}
     return ", ".join(f"trainer.{name}={text}" for name, text in texts.items())

@@ -142,7 +142,7 @@ def _existing(read: Callable[[Path], Any], path: Path) -> Any:
 
 
 def checked_config(config: Any, name: str) -> dict[str, Any]:
-    """``config`` if it has what identifies a run; ``name`` is the file that it comes from."""
+    """``config`` if it has the options in a run's name; ``name`` is the file that it comes from."""
     groups = [config.get(group) for group in NAMED] if isinstance(config, dict) else [None]
     if not all(isinstance(group, dict) and _is_name(group.get("name")) for group in groups):
         raise ValueError(f"{name} is damaged (it does not name a dataset, a noise and a sampler)")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from vae_hydra.runs.partial import limiting_options, typed
+from vae_hydra.runs.partial import as_overrides, limiting_options
 
 # The entry of a run's record; runs without it are of the first version.
 KEY = "scores_version"
@@ -94,7 +94,7 @@ def standing(config: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[str,
     """``partial`` or ``outdated``, with the reason; None for a run that is comparable with others."""
     trainer = config.get("trainer")
     options = trainer if isinstance(trainer, Mapping) else {}
-    part = record.get("partial") or typed(limiting_options(options), options)
+    part = record.get("partial") or as_overrides(limiting_options(options), options)
     if part:
         return "partial", f"trained or tested on a part of its batches ({part}); train it without"
     old = outdated(config, record)

@@ -1,4 +1,4 @@
-"""The one place for what older runs lack: their configurations and descriptions in today's terms."""
+"""Older runs in today's terms: the one place that renames their classes and fills in options that they lack."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ def upgrade(config: Mapping[str, Any]) -> dict[str, Any]:
 def filled(config: Mapping[str, Any]) -> dict[str, Any]:
     """``config`` with the default of every group and option at the top that runs did not have from the start.
 
-    Options within groups need none: the classes that take them have the same defaults.
+    Options within groups need none: the classes that take them have the same defaults. Nor does ``test_noises``, which
+    a run that starts from an older one takes from the command line.
     """
     later = {path: value for path, value in later_defaults().items() if "." not in path and path not in NOT_IDENTITY}
-    missing = {key: value for key, value in {**later, "test_noises": {}}.items() if key not in config}
+    missing = {key: value for key, value in later.items() if key not in config}
     return {**config, **copy.deepcopy(missing)}
 
 
 def upgrade_description(description: Mapping[str, Any]) -> dict[str, Any]:
-    """The description in a checkpoint with what older ones lack: no classes, and a value range that is not known."""
+    """A checkpoint's description, with the entries that older ones lack: no classes, and an unknown value range."""
     return {"classes": 0, "value_range": None, **description, "config": upgrade(description["config"])}
 
 

@@ -78,20 +78,20 @@ def inherit(config: DictConfig, default: DictConfig, overrides: Sequence[str]) -
     Raises:
         ValueError: if ``init_from`` names no run, or its options name code that is not trusted.
     """
-    typed = plain(config)
+    options = plain(config)
     keys = [path_of(override) for override in overrides]
-    _, checkpoint = read_source(typed["init_from"])
+    _, checkpoint = read_source(options["init_from"])
     if "experiment" in keys:
-        return typed
+        return options
     saved = checkpoint[CHECKPOINT_KEY]["config"]
-    taken = {key: copy.deepcopy(saved[key]) for key in INHERITED if key in saved}
-    check_config(taken, typed["trust"])
-    result = {**typed, **taken}
-    _place_data_here(result["dataset"], typed["dataset"])
+    inherited = {key: copy.deepcopy(saved[key]) for key in INHERITED if key in saved}
+    check_config(inherited, options["trust"])
+    result = {**options, **inherited}
+    _place_data_here(result["dataset"], options["dataset"])
     plain_default = nested.flat(plain(default))
-    changed = [path for path, value in nested.flat(typed).items() if plain_default.get(path, ...) != value]
+    changed = [path for path, value in nested.flat(options).items() if plain_default.get(path, ...) != value]
     for path in [*keys, *_standing_for(config, keys), *changed]:
-        _copy(typed, result, path)
+        _copy(options, result, path)
     return result
 
 
@@ -180,10 +180,10 @@ def _copy(source: Config, target: Config, path: str) -> None:
         nested.put(target, path, copy.deepcopy(value))
 
 
-def _place_data_here(dataset: Config, typed: Config) -> None:
-    """Set the folder of the data to that in ``typed``, else to the usual one; download only if ``typed`` says so."""
+def _place_data_here(dataset: Config, chosen: Config) -> None:
+    """Set the folder of the data to that in ``chosen``, else to the usual one; download only if ``chosen`` says so."""
     here = {"root": os.environ.get("VAE_HYDRA_DATA", "data"), "download": False}
     for node in (dataset, dataset.get("source")):
         for option, usual in here.items():
             if isinstance(node, dict) and option in node:
-                node[option] = typed.get(option, usual)
+                node[option] = chosen.get(option, usual)
