@@ -126,7 +126,7 @@ NAMES = {
     "data.draw_student_t_mixture": "data.sources.student_t_mixture.draw_student_t_mixture",
     "data.load_digits": "data.sources.digits.load_digits",
     "data.load_torchvision": "data.sources.torchvision_images.load_torchvision",
-    "identity.CAME_LATER": "runs.later_options.later_defaults",
+    "identity.CAME_LATER": "runs.later_options.FIXED_DEFAULTS",
     "sharing.card.UNSAID": "runs.sharing.card.OMITTED",
     "sharing.card.WHAT_IS": "runs.sharing.card.DESCRIPTIONS",
     "report.with_folders": "base.command.words.folders_first",

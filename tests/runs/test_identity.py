@@ -13,7 +13,7 @@ from tests.conftest import CONF, composed
 from vae_hydra.base.nested import put
 from vae_hydra.runs import later_options
 from vae_hydra.runs.identity import identifying_options, identity, run_name
-from vae_hydra.runs.later_options import later_defaults
+from vae_hydra.runs.later_options import FIXED_DEFAULTS, later_defaults
 from vae_hydra.studies.reporting import options as reported
 
 # Options of the command line → the name of the run, from before there was a record of the first options.
@@ -106,7 +106,7 @@ WITHOUT_EFFECT = (
     "~condition",
     "logger=tensorboard",
 )
-# The defaults of the options that came later: a change of one needs an entry in later_options.OLDER_DEFAULTS.
+# The defaults of the options that came later.
 LATER_DEFAULTS = {
     "condition": {},
     "classifier": {},
@@ -141,8 +141,9 @@ def test_other_options_change_no_name(override):
     assert run_name(composed(override)) == DEFAULT
 
 
-def test_a_changed_default_is_noticed():
-    assert {path: later_defaults().get(path, "no default") for path in LATER_DEFAULTS} == LATER_DEFAULTS
+def test_defaults_that_names_depend_on_stay():
+    assert FIXED_DEFAULTS == LATER_DEFAULTS
+    assert later_defaults().items() >= LATER_DEFAULTS.items()
 
 
 @pytest.fixture
@@ -196,6 +197,24 @@ def test_a_new_option_counts_only_off_its_default(file, path, overrides, new_con
     assert run_name(with_options(config, **{key: 0.25})) != name
     assert reported.value({}, path) == 0.5
     assert reported.value({path: 0.25}, path) == 0.25
+
+
+def test_a_default_that_changes_in_a_file_changes_names_only_if_it_is_not_fixed(new_conf, monkeypatch):
+    config = composed()
+    half, whole = (with_options(config, dataset__fraction=value) for value in (0.5, 1.0))
+    names = run_name(half), run_name(whole)
+    new_conf("dataset/_common.yaml", {"fraction": 0.5, "brand_new": 1})
+    assert (run_name(half), run_name(whole)) == names
+    first = with_options(config, dataset__brand_new=1)
+    name = run_name(first)
+    new_conf("dataset/_common.yaml", {"brand_new": 2})
+    assert run_name(first) != name
+    assert run_name(with_options(config, dataset__brand_new=2)) == name
+    # So the old default is fixed before the file changes.
+    monkeypatch.setitem(FIXED_DEFAULTS, "dataset.brand_new", 1)
+    later_defaults.cache_clear()
+    assert run_name(first) == name
+    assert run_name(with_options(config, dataset__brand_new=2)) != name
 
 
 def test_a_copy_of_a_new_option_counts_as_the_option_does(new_conf):

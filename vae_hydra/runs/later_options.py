@@ -14,8 +14,28 @@ from vae_hydra.base.command.configuration import config_folder
 from vae_hydra.base.nested import MISSING, Tree, flat, get, merged
 from vae_hydra.runs.first_options import FILES, FIRST
 
-# Defaults that the files do not give, or no longer: conv and conv64 have different kernels.
-OLDER_DEFAULTS: dict[str, Any] = {"model.encoder.kernel": 4}
+# Defaults that do not depend on the files: editing a file changes no name of a run. New options need no entry here.
+FIXED_DEFAULTS: dict[str, Any] = {
+    "condition": {},
+    "classifier": {},
+    "init_from": None,
+    "keep_optimizer": False,
+    "objective.free_bits": 0.0,
+    "dataset.fraction": 1.0,
+    "dataset.folds": 5,
+    "dataset.fold": None,
+    "dataset.resize": None,
+    "dataset.binarise": "none",
+    "likelihood.min_scale": 0.001,
+    "callbacks.checkpoints.after_annealing": False,
+    "callbacks.figures.epochs": [],
+    "callbacks.figures.show": "default",
+    **{
+        f"model.{part}{option}": value
+        for part in ("", "encoder.", "decoder.")
+        for option, value in (("kernel", 4), ("residual_blocks", 0))
+    },
+}
 _COPY = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
 
 
@@ -40,8 +60,8 @@ def later_defaults() -> dict[str, Any]:
     - There is no default for the options of a new file, which tell it from the other files of its group, and none for
       an option that is neither a value nor a copy, ``${another.option}``. Such options are always part of the name.
 
-    To change such a default later, first add the old one to ``OLDER_DEFAULTS``. Otherwise older runs with the old
-    default get new names, and new runs take the names of older ones. A test pins the defaults of today.
+    To change such a default later, first add the old one to ``FIXED_DEFAULTS``, so that it stays the value without
+    effect. Otherwise older runs with the old default get new names, and new runs take the names of older ones.
     """
     folder = config_folder()
     train = {key: value for key, value in _load(folder / "train.yaml").items() if key != "hydra"}
@@ -56,7 +76,7 @@ def later_defaults() -> dict[str, Any]:
                 found[path].append(_resolved(composed, value))
     agreed = {path: values[0] for path, values in found.items() if all(value == values[0] for value in values)}
     usual = {path: _resolved(default, value) for path, value in flat(default).items()}
-    known = {**agreed, **usual, **OLDER_DEFAULTS}
+    known = {**agreed, **usual, **FIXED_DEFAULTS}
     return {path: value for path, value in known.items() if path not in FIRST and value is not MISSING}
 
 
