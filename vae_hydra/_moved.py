@@ -1,4 +1,4 @@
-"""Where everything is that had another place before: saved runs and users' code go on naming the old places."""
+"""Old places of modules, classes and functions, so that saved runs and users' code keep working."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from types import ModuleType
 from typing import Any
 
 PACKAGE = "vae_hydra."
-# Old module → the modules that hold its contents now, without the leading ``vae_hydra.``; what was below it is below
-# the first of them.
+# Old module → the modules with its contents today, without the leading ``vae_hydra.``. Its submodules are in the first.
 MODULES = {
     "anatomy": "runs.anatomy",
     "arguments": "base.command.words",
     "auroc": "analysis.outliers.scores",
     "beta": "training.beta",
-    "build": "runs.build runs.trainer runs.rebuild",
+    "build": "runs.build runs.trainer runs.checkpoint runs.nodes",
     "callbacks": "training.callbacks",
     "callbacks.figures": "drawing.callback",
     "checks": "base.checks",
     "classifier_cache": "analysis.image_classifier",
     "cli": (
         "base.command.cli base.command.configuration base.command.groups base.command.output "
-        "base.command.process base.command.words base.command.errors studies.sweep.names"
+        "base.command.process base.command.words base.command.errors base.command.hydra_errors studies.sweep.names"
     ),
     "compatibility": "runs.compatibility",
     "complexity": "analysis.outliers.scores",
@@ -33,7 +32,7 @@ MODULES = {
     "condition": "model.condition",
     "config_loader": "studies.sweep.config_loader",
     "correlation": "analysis.codes",
-    "errors": "base.command.errors",
+    "errors": "base.command.errors base.command.hydra_errors",
     "examine": "analysis.measures",
     "experiment_file": "studies.search.experiment_file",
     "exploring": "drawing.page",
@@ -46,7 +45,7 @@ MODULES = {
     "identity": "runs.identity",
     "image_folder": "data.image_folder",
     "integrity": "base.integrity",
-    "known_options": "base.command.unread",
+    "known_options": "base.command.unread base.command.hydra_errors",
     "latents": "analysis.codes",
     "likelihoods": "model.likelihoods",
     "loaders": "data.loaders",
@@ -76,12 +75,12 @@ MODULES = {
     "reporting.examples": "runs.examples",
     "reporting.folders": "studies.reporting.folders runs.reading",
     "reporting.options": "studies.reporting.options base.nested runs.identity",
-    "reporting.standing": "runs.scoring",
+    "reporting.standing": "runs.scoring runs.partial",
     "run": "runs.folder runs.checkpoint runs.ownership",
     "samplers": "model.samplers",
     "saved": "runs.saved",
     "scores": "runs.scores runs.score_table",
-    "scoring": "runs.scoring",
+    "scoring": "runs.scoring runs.partial",
     "search_results": "studies.search.results",
     "search_space": "studies.search.space",
     "sharing": "runs.sharing",
@@ -99,7 +98,7 @@ MODULES = {
     "warm_start": "runs.warm_start",
     "workers": "studies.sweep.workers",
 }
-# The same of modules whose old place is that of a command or a package now.
+# The same for modules whose old place is a command or a package today.
 TAKEN = {
     "data": (
         "data.datamodule data.loaders data.examples data.sources.torchvision_images data.sources.digits "
@@ -117,7 +116,7 @@ TAKEN = {
     "search": "studies.search.search",
     "train": "runs.train",
 }
-# Old name → new name of what configurations of runs name and has left its module, or has another name now.
+# Old name → new name of single objects that were renamed, or that configurations of runs name.
 NAMES = {
     "callbacks.Figures": "drawing.callback.Figures",
     "cli.SweepFolder": "studies.sweep.names.SweepFolder",
@@ -127,12 +126,15 @@ NAMES = {
     "data.draw_student_t_mixture": "data.sources.student_t_mixture.draw_student_t_mixture",
     "data.load_digits": "data.sources.digits.load_digits",
     "data.load_torchvision": "data.sources.torchvision_images.load_torchvision",
+    "identity.CAME_LATER": "runs.later_options.FIXED_DEFAULTS",
+    "sharing.card.UNSAID": "runs.sharing.card.OMITTED",
+    "sharing.card.WHAT_IS": "runs.sharing.card.DESCRIPTIONS",
     "report.with_folders": "base.command.words.folders_first",
 }
 
 
 def new_name(name: str) -> str:
-    """Today's dotted name of what ``name`` stood for; ``name`` itself where nothing has moved.
+    """Today's dotted name of the object ``name``; ``name`` itself if it has not moved.
 
     >>> new_name("vae_hydra.samplers.NormalSampler")
     'vae_hydra.model.samplers.NormalSampler'
@@ -141,7 +143,7 @@ def new_name(name: str) -> str:
 
 
 def old_name(name: str) -> str:
-    """The dotted name that ``name`` had before anything moved: the names of runs are made from it.
+    """The first dotted name of the object ``name``; the names of runs are made from it.
 
     >>> old_name("vae_hydra.model.samplers.NormalSampler")
     'vae_hydra.samplers.NormalSampler'
@@ -169,10 +171,7 @@ def _renamed(name: str, names: dict[str, str], modules: dict[str, str]) -> str:
 
 
 def attributes_of(module: str) -> Callable[[str], Any]:
-    """A module's ``__getattr__`` for the names that ``module`` once defined.
-
-    They are imported on demand: a command shows its help without them.
-    """
+    """A module's ``__getattr__`` for the names that ``module`` once defined, imported on demand."""
     inside = module.removeprefix(PACKAGE)
     homes = (TAKEN.get(inside) or MODULES.get(inside) or new_name(module).removeprefix(PACKAGE)).split()
 
@@ -186,7 +185,7 @@ def attributes_of(module: str) -> Callable[[str], Any]:
                 return vars(home)[leaf]
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
-    # What is looked up of every module, as __path__ and __file__, is nothing that has moved.
+    # Python looks up __path__ and the like of every module.
     return lambda name: get(name) if not name.startswith("__") else _refuse(module, name)
 
 
@@ -195,7 +194,7 @@ def _refuse(module: str, name: str) -> Any:
 
 
 class _OldModules(MetaPathFinder, Loader):
-    """Import a module by its old name, with the attributes that it had."""
+    """Import a module by its old name, with its old attributes."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -209,6 +208,6 @@ class _OldModules(MetaPathFinder, Loader):
 
 
 def install() -> None:
-    """Let old names be imported; today's modules come first."""
+    """Make old names importable, after today's modules."""
     if not any(isinstance(finder, _OldModules) for finder in sys.meta_path):
         sys.meta_path.append(_OldModules())

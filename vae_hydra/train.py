@@ -19,7 +19,7 @@ sweeper.register()
 @cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="train")
 def main(config: DictConfig) -> None:
-    """Train the run that the command line describes, or report that it is done."""
+    """Train the run of the command line, or report that it is done."""
     if is_sweep():
         end_with_parent()
     with cli.user_errors(output="output_dir"):

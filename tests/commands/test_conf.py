@@ -138,7 +138,7 @@ def test_every_two_options_go_together(one, other, nodes):
         if config["sampler"]["name"] != "deterministic":
             config["objective"] = {**base["objective"], "free_bits": 0.1}
         if config["condition"] and config["classifier"]:
-            with pytest.raises(ValueError, match="classifier and condition do not go together"):
+            with pytest.raises(ValueError, match="classifier and condition exclude each other"):
                 build_experiment(config)
             continue
         assert_takes_a_step(config)

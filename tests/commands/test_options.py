@@ -226,7 +226,7 @@ def test_values_that_a_saved_run_cannot_be_asked_for(name, arguments, message, f
 def test_data_that_need_no_folder_are_opened_with_a_warning(folder, caplog):
     with caplog.at_level(logging.WARNING):
         data_of(open_run(folder, accelerator="cpu"), "/nonexistent")
-    assert "dataset_root=/nonexistent is no folder that is there" in caplog.text
+    assert "dataset_root=/nonexistent is no existing folder" in caplog.text
 
 
 def test_a_report_of_no_metrics(folder, run_command):

@@ -7,9 +7,8 @@ import math
 import pytest
 import torch
 
-from vae_hydra.runs.checkpoint import read_checkpoint
+from vae_hydra.runs.checkpoint import read_checkpoint, rebuild
 from vae_hydra.runs.folder import Run
-from vae_hydra.runs.rebuild import rebuild
 from vae_hydra.runs.score_table import table
 from vae_hydra.runs.train import train
 from vae_hydra.training.metrics import MeanOverExamples

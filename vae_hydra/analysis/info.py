@@ -152,7 +152,7 @@ def _inside(run: Run, trust: str | Sequence[str], problems: list[str]) -> Facts:
 
 def _model(checkpoint: Mapping[str, Any], trust: str | Sequence[str]) -> Facts:
     from vae_hydra.runs.anatomy import layers, parameter_counts
-    from vae_hydra.runs.rebuild import rebuild
+    from vae_hydra.runs.checkpoint import rebuild
 
     module = rebuild(checkpoint, trust)
     counts = parameter_counts(module.vae)

@@ -95,14 +95,14 @@ DAMAGED = {
     "negative": (option(seed=-1), "config.yaml is damaged (seed must be"),
     "name": (option(sampler={"name": "x" * 1000}), "config.yaml is damaged (it does not name"),
     "score": (scores(reconstruct__clean__half_sse=1e308), "half_sse is 1e+308, which is too large to average"),
-    "column": (scores(status=1.0), "metrics.json: scores are damaged ('status' is no name of a score"),
+    "column": (scores(status=1.0), "metrics.json is damaged ('status' is no name of a score"),
 }
 REMARKED = {
     "field": (write("metrics.csv", f"epoch,train/loss\n0,{'1' * 140_000}\n"), "metrics.csv is damaged: field larger"),
     "header": (write("metrics.csv", "a,b\n1,2\n"), "metrics.csv is damaged: its column epoch is missing"),
     "binary history": (write("metrics.csv", b"\xff\xfe\x00"), "metrics.csv"),
     "deep": (write("evaluations/x.json", "[" * DEEP), "x.json is damaged"),
-    "scores": (write("evaluations/x.json", '{"scores": {"a/b": 1e308}}'), "x.json: scores are damaged"),
+    "scores": (write("evaluations/x.json", '{"scores": {"a/b": 1e308}}'), "x.json is damaged (a/b is 1e+308"),
     "no archive": (write("figures/examples.npz", b"PK\x03\x04 cut short"), "examples.npz cannot be read"),
 }
 

@@ -162,7 +162,11 @@ def test_a_copy_of_a_run_is_counted_once(tmp_path):
         ("run.json", "[]", "run.json is damaged"),
         ("run.json", '{"status": ["x"]}', "run.json is damaged"),
         ("metrics.json", "", "metrics.json is damaged"),
-        ("metrics.json", '{"reconstruct/clean/half_sse": "low"}', "scores are damaged"),
+        (
+            "metrics.json",
+            '{"reconstruct/clean/half_sse": "low"}',
+            "metrics.json is damaged (its scores are not all numbers)",
+        ),
         ("config.yaml", "a: [", "config.yaml is damaged"),
         ("config.yaml", "seed: 0", "config.yaml is damaged"),
         (

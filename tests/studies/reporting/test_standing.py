@@ -51,7 +51,7 @@ def test_a_run_of_a_part_of_its_batches_stands_in_no_table(option, value, tmp_pa
     found, placed = aside(tmp_path)
     assert placed == {0}
     assert found[1][0] == "partial"
-    assert f"trainer.{option}={value}" in found[1][1]
+    assert f"trainer.{option}={str(value).lower()}" in found[1][1]
     # Nor does it give the others' rows a name.
     assert collect([tmp_path]).keys == []
 
@@ -141,7 +141,7 @@ def test_they_are_listed_with_their_reason(run_command, tmp_path):
     assert (code, "1 done, 1 partial, 1 outdated" in text) == (0, True)
     page = (tmp_path / "runs" / "report" / "report.html").read_text()
     for said in (text, page):
-        assert "trainer.fast_dev_run=True" in said
+        assert "trainer.fast_dev_run=true" in said
         assert "density was exact" in said
 
 

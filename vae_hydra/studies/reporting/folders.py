@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vae_hydra.base import bounded
 from vae_hydra.runs.identity import Leaves, leaves
-from vae_hydra.runs.reading import _checked, _group
+from vae_hydra.runs.reading import checked_config, named_values
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def read_plan(path: Path) -> list[PlannedRun]:
     Raises:
         ValueError: if it is damaged.
     """
-    plan = _group(bounded.read_json(path), path.name)
+    plan = named_values(bounded.read_json(path), path.name)
     try:
         return [
             PlannedRun(
@@ -75,7 +75,7 @@ def read_plan(path: Path) -> list[PlannedRun]:
                 path.parent,
                 str(plan.get("command") or ""),
                 str(plan.get("started") or ""),
-                None if cell.get("options") is None else leaves(_checked(cell["options"], path.name)),
+                None if cell.get("options") is None else leaves(checked_config(cell["options"], path.name)),
             )
             for cell in plan["cells"]
         ]

@@ -7,7 +7,8 @@ import json
 from collections.abc import Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from vae_hydra.runs.identity import CAME_LATER, Leaves
+from vae_hydra.runs.identity import Leaves
+from vae_hydra.runs.later_options import later_defaults
 
 # What rows, columns and replicates are made of anyway.
 ROLES = ("dataset.name", "noise.name", "sampler.name", "seed", "dataset.fold")
@@ -35,8 +36,8 @@ def with_roles(own: Leaves, keys: Iterable[str]) -> dict[str, Any]:
 
 
 def value(options: Leaves, path: str) -> Any:
-    """The value at a path; that of before the option existed, or None, where a run has none."""
-    return options.get(path, CAME_LATER.get(path))
+    """The value at a path; where a run has none, the default of an option that came later, or None."""
+    return options[path] if path in options else later_defaults().get(path)
 
 
 def text(options: Leaves, path: str) -> str:

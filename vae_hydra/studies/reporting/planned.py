@@ -8,6 +8,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from vae_hydra.base import bounded
+from vae_hydra.base.command.overrides import split
 from vae_hydra.runs.reading import RunFolder
 from vae_hydra.studies.reporting import options
 from vae_hydra.studies.reporting.cells import GROUPS, Places
@@ -77,14 +78,14 @@ def _siblings(cell: PlannedRun, plan: Plan, runs: Mapping[str, RunFolder]) -> It
 
 
 def _beyond_cells(cell: PlannedRun) -> frozenset[str]:
-    return frozenset(entry for entry in cell.overrides if entry.lstrip("+").partition("=")[0] not in VARIED)
+    return frozenset(entry for entry in cell.overrides if split(entry)[0] not in VARIED)
 
 
 def _given(cell: PlannedRun) -> dict[str, Any]:
     """Path → value of overrides; a group's option stands for its name."""
     given = {}
     for entry in cell.overrides:
-        path, _, text = entry.lstrip("+").partition("=")
+        path, text = split(entry)
         with contextlib.suppress(ValueError):
             value = bounded.parse_yaml(text, "an override")
             given[path if "." in path or path == "seed" else f"{path}.name"] = value

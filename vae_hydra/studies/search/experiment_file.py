@@ -9,6 +9,7 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
+from vae_hydra.base import nested
 from vae_hydra.runs.identity import NOT_IDENTITY
 
 # Where and how a run is done is not the experiment's business; what it is tested on is.
@@ -30,7 +31,7 @@ def experiment_file(overrides: Sequence[str], is_group: Callable[[str], bool]) -
     values: dict[str, Any] = {}
     for one in said:
         if one not in groups:
-            _put(values, one.key_or_group, one.value())
+            nested.put(values, one.key_or_group, one.value())
     # Hydra wants what takes another's place after what is added.
     defaults = sorted(map(_default, groups), key=lambda entry: "override" in next(iter(entry)))
     content = {"defaults": [*defaults, "_self_"], **values}
@@ -40,7 +41,7 @@ def experiment_file(overrides: Sequence[str], is_group: Callable[[str], bool]) -
 
 def _belongs(override: Override) -> bool:
     key = override.key_or_group
-    return not key.startswith(("hydra/", "hydra.", *(f"{name}." for name in LEFT_OUT))) and key not in LEFT_OUT
+    return not key.startswith(("hydra/", "hydra.")) and not any(nested.contains(name, key) for name in LEFT_OUT)
 
 
 def _default(override: Override) -> dict[str, Any]:
@@ -49,10 +50,3 @@ def _default(override: Override) -> dict[str, Any]:
     if override.key_or_group == "experiment":
         return {"/experiment@_global_": override.value()}
     return {f"{'' if override.is_add() else 'override '}/{override.key_or_group}{package}": override.value()}
-
-
-def _put(node: dict[str, Any], path: str, value: Any) -> None:
-    *parents, leaf = path.split(".")
-    for parent in parents:
-        node = node.setdefault(parent, {})
-    node[leaf] = value

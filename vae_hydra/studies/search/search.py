@@ -18,6 +18,7 @@ from hydra.errors import HydraException
 from hydra.utils import get_class
 
 from vae_hydra.base.command.errors import UnknownOption, one_line
+from vae_hydra.base.command.overrides import key_of
 from vae_hydra.base.command.process import prepare_torch
 from vae_hydra.studies.sweep import sweeper as sweep
 
@@ -62,7 +63,7 @@ def search(config: Mapping[str, Any], typed: Sequence[str]) -> Path:
     trials = checks.positive_integer("trials", config["trials"])
     options = check_options(config["search"])
     fixed = fixed_overrides(typed)
-    space = read_space(config["search"]["space"], {_key(override) for override in fixed})
+    space = read_space(config["search"]["space"], {key_of(override) for override in fixed})
     base = _check_all(space, fixed)
     folder = _folder(base, space, options)
     study = open_study(folder, options, base["trainer"]["max_epochs"])
@@ -88,7 +89,7 @@ def fixed_overrides(typed: Sequence[str]) -> list[str]:
     """
     if "experiment=best" in typed:
         raise ValueError("experiment=best would be built upon itself: search from a copy of it under another name")
-    return [override for override in typed if _key(override).split(".")[0] not in OWN]
+    return [override for override in typed if key_of(override).split(".")[0] not in OWN]
 
 
 def check_searchable(config: Mapping[str, Any]) -> None:
@@ -134,7 +135,7 @@ def _first_point(first: Sequence[str], fixed: Sequence[str]) -> dict[str, Any]:
     try:
         return _composed([*fixed, *first])
     except ValueError:
-        groups = [value for value in first if _is_group(_key(value))]
+        groups = [value for value in first if _is_group(key_of(value))]
         for value in first:
             error = _misfit([*fixed, *groups, value])
             if error:
@@ -143,7 +144,7 @@ def _first_point(first: Sequence[str], fixed: Sequence[str]) -> dict[str, Any]:
 
 
 def _at(value: str, error: str | None) -> str:
-    return f"search.space, at {value}: {error}; ~search.space.{_key(value)} leaves it out"
+    return f"search.space, at {value}: {error}; ~search.space.{key_of(value)} leaves it out"
 
 
 def _misfit(overrides: Sequence[str]) -> str | None:
@@ -174,10 +175,6 @@ def _composed(overrides: Sequence[str]) -> dict[str, Any]:
 
 def _is_group(option: str) -> bool:
     return bool(GlobalHydra.instance().config_loader().get_group_options(option))
-
-
-def _key(override: str) -> str:
-    return override.lstrip("+~").split("=")[0]
 
 
 def _folder(base: Mapping[str, Any], space: Mapping[str, BaseDistribution], options: Mapping[str, Any]) -> Path:

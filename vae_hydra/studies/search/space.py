@@ -10,6 +10,7 @@ from optuna import Trial
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from vae_hydra.base import checks
+from vae_hydra.base.command.overrides import split
 from vae_hydra.base.command.words import quoted
 from vae_hydra.studies.sweep.names import is_about_runs
 
@@ -39,7 +40,7 @@ def read_space(space: Any, typed: Collection[str]) -> dict[str, BaseDistribution
     for option in found:
         _check_can_be_searched(option)
     _check_likelihoods(found.get("likelihood"))
-    left = {option: domain for option, domain in found.items() if option.lstrip("+") not in typed}
+    left = {option: domain for option, domain in found.items() if split(option)[0] not in typed}
     if not left:
         raise ValueError(
             "search.space has no option left to search; add one, as in "
@@ -82,7 +83,7 @@ def values(option: str, domain: BaseDistribution) -> list[str]:
 
 
 def _chosen_group(option: str, space: Mapping[str, BaseDistribution]) -> str | None:
-    group = option.lstrip("+").split(".")[0]
+    group = split(option)[0].partition(".")[0]
     return group if group != option and group in space else None
 
 
@@ -160,7 +161,7 @@ def _suggested(trial: Trial, option: str, domain: BaseDistribution) -> str:
 
 
 def _check_can_be_searched(option: str) -> None:
-    key = option.lstrip("+")
+    key, _ = split(option)
     if not is_about_runs(key) or key.startswith(("search", "trials")):
         raise ValueError(
             f"search.space.{option} says where or how runs are done, not what they are: it cannot be searched"

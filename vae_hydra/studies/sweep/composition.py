@@ -17,6 +17,8 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_hydra.base import nested
+
 # A dotted path of plain keys; a value that is another's, as a whole; names within any other interpolation.
 PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 COPY = re.compile(r"\$\{([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\}")
@@ -233,11 +235,7 @@ class _Template:
         config = dict(self.plain)
         for key, value in values.items():
             for path in paths[key]:
-                *parents, leaf = path.split(".")
-                node = config
-                for parent in parents:
-                    node[parent] = node = dict(node[parent])
-                node[leaf] = value
+                config = nested.replaced(config, path, value)
         return config
 
 
@@ -257,7 +255,7 @@ def _look_up(raw: Any, path: str) -> Any:
 
 def _related(one: str, other: str) -> bool:
     """Whether one path is the other, or leads to it."""
-    return not other or one == other or one.startswith(f"{other}.") or other.startswith(f"{one}.")
+    return not other or nested.contains(one, other) or nested.contains(other, one)
 
 
 def _is_change(override: Override) -> bool:

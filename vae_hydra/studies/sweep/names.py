@@ -13,7 +13,10 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from vae_hydra.base.command.configuration import is_sweep
+from vae_hydra.base.command.overrides import split
+from vae_hydra.base.nested import contains
 from vae_hydra.base.system_errors import reason
+from vae_hydra.runs.identity import NOT_IDENTITY
 
 
 def sweep_name() -> str | None:
@@ -33,12 +36,10 @@ def sweep_id() -> str:
 
 def is_about_runs(override: str) -> bool:
     """Whether an override says what runs are, rather than where and how they are made."""
-    from vae_hydra.runs.identity import NOT_IDENTITY
-
-    key = override.lstrip("+~").split("=")[0]
+    key, _ = split(override)
     if key.startswith(("hydra/", "hydra.")):
         return key.startswith(("hydra.sweeper.grids", "hydra.sweeper.params"))
-    return key not in NOT_IDENTITY and not key.startswith(tuple(f"{name}." for name in NOT_IDENTITY))
+    return not any(contains(name, key) for name in NOT_IDENTITY)
 
 
 class SweepFolder(Callback):

@@ -7,15 +7,13 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from vae_hydra.base import nested
 from vae_hydra.base.files import remove_leftovers, replace_atomically
-
-if TYPE_CHECKING:
-    pass
 
 PLAN = "plan.json"
 # Groups of a run's configuration that the sweep looks at again once it is planned.
@@ -77,16 +75,9 @@ def check_known(
     for key, numbers in unknown.items():
         given = (number for number, overrides in enumerate(every) if any(o.startswith(f"{key}=") for o in overrides))
         if set(numbers).issuperset(given):
-            alike = difflib.get_close_matches(key, _paths(lacking[key]), n=1)
+            alike = difflib.get_close_matches(key, [path for path, _ in nested.walk(lacking[key])], n=1)
             advice = f"did you mean {alike[0]}?" if alike else "--cfg job lists the options"
             raise ValueError(f"no run of this sweep has an option {key}; {advice}")
-
-
-def _paths(node: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    for key, value in node.items():
-        yield f"{path}{key}"
-        if isinstance(value, Mapping):
-            yield from _paths(value, f"{path}{key}.")
 
 
 def write_plan(folder: Path, cells: Sequence[Cell]) -> None:

@@ -28,6 +28,7 @@ from vae_hydra.base.command.errors import one_line
 from vae_hydra.base.command.words import quoted
 from vae_hydra.data.noise_nodes import nodes_to_test
 from vae_hydra.runs.identity import identifying_options
+from vae_hydra.runs.upgrade import filled
 from vae_hydra.studies.sweep import config_loader
 from vae_hydra.studies.sweep.composition import Composed, Composer
 from vae_hydra.studies.sweep.names import sweep_id, sweep_name
@@ -48,7 +49,7 @@ def resolve(config: DictConfig, overrides: Sequence[str], choices: Mapping[str, 
     Raises:
         ValueError: for an option that nothing reads.
     """
-    options = plain(config) if config.init_from is None else _inherited(config, overrides)
+    options = filled(plain(config) if config.init_from is None else _inherited(config, overrides))
     cli.refuse_unread(config, "train", choices, overrides, options)
     return options
 
