@@ -19,11 +19,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_hydra.base.command import cli
 from vae_hydra.base.command.configuration import plain
+from vae_hydra.studies.sweep.register import register
 
 # Small enough for a test, large enough to exercise everything.
 QUICK = ("trainer.max_epochs=2", "trainer.accelerator=cpu", "callbacks.figures.enabled=false")
 CONF = cli.prepare()
 REPOSITORY = Path(__file__).resolve().parents[1]
+register()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -31,7 +31,7 @@ MODULES = {
     "complexity": "analysis.outliers.scores",
     "composition": "studies.sweep.composition",
     "condition": "model.condition",
-    "config_loader": "studies.sweep.config_loader",
+    "config_loader": "studies.sweep.config_loader studies.sweep.register",
     "correlation": "analysis.codes",
     "errors": "base.command.errors",
     "examine": "analysis.measures",
@@ -91,7 +91,7 @@ MODULES = {
     ),
     "splits": "data.splits",
     "study": "studies.search.study",
-    "sweep": "studies.sweep.sweeper",
+    "sweep": "studies.sweep.sweeper studies.sweep.outcome studies.sweep.register runs.resolve",
     "sweep_table": "studies.sweep.wandb_table",
     "system_errors": "base.system_errors",
     "trust": "runs.trust",
@@ -114,7 +114,7 @@ TAKEN = {
     "info": "analysis.info",
     "ood": "analysis.outliers.command",
     "report": "studies.reporting.command",
-    "search": "studies.search.search",
+    "search": "studies.search.search studies.search.trial",
     "train": "runs.train",
 }
 # Old name → new name of what configurations of runs name and has left its module, or has another name now.
@@ -127,6 +127,7 @@ NAMES = {
     "data.draw_student_t_mixture": "data.sources.student_t_mixture.draw_student_t_mixture",
     "data.load_digits": "data.sources.digits.load_digits",
     "data.load_torchvision": "data.sources.torchvision_images.load_torchvision",
+    "search.OWN": "studies.search.search.SEARCH_OPTIONS",
     "report.with_folders": "base.command.words.folders_first",
 }
 

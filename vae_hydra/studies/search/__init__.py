@@ -1,1 +1,1 @@
-"""TODO."""
+"""A search for good options: its space, its study, its trials and its results."""
