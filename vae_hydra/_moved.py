@@ -73,9 +73,13 @@ MODULES = {
     "recognition": "analysis.image_classifier",
     "reporting": "studies.reporting",
     "reporting.bounded": "base.bounded",
+    "reporting.denoised": "studies.reporting.noise_names",
+    "reporting.duplicates": "studies.reporting.folders",
     "reporting.examples": "runs.examples",
-    "reporting.folders": "studies.reporting.folders runs.reading",
+    "reporting.folders": "studies.reporting.folders studies.reporting.plans runs.reading",
     "reporting.options": "studies.reporting.options base.nested runs.identity",
+    "reporting.pivots": "studies.reporting.pivots studies.reporting.paired_test",
+    "reporting.planned": "studies.reporting.plans",
     "reporting.standing": "runs.scoring",
     "run": "runs.folder runs.checkpoint runs.ownership",
     "samplers": "model.samplers",
@@ -129,6 +133,11 @@ NAMES = {
     "data.load_torchvision": "data.sources.torchvision_images.load_torchvision",
     "search.OWN": "studies.search.search.SEARCH_OPTIONS",
     "report.with_folders": "base.command.words.folders_first",
+    "reporting.denoised.named": "studies.reporting.noise_names.metric_name",
+    "reporting.denoised.names": "studies.reporting.noise_names.noise_names",
+    "reporting.denoised.of_evaluation": "studies.reporting.noise_names.evaluation_noises",
+    "reporting.denoised.of_run": "studies.reporting.noise_names.configured_noises",
+    "reporting.options.text": "studies.reporting.options.value_text",
 }
 
 
