@@ -11,10 +11,10 @@ from omegaconf import DictConfig
 
 from vae_hydra._moved import attributes_of
 from vae_hydra.base.command import cli
-from vae_hydra.studies.sweep import sweeper
+from vae_hydra.studies.sweep.register import register
 
 __getattr__ = attributes_of(__name__)
-sweeper.register()
+register()
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What a process that was killed leaves behind: workers, a lock, files that were not finished."""
+"""Killed processes and their leftovers: workers, locks and unfinished files."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from tests.support.processes import command, wait_for
 from vae_hydra.base.files import remove_leftovers, replace_atomically, replacing_folder
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
+from vae_hydra.studies.sweep.workers import end_with_parent
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
@@ -48,7 +49,7 @@ if __name__ == "__main__":
 """
 
 
-def test_a_worker_whose_parent_is_killed_is_told_to_save_and_then_ends(tmp_path):
+def test_a_worker_saves_and_ends_when_its_parent_is_killed(tmp_path):
     (tmp_path / "parent.py").write_text(PARENT)
     process = subprocess.Popen([sys.executable, str(tmp_path / "parent.py"), str(tmp_path)], env=ENVIRONMENT)
     noted = tmp_path / "child"
@@ -64,10 +65,8 @@ def test_a_worker_whose_parent_is_killed_is_told_to_save_and_then_ends(tmp_path)
 
 
 def test_the_process_that_a_user_started_does_not_watch_its_parent():
-    from vae_hydra.studies.sweep import workers
-
     before = threading.active_count()
-    workers.end_with_parent()
+    end_with_parent()
     assert threading.active_count() == before
 
 

@@ -14,12 +14,12 @@ from omegaconf import DictConfig
 
 from vae_hydra.base.command import cli
 from vae_hydra.base.command.configuration import config_folder, plain
-from vae_hydra.studies.sweep import sweeper
+from vae_hydra.studies.sweep.register import register
 
 # Small enough for a test, large enough to exercise everything.
 QUICK = ("trainer.max_epochs=2", "trainer.accelerator=cpu", "callbacks.figures.enabled=false")
 CONF = cli.prepare()
-sweeper.register()
+register()
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 

@@ -1,4 +1,4 @@
-"""report.html in a browser: it opens from a file, sorts, filters, and runs nothing that a run brought along."""
+"""report.html in a browser: it opens from a file, sorts, filters, and executes no script from a run's folder."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_it_opens_without_errors_or_requests(browser, page):
     assert {url for url in asked if not url.startswith("data:")} == {page.as_uri()}
 
 
-def test_what_runs_bring_along_does_not_run(browser):
+def test_scripts_in_run_folders_are_not_executed(browser):
     assert browser.execute_script("return window.intruder === undefined")
     assert browser.execute_script("return document.scripts.length") == 1
     assert SCRIPT in browser.find_element("id", "failed").text
@@ -145,7 +145,7 @@ def test_pictures_are_there(browser):
     assert all(complete and width > 0 and words > 0 for complete, width, words in sizes)
 
 
-def test_what_failed_and_what_is_missing_is_seen(browser):
+def test_failed_and_missing_runs_are_visible(browser):
     table = browser.find_element("css selector", "table.pivot").text
     assert {"FAILED", "missing", "damaged"} <= set(table.split())
     assert "metrics.json is damaged" in browser.find_element("id", "failed").text

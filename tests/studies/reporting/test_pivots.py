@@ -116,7 +116,7 @@ def test_bold_is_what_the_t_distribution_says(seeds):
         [[1.0, 1.1, 1.2]],
     ],
 )
-def test_what_cannot_be_tested_is_not_bold(values):
+def test_columns_that_cannot_be_tested_are_not_bold(values):
     with np.errstate(all="raise"):
         assert pivot(frame([values]), METRIC).best == {}
 
@@ -181,5 +181,5 @@ def test_bad_requests_are_refused(call, message):
         ("kl mmd_floor sliced_wasserstein_floor mmd_p nll_standard_error tail_mmd tail_share hill q99 active_units", 0),
     ],
 )
-def test_which_way_is_better_is_known_of_every_metric(names, direction):
+def test_every_metric_has_a_better_direction(names, direction):
     assert {name for name in names.split() if better(f"any/{name}") == direction} == set(names.split())

@@ -1,4 +1,4 @@
-"""Runs that are not comparable with others: trained in part, or before what is scored changed."""
+"""Runs that are not comparable with others: trained in part, or before a change of training or scores."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ def test_a_run_of_a_part_of_its_batches_stands_in_no_table(option, value, tmp_pa
         {"overfit_batches": 0, "fast_dev_run": None},
     ],
 )
-def test_limits_that_limit_nothing_are_none(whole, tmp_path):
+def test_limits_without_effect_are_ignored(whole, tmp_path):
     for seed in (0, 1):
         made.run(tmp_path, seed=seed, trainer=whole)
     assert aside(tmp_path) == ({}, {0, 1})
 
 
-def test_what_the_record_says_counts_too(tmp_path):
+def test_the_record_of_a_run_counts_too(tmp_path):
     made.run(tmp_path, seed=0)
     record(made.run(tmp_path, seed=1), partial="trainer.limit_train_batches=1")
     found, placed = aside(tmp_path)
