@@ -1,1 +1,1 @@
-"""TODO."""
+"""Training a VAE: the LightningModule, objective, β schedules, metrics, loggers and callbacks."""
