@@ -1,6 +1,6 @@
 """Distribution families and KL pairs that torch.distributions lacks."""
 
-from vae_hydra.distributions import kl as kl  # registers its pairs
+from vae_hydra.distributions import kl as kl  # importing it registers the KL pairs
 from vae_hydra.distributions.continuous_bernoulli import ContinuousBernoulli
 from vae_hydra.distributions.delta import Delta
 from vae_hydra.distributions.fixed import FixedDistribution

@@ -1,4 +1,4 @@
-"""Convolutional encoders and decoders, each built from a plan of its layers."""
+"""Convolutional encoders and decoders, built from plans of their layers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PlannedEncoder(nn.Module):
         chosen.initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        # Convolutions take one batch dimension only.
+        # Convolutions take exactly one batch dimension.
         lead = x.shape[:-3]
         features = self.head(self.layers(x.reshape(-1, *x.shape[-3:])).flatten(1))
         return features.reshape(*lead, -1)
@@ -45,8 +45,7 @@ class PlannedEncoder(nn.Module):
 class PlannedDecoder(nn.Module):
     """z → image features: one linear layer, then the mirror of a ``PlannedEncoder`` of the same plan.
 
-    Shapes: [..., in_features] → [..., C, H, W]. Arguments as for ``PlannedEncoder``; nothing follows the
-    last layer.
+    Shapes: [..., in_features] → [..., C, H, W]. Arguments as for ``PlannedEncoder``; the last layer has no activation.
     """
 
     def __init__(self, in_features: int, plan: Sequence[ConvLayer], residual_blocks: int = 0, **style: Any) -> None:
@@ -68,7 +67,7 @@ class PlannedDecoder(nn.Module):
 
 
 class ConvEncoder(PlannedEncoder):
-    """Image → features through convolutions that each halve height and width, then one linear layer.
+    """Image → features through convolutions that halve height and width, then one linear layer.
 
     Shapes: [..., C, H, W] → [..., out_features].
 
@@ -80,7 +79,11 @@ class ConvEncoder(PlannedEncoder):
         residual_blocks, style: as for ``PlannedEncoder``.
 
     Raises:
-        ValueError: if the data are no images, or too small for that many layers.
+        ValueError: if the data are not images, or too small for that many layers.
+
+    >>> import torch
+    >>> ConvEncoder((1, 28, 28), out_features=20, channels=[32, 64])(torch.zeros(5, 1, 28, 28)).shape
+    torch.Size([5, 20])
     """
 
     def __init__(
@@ -102,7 +105,7 @@ class ConvDecoder(PlannedDecoder):
 
 
 class ArchitectEncoder(PlannedEncoder):
-    """Image → features through ``layers`` convolutions solved to end in a given shape, then one linear layer.
+    """Image → features through ``layers`` convolutions that end in a given shape, then one linear layer.
 
     Shapes: [..., C, H, W] → [..., out_features].
 
@@ -114,7 +117,7 @@ class ArchitectEncoder(PlannedEncoder):
         style: the options of ``Style``.
 
     Raises:
-        ValueError: if the data are no images, or no such convolutions lead to ``features``.
+        ValueError: if the data are not images, or no such convolutions lead to ``features``.
     """
 
     def __init__(
