@@ -120,13 +120,16 @@ TAKEN = {
 # Old name → new name of what configurations of runs name and has left its module, or has another name now.
 NAMES = {
     "callbacks.Figures": "drawing.callback.Figures",
+    "classifier_cache.beside": "analysis.image_classifier.classifier_of_run",
     "cli.SweepFolder": "studies.sweep.names.SweepFolder",
+    "correlation.by_chance": "analysis.codes.chance_correlation",
     "data.DataModule": "data.datamodule.DataModule",
     "data.draw_inverse_gaussian_2d": "data.sources.inverse_gaussian_2d.draw_inverse_gaussian_2d",
     "data.draw_lognormal_2d": "data.sources.lognormal_2d.draw_lognormal_2d",
     "data.draw_student_t_mixture": "data.sources.student_t_mixture.draw_student_t_mixture",
     "data.load_digits": "data.sources.digits.load_digits",
     "data.load_torchvision": "data.sources.torchvision_images.load_torchvision",
+    "outlier_sets.makers": "analysis.outliers.sets.outlier_makers",
     "report.with_folders": "base.command.words.folders_first",
 }
 
