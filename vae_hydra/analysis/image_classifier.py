@@ -1,6 +1,6 @@
 """A small convolutional classifier of a dataset's images: the network, its training, and its file beside the runs.
 
-Its features are what FID and KID compare; its labels say what generated images show.
+FID and KID compare its features. Its labels count generated images by class.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def latents(module: VAEModule, data: DataModule, split: str) -> dict[str, float]
     """Measures of the codes of a split's clean examples.
 
     The classifiers learn from codes of at most 10,000 training examples with all their labels, even if training used
-    few. Active units are latents whose code varies, not those with a KL.
+    few. Active units are counted by the variance of codes, not by the KL.
 
     Returns:
         ``latents/knn_accuracy`` and so on, see ``codes.latent_measures``.

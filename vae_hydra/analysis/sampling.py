@@ -98,7 +98,7 @@ def generate_examples(module: VAEModule, data: DataModule | None, request: Reque
 
     Args:
         module: a trained model, in evaluation mode.
-        data: its training data; only ``by="prior"`` goes without.
+        data: its training data; not needed for ``by="prior"``.
         request: the options.
 
     Raises:

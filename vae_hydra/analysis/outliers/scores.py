@@ -61,7 +61,7 @@ def outlier_scores(
     - ``half_sse``: ½·Σ(x̂ − x)² with x̂ = E[x|z];
     - ``negative_log_likelihood``: −log p(x|z);
     - ``kl``: KL(q‖p);
-    - ``negative_elbo``: the sum of these two;
+    - ``negative_elbo``: −log p(x|z) + KL(q‖p);
     - ``complexity_corrected``: −ELBO less the length of the image as a PNG, for images only;
     - ``nll``: the bound on −log p(x) from ``samples`` importance draws, if there are any.
 

@@ -16,7 +16,7 @@ from vae_hydra.data.splits import generator_for
 from vae_hydra.runs.build import build_data, build_noise, without_short_names
 from vae_hydra.training.module import VAEModule
 
-# Options of a source that say where its files are, not what they hold.
+# Options of a source that locate its files and do not change its examples.
 LOCATION = ("root", "download")
 # Values of the options that select examples, so that all of another dataset is used.
 WHOLE = {"fraction": 1.0, "validation": 0.0, "fold": None}
