@@ -123,7 +123,9 @@ TAKEN = {
 # Old name → new name of single objects that were renamed, or that configurations of runs name.
 NAMES = {
     "callbacks.Figures": "drawing.callback.Figures",
+    "classifier_cache.beside": "analysis.image_classifier.classifier_of_run",
     "cli.SweepFolder": "studies.sweep.names.SweepFolder",
+    "correlation.by_chance": "analysis.codes.chance_correlation",
     "data.DataModule": "data.datamodule.DataModule",
     "data.draw_inverse_gaussian_2d": "data.sources.inverse_gaussian_2d.draw_inverse_gaussian_2d",
     "data.draw_lognormal_2d": "data.sources.lognormal_2d.draw_lognormal_2d",
@@ -134,6 +136,7 @@ NAMES = {
     "sharing.card.UNSAID": "runs.sharing.card.OMITTED",
     "sharing.card.WHAT_IS": "runs.sharing.card.DESCRIPTIONS",
     "search.OWN": "studies.search.search.SEARCH_OPTIONS",
+    "outlier_sets.makers": "analysis.outliers.sets.outlier_makers",
     "report.with_folders": "base.command.words.folders_first",
     "reporting.denoised.named": "studies.reporting.noise_names.metric_name",
     "reporting.denoised.names": "studies.reporting.noise_names.noise_names",

@@ -1,4 +1,4 @@
-"""The bound on log p(x) against a model whose log p(x) is known: linear, Gaussian, a diagonal posterior."""
+"""The bound on log p(x) against a linear Gaussian model, whose log p(x) is known."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def x():
     return MultivariateNormal(OFFSET, COLUMNS @ COLUMNS.T + SCALE**2 * torch.eye(D, dtype=torch.float64)).sample((40,))
 
 
-# Everything at once; three draws at a time, and one in the last chunk; one at a time where not even one fits.
+# All draws at once; three at a time and one in the last chunk; one at a time if not even one fits.
 @torch.no_grad()
 @pytest.mark.parametrize(("samples", "max_values"), [(1, 2**24), (7, 2**24), (7, 40 * D * 3), (7, 1)])
 def test_one_draw_from_the_exact_posterior_is_enough_in_any_chunks(samples, max_values, x):
@@ -62,7 +62,7 @@ def test_evaluate_reports_it_in_nats_and_below_the_negative_elbo(configure):
 
 
 def test_uniform_guesses_cost_ln_2_a_pixel(configure):
-    # An untrained decoder says about ½ everywhere: 64 pixels of one bit each.
+    # An untrained decoder gives each of 64 pixels a probability of about ½: one bit each.
     scores = nll(configure, *BINARY, "optimizer.lr=1e-9", samples=5)
     assert scores["marginal/nll"] == pytest.approx(64 * math.log(2), rel=0.02)
 
@@ -77,7 +77,7 @@ def test_uniform_guesses_cost_ln_2_a_pixel(configure):
         ("sampler=gamma", "likelihood=huber", "noise=normal", "noise.mode=stacked"),
     ],
 )
-def test_any_density_will_do(overrides, configure):
+def test_it_is_finite_for_every_kind_of_density(overrides, configure):
     assert math.isfinite(nll(configure, *overrides, samples=3)["marginal/nll"])
 
 
@@ -88,7 +88,7 @@ def test_any_density_will_do(overrides, configure):
         (("sampler=deterministic",), "sampler=deterministic has no posterior density"),
     ],
 )
-def test_what_is_no_density_is_refused(overrides, message, configure):
+def test_a_likelihood_or_posterior_without_a_density_is_refused(overrides, message, configure):
     with pytest.raises(ValueError, match=message):
         nll(configure, *overrides, samples=3)
 
@@ -99,7 +99,7 @@ def test_a_bad_number_of_samples_is_refused(configure):
 
 
 def test_draws_beyond_the_precision_only_lower_the_bound():
-    """A LogNormal whose draws overflow about as often as not: their weights are ∞ − ∞."""
+    """About half of this LogNormal's draws overflow, and have the weight ∞ − ∞."""
     encoder, decoder = nn.Linear(D, 2 * L), nn.Linear(L, D)
     with torch.no_grad():
         encoder.weight.zero_()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.support.composing import REPOSITORY
 from vae_hydra import evaluate, train
 from vae_hydra.base.command.configuration import config_folder
 from vae_hydra.runs.folder import Run

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import CONF, composed
+from tests.support.composing import CONF, composed
 from vae_hydra.base.nested import put
 from vae_hydra.runs import later_options
 from vae_hydra.runs.identity import identifying_options, identity, run_name

@@ -10,7 +10,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.utils import get_class
 
-from tests.conftest import CONF
+from tests.support.composing import CONF
 from vae_hydra import train
 from vae_hydra.studies.sweep.register import register
 from vae_hydra.studies.sweep.sweeper import GridSweeper

@@ -95,16 +95,14 @@ class AggregatePosterior:
 
         self._to_support = biject_to(family.support)
         free = self._to_support.inv(draws.double()).numpy()
-        mixture = GaussianMixture(min(components, len(free)), random_state=seed, reg_covar=1e-5).fit(free)
-        self._weights, self._means = mixture.weights_, mixture.means_
-        self._factors = np.linalg.cholesky(mixture.covariances_)
+        self._mixture = GaussianMixture(min(components, len(free)), random_state=seed, reg_covar=1e-5).fit(free)
 
     def sample(self, n: int, seed: int, temperature: float = 1.0) -> Tensor:
         """n draws [n, L]; ``temperature`` is a factor on the standard deviations of the components."""
-        rng = np.random.default_rng(seed)
-        component = rng.choice(len(self._weights), n, p=self._weights / self._weights.sum())
-        normal = temperature * rng.standard_normal((n, self._means.shape[1]))
-        free = self._means[component] + np.einsum("nij,nj->ni", self._factors[component], normal)
+        draws, component = self._mixture.set_params(random_state=seed % 2**32).sample(n)
+        means = self._mixture.means_[component]
+        # sklearn returns the draws sorted by component.
+        free = np.random.default_rng(seed).permutation(means + temperature * (draws - means))
         return self._to_support(torch.from_numpy(free)).float()
 
 
