@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
@@ -37,6 +38,8 @@ MODULES = {
     "examine": "analysis.measures",
     "experiment_file": "studies.search.experiment_file",
     "exploring": "drawing.page",
+    "exploring.model": "drawing.page.points",
+    "exploring.panes": "drawing.page.elements drawing.page.point drawing.page.example drawing.page.latents",
     "facts": "analysis.info",
     "feature_distances": "analysis.two_samples",
     "files": "base.files",
@@ -67,6 +70,7 @@ MODULES = {
     "partial": "runs.partial",
     "plan": "studies.sweep.plan",
     "plots": "drawing.plots",
+    "plots.charts": "drawing.plots.charts drawing.plots.series drawing.plots.maps drawing.plots.axes",
     "posteriors": "runs.posteriors",
     "protocols": "training.protocols",
     "randomness": "base.randomness",
@@ -127,6 +131,21 @@ NAMES = {
     "data.draw_student_t_mixture": "data.sources.student_t_mixture.draw_student_t_mixture",
     "data.load_digits": "data.sources.digits.load_digits",
     "data.load_torchvision": "data.sources.torchvision_images.load_torchvision",
+    "exploring.model.Explored": "runs.trained.TrainedModel",
+    "exploring.model.KL_DRAWS": "runs.trained.KL_DRAWS",
+    "exploring.model.Look": "runs.trained.RoundTrip",
+    "exploring.model.RANKED_BY": "runs.trained.RANKED_BY",
+    "exploring.model.class_probabilities": "runs.trained.TrainedModel.class_probabilities",
+    "exploring.model.decoded": "runs.trained.TrainedModel.decode",
+    "exploring.model.explored": "runs.trained.TrainedModel",
+    "exploring.model.information": "runs.posteriors.mean_kl",
+    "exploring.model.look": "runs.trained.TrainedModel.round_trip",
+    "panels.decoded.LOOKED_AT": "drawing.panels.decoded.CANDIDATES",
+    "panels.subject.CODES": "runs.trained.RANKED_BY",
+    "panels.subject.Shown": "drawing.panels.subject.ShownExamples",
+    "panels.subject.latent_name": "drawing.plots.names.latent_name",
+    "panels.subject.looking": "drawing.panels.subject.evaluating",
+    "panels.subject.quantiles": "distributions.quantiles.quantile",
     "report.with_folders": "base.command.words.folders_first",
 }
 
@@ -177,13 +196,11 @@ def attributes_of(module: str) -> Callable[[str], Any]:
     homes = (TAKEN.get(inside) or MODULES.get(inside) or new_name(module).removeprefix(PACKAGE)).split()
 
     def get(name: str) -> Any:
-        renamed = NAMES.get(f"{inside}.{name}")
-        places = homes if renamed is None else [renamed.rpartition(".")[0]]
-        leaf = name if renamed is None else renamed.rpartition(".")[2]
-        for place in places:
-            home = importlib.import_module(PACKAGE + place)
-            if leaf in vars(home):
-                return vars(home)[leaf]
+        if renamed := NAMES.get(f"{inside}.{name}"):
+            return pkgutil.resolve_name(PACKAGE + renamed)
+        for home in map(importlib.import_module, (PACKAGE + place for place in homes)):
+            if name in vars(home):
+                return vars(home)[name]
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
     # What is looked up of every module, as __path__ and __file__, is nothing that has moved.

@@ -18,15 +18,19 @@ _QUANTILES: dict[type[Distribution], Callable[[Any, Tensor], Tensor]] = {
 }
 
 
+class NoQuantiles(ValueError):
+    """A family whose quantiles are not known."""
+
+
 def quantile(distribution: Distribution, probability: Tensor) -> Tensor:
     """F⁻¹(p), for p in (0, 1) that broadcast with batch_shape; without a gradient.
 
     Raises:
-        ValueError: for a family whose quantiles neither torch nor scipy is asked for here.
+        NoQuantiles: for a family without ``icdf`` and without an entry in the table above.
     """
     icdf = _QUANTILES.get(type(distribution), lambda q, probability: q.icdf(probability))
     try:
         with torch.no_grad():
             return icdf(distribution, probability)
     except NotImplementedError as error:
-        raise ValueError(f"{type(distribution).__name__} has no quantiles: give it a method icdf") from error
+        raise NoQuantiles(f"{type(distribution).__name__} has no quantiles: give it a method icdf") from error
