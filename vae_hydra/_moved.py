@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
@@ -36,6 +37,8 @@ MODULES = {
     "examine": "analysis.measures",
     "experiment_file": "studies.search.experiment_file",
     "exploring": "drawing.page",
+    "exploring.model": "drawing.page.points",
+    "exploring.panes": "drawing.page.elements drawing.page.point drawing.page.example drawing.page.latents",
     "facts": "analysis.info",
     "feature_distances": "analysis.two_samples",
     "files": "base.files",
@@ -66,6 +69,7 @@ MODULES = {
     "partial": "runs.partial",
     "plan": "studies.sweep.plan",
     "plots": "drawing.plots",
+    "plots.charts": "drawing.plots.charts drawing.plots.series drawing.plots.maps drawing.plots.axes",
     "posteriors": "runs.posteriors",
     "protocols": "training.protocols",
     "randomness": "base.randomness",
@@ -137,6 +141,21 @@ NAMES = {
     "sharing.card.WHAT_IS": "runs.sharing.card.DESCRIPTIONS",
     "search.OWN": "studies.search.search.SEARCH_OPTIONS",
     "outlier_sets.makers": "analysis.outliers.sets.outlier_makers",
+    "exploring.model.Explored": "runs.trained.TrainedModel",
+    "exploring.model.KL_DRAWS": "runs.trained.KL_DRAWS",
+    "exploring.model.Look": "runs.trained.RoundTrip",
+    "exploring.model.RANKED_BY": "runs.trained.RANKED_BY",
+    "exploring.model.class_probabilities": "runs.trained.TrainedModel.class_probabilities",
+    "exploring.model.decoded": "runs.trained.TrainedModel.decode",
+    "exploring.model.explored": "runs.trained.TrainedModel",
+    "exploring.model.information": "runs.posteriors.mean_kl",
+    "exploring.model.look": "runs.trained.TrainedModel.round_trip",
+    "panels.decoded.LOOKED_AT": "drawing.panels.decoded.CANDIDATES",
+    "panels.subject.CODES": "runs.trained.RANKED_BY",
+    "panels.subject.Shown": "drawing.panels.subject.ShownExamples",
+    "panels.subject.latent_name": "drawing.plots.names.latent_name",
+    "panels.subject.looking": "drawing.panels.subject.evaluating",
+    "panels.subject.quantiles": "distributions.quantiles.quantile",
     "report.with_folders": "base.command.words.folders_first",
     "reporting.denoised.named": "studies.reporting.noise_names.metric_name",
     "reporting.denoised.names": "studies.reporting.noise_names.noise_names",
@@ -189,13 +208,11 @@ def attributes_of(module: str) -> Callable[[str], Any]:
     homes = (TAKEN.get(inside) or MODULES.get(inside) or new_name(module).removeprefix(PACKAGE)).split()
 
     def get(name: str) -> Any:
-        renamed = NAMES.get(f"{inside}.{name}")
-        places = homes if renamed is None else [renamed.rpartition(".")[0]]
-        leaf = name if renamed is None else renamed.rpartition(".")[2]
-        for place in places:
-            home = importlib.import_module(PACKAGE + place)
-            if leaf in vars(home):
-                return vars(home)[leaf]
+        if renamed := NAMES.get(f"{inside}.{name}"):
+            return pkgutil.resolve_name(PACKAGE + renamed)
+        for home in map(importlib.import_module, (PACKAGE + place for place in homes)):
+            if name in vars(home):
+                return vars(home)[name]
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
     # Python looks up __path__ and the like of every module.

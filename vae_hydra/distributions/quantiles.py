@@ -37,11 +37,15 @@ _QUANTILES: dict[type[Distribution], Callable[[Any, Tensor], Tensor]] = {
 }
 
 
+class NoQuantiles(ValueError):
+    """A family whose quantiles are not known."""
+
+
 def quantile(distribution: Distribution, probability: Tensor) -> Tensor:
     """F⁻¹(p), for p in (0, 1) that broadcasts with batch_shape; without a gradient.
 
     Raises:
-        ValueError: for a family without an ``icdf``.
+        NoQuantiles: for a family without an ``icdf`` and without an entry in the table above.
 
     >>> quantile(Normal(torch.tensor([0.0, 1.0]), 1.0), torch.tensor([[0.5], [0.975]]))
     tensor([[0.0000, 1.0000],
@@ -51,7 +55,7 @@ def quantile(distribution: Distribution, probability: Tensor) -> Tensor:
         with torch.no_grad():
             return _inverse(type(distribution))(distribution, probability)
     except NotImplementedError as error:
-        raise ValueError(f"{type(distribution).__name__} has no quantiles: give it a method icdf") from error
+        raise NoQuantiles(f"{type(distribution).__name__} has no quantiles: give it a method icdf") from error
 
 
 def _inverse(family: type[Distribution]) -> Callable[[Any, Tensor], Tensor]:

@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from vae_hydra.drawing import plots
-from vae_hydra.drawing.plots.charts import Point, Style, style
+from vae_hydra.drawing.plots.charts import Point
+from vae_hydra.drawing.plots.series import Style, style
 from vae_hydra.runs.examples import load_examples
 from vae_hydra.studies.reporting.cells import FIRST, by_name
 from vae_hydra.studies.reporting.measures import axis_label, title
