@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from vae_hydra.drawing.page.panes import Point
 
-from tests.drawing.page.made import untrained
 from tests.support.explored import untrained
 from vae_hydra.drawing.page.example import ExamplePane
 from vae_hydra.drawing.page.latents import PlanePane, TraversalPane

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch.distributions import LogNormal
 
-from tests.drawing.page.made import untrained
 from tests.support.composing import options
 from tests.support.explored import untrained
 from vae_hydra.drawing.page import pictures
