@@ -355,5 +355,5 @@ def _environment() -> dict[str, str]:
     import os
 
     return {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"} | {
-        "PYTHONPATH": str(Path(__file__).resolve().parents[1])
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2])
     }
