@@ -242,7 +242,7 @@ def test_conf_travels_with_the_wheel(tmp_path):
     """The configuration of an unpacked wheel is complete and found by a command far from the checkout."""
     import zipfile
 
-    root, source = Path(cli.__file__).resolve().parents[1], tmp_path / "source"
+    root, source = Path(cli.__file__).resolve().parents[3], tmp_path / "source"
     for name in ("conf", "vae_hydra"):
         shutil.copytree(root / name, source / name)
     for name in ("pyproject.toml", "README.md", "LICENSE"):

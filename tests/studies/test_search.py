@@ -64,7 +64,7 @@ def searched(tmp_path_factory):
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 
 
 def trials(folder: Path) -> list[dict[str, str]]:
