@@ -7,12 +7,11 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
+from tests.support.composing import REPOSITORY
 from vae_hydra import evaluate, train
-from vae_hydra.base.command import cli
 from vae_hydra.base.command.configuration import config_folder
 from vae_hydra.runs.folder import Run
 
@@ -242,7 +241,7 @@ def test_conf_travels_with_the_wheel(tmp_path):
     """The configuration of an unpacked wheel is complete and found by a command far from the checkout."""
     import zipfile
 
-    root, source = Path(cli.__file__).resolve().parents[1], tmp_path / "source"
+    root, source = REPOSITORY, tmp_path / "source"
     for name in ("conf", "vae_hydra"):
         shutil.copytree(root / name, source / name)
     for name in ("pyproject.toml", "README.md", "LICENSE"):

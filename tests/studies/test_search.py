@@ -17,7 +17,7 @@ from hydra import compose, initialize_config_dir
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from tests.support.composing import CONF
+from tests.support.composing import CONF, REPOSITORY
 from tests.support.outcomes import assert_same_outcome
 from vae_hydra import search, train
 from vae_hydra.base.command.configuration import config_folder, plain
@@ -64,7 +64,7 @@ def searched(tmp_path_factory):
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
 
 def trials(folder: Path) -> list[dict[str, str]]:

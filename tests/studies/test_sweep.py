@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.composing import REPOSITORY
 from tests.support.processes import wait_for
 from vae_hydra import train
 from vae_hydra.base.command.configuration import config_folder
@@ -18,7 +19,12 @@ from vae_hydra.runs.folder import Run
 from vae_hydra.runs.identity import identifying_options, run_name
 from vae_hydra.studies.sweep import sweeper as sweep
 
-SHORT = ("trainer.max_epochs=1", "callbacks.figures.enabled=false", "trainer.accelerator=cpu")
+SHORT = (
+    "trainer.max_epochs=1",
+    "trainer.accelerator=cpu",
+    "callbacks.figures.enabled=false",
+    "dataset.fraction=0.1",
+)
 # What a run has where nothing is typed, of what tests type.
 DEFAULT = ("trainer.max_epochs=100", "trainer.accelerator=auto", "callbacks.figures.enabled=true")
 SWEEPS = sorted(file.relative_to(config_folder() / "sweep") for file in config_folder().glob("sweep/**/*.yaml"))
@@ -354,6 +360,4 @@ def test_sigterm_ends_the_workers_of_joblib_and_the_sweep_goes_on_later(tmp_path
 def _environment() -> dict[str, str]:
     import os
 
-    return {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"} | {
-        "PYTHONPATH": str(Path(__file__).resolve().parents[1])
-    }
+    return {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"} | {"PYTHONPATH": str(REPOSITORY)}
