@@ -32,7 +32,7 @@ def protocols(metrics) -> list[str]:
     ],
 )
 def test_further_noises_change_no_other_score_and_no_name(options, configure, tmp_path):
-    options = (*options, "trainer.max_epochs=1")
+    options = (*options, "trainer.max_epochs=1", "dataset.fraction=0.2")
     alone = configure(*options, "test_noises=null", f"output_dir={tmp_path / 'alone'}")
     config = configure(*options)
     assert Run.of(alone).name == Run.of(config).name

@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from tests.support.composing import QUICK, composed
-from tests.support.outcomes import assert_same_outcome
+from tests.support.outcomes import assert_same_outcome, assert_scores_agree
 from tests.support.processes import command, wait_for
 from vae_hydra import load
 from vae_hydra.runs.folder import Run
@@ -28,18 +28,20 @@ HARD = (
     "noise=uniform",
     "beta=linear",
     "beta.unit=step",
-    "beta.duration=50",
+    "beta.duration=20",
     "scheduler=plateau",
     "scheduler.patience=0",
     "callbacks=early_stopping",
     "trainer.max_epochs=4",
     "dataset.batch_size=128",
+    "dataset.fraction=0.6",
+    "test_noises=null",
 )
-BATCHES = 11
+BATCHES = 7
 
 
 def test_a_run_folder_holds_what_it_should(configure):
-    config = configure("callbacks.figures.enabled=true", "callbacks.figures.every_n_epochs=1", "noise=normal")
+    config = configure("callbacks.figures.enabled=true", "callbacks.figures.every_n_epochs=2", "noise=normal")
     metrics = train(config)
     run = Run.of(config)
     assert run.name.startswith("digits-normal-normal-s0-")
@@ -64,18 +66,15 @@ def test_a_run_folder_holds_what_it_should(configure):
 
 def test_scores_have_both_protocols_and_their_units_agree(configure):
     metrics = train(configure("noise=uniform", "likelihood.scale=1.0"))
+    assert_scores_agree(metrics, 64)
     for protocol in ("reconstruct/clean", "denoise/uniform"):
         half_sse = metrics[f"{protocol}/half_sse"]
-        assert metrics[f"{protocol}/mse_per_pixel"] == pytest.approx(2 * half_sse / 64, rel=1e-5)
         # −log p of a Gaussian with scale 1 is half-SSE + (D/2)·ln 2π.
         assert -metrics[f"{protocol}/log_likelihood"] == pytest.approx(half_sse + 32 * 1.8378771, rel=1e-5)
-        assert metrics[f"{protocol}/elbo"] == pytest.approx(
-            metrics[f"{protocol}/log_likelihood"] - metrics[f"{protocol}/kl"], rel=1e-5
-        )
 
 
 def test_the_loss_falls_and_digits_are_learnt(configure):
-    metrics = train(configure("trainer.max_epochs=30"))
+    metrics = train(configure("trainer.max_epochs=12", "optimizer.lr=3e-3", "test_noises=null"))
     # The mean image alone leaves 2.2: the spread of the pixels.
     assert metrics["reconstruct/clean/half_sse"] < 0.9
 
@@ -158,7 +157,11 @@ def test_a_signal_saves_and_the_run_goes_on_bit_equal(signum, step, epoch, batch
     ("options", "epoch", "batch"),
     [
         # The first validation is after the epoch that is cut off.
-        (("scheduler=plateau", "scheduler.patience=0", "+trainer.check_val_every_n_epoch=3"), 4, 3),
+        (
+            ("scheduler=plateau", "scheduler.patience=0", "+trainer.check_val_every_n_epoch=3", "trainer.max_epochs=7"),
+            4,
+            3,
+        ),
         # Between two batches whose gradients are added up.
         (("+trainer.accumulate_grad_batches=2",), 1, 4),
         (("trainer.precision=64-true",), 1, 4),
@@ -167,7 +170,7 @@ def test_a_signal_saves_and_the_run_goes_on_bit_equal(signum, step, epoch, batch
     ],
 )
 def test_other_ways_of_training_go_on_bit_equal_too(options, epoch, batch, configure, tmp_path, cut_off):
-    overrides = ("noise=uniform", "dataset.batch_size=128", "trainer.max_epochs=7", *options)
+    overrides = ("noise=uniform", "dataset.batch_size=128", "test_noises=null", "trainer.max_epochs=3", *options)
     whole, cut = (configure(*overrides, f"output_dir={tmp_path / name}") for name in ("whole", "cut"))
     train(whole)
     cut_off(cut, epoch, batch)

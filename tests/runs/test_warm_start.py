@@ -18,7 +18,12 @@ from vae_hydra.runs.identity import identity
 from vae_hydra.runs.warm_start import inherit, start_from
 from vae_hydra.training.module import VAEModule
 
-SHORT = ("trainer.max_epochs=1", "callbacks.figures.enabled=false", "trainer.accelerator=cpu")
+SHORT = (
+    "trainer.max_epochs=1",
+    "trainer.accelerator=cpu",
+    "callbacks.figures.enabled=false",
+    "dataset.fraction=0.1",
+)
 FIRST = ("sampler=lognormal", "model.latent_dim=5", "optimizer.lr=0.01", "beta=linear", "beta.duration=2")
 
 

@@ -22,7 +22,12 @@ from vae_hydra.runs.folder import Run
 from vae_hydra.runs.identity import identifying_options, run_name
 from vae_hydra.studies.sweep.sweeper import GridSweeper
 
-SHORT = ("trainer.max_epochs=1", "callbacks.figures.enabled=false", "trainer.accelerator=cpu")
+SHORT = (
+    "trainer.max_epochs=1",
+    "trainer.accelerator=cpu",
+    "callbacks.figures.enabled=false",
+    "dataset.fraction=0.1",
+)
 # The defaults of the options that tests set.
 DEFAULT = ("trainer.max_epochs=100", "trainer.accelerator=auto", "callbacks.figures.enabled=true")
 SWEEPS = sorted(file.relative_to(config_folder() / "sweep") for file in config_folder().glob("sweep/**/*.yaml"))
