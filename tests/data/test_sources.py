@@ -12,7 +12,7 @@ import torch
 from hydra.utils import get_method, instantiate
 
 import vae_hydra
-from tests.conftest import QUICK, REPOSITORY
+from tests.support.composing import QUICK, REPOSITORY
 from vae_hydra import train as train_command
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.examples import Source

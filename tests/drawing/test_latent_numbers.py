@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.conftest import QUICK, composed
+from tests.support.composing import QUICK, composed
 from vae_hydra.analysis.embedding import embed
 from vae_hydra.drawing.page.example import ExamplePane
 from vae_hydra.drawing.page.latents import PlanePane, TraversalPane

@@ -143,7 +143,7 @@ def _dataset(config: Node, node: Node, x_shape: tuple[int, ...], root: str | Non
     location = {"download": False} if root is None else {"download": False, "root": root}
     options = {**without_short_names(trained), **WHOLE, "source": source}
     try:
-        other = build_data({"seed": config["seed"], "dataset": options}, **location)
+        other = build_data({**config, "classifier": {}, "dataset": options}, **location)
     except ValueError as error:
         hint = "; this command never downloads: name its folder with dataset_root=FOLDER" if "root" in source else ""
         raise ValueError(f"{error}{hint}") from error
