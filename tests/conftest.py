@@ -11,19 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
+from sklearn import datasets
 
-from vae_hydra.base.command import cli
-from vae_hydra.base.command.configuration import plain
-
-# Small enough for a test, large enough to exercise everything.
-QUICK = ("trainer.max_epochs=2", "trainer.accelerator=cpu", "callbacks.figures.enabled=false")
-CONF = cli.prepare()
-REPOSITORY = Path(__file__).resolve().parents[1]
+from tests.support.composing import CONF, QUICK, REPOSITORY, composed
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,6 +41,14 @@ def _files_of_options_are_parsed_once():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _digits_are_read_once():
+    """scikit-learn reads them from text each time, a third of what it takes to build a model and its data."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets, "load_digits", functools.cache(datasets.load_digits))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
@@ -64,29 +63,6 @@ def configure(tmp_path):
         return composed(*own, *overrides, name=name)
 
     return make
-
-
-def composed(*overrides: str, name: str = "train") -> dict:
-    """A command's configuration as the command line would make it."""
-    with initialize_config_dir(CONF, version_base="1.3"):
-        return plain(composition(name, list(overrides)))
-
-
-def composition(name: str, overrides: list[str]) -> DictConfig:
-    """What Hydra composes. Choosing groups takes most of its time, so that each choice is made once."""
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    exists = GlobalHydra.instance().config_loader().repository.group_exists
-    values = [one for one in parsed if not exists(one.key_or_group)]
-    if any(one.is_delete() or one.is_sweep_override() for one in parsed):
-        return compose(name, overrides)
-    config = copy.deepcopy(chosen(name, tuple(one.input_line for one in parsed if one not in values)))
-    ConfigLoaderImpl._apply_overrides_to_config(values, config)
-    return config
-
-
-@functools.cache
-def chosen(name: str, groups: tuple[str, ...]) -> DictConfig:
-    return compose(name, list(groups))
 
 
 @pytest.fixture

@@ -11,12 +11,15 @@ import pytest
 import yaml
 
 import vae_hydra
-from tests.conftest import REPOSITORY, composed
+from tests.support.composing import REPOSITORY, composed
 from vae_hydra._moved import MODULES, NAMES, TAKEN, new_name, old_name
 from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.identity import run_name
+from vae_hydra.runs.reading import read_run
+from vae_hydra.runs.upgrade import upgrade, upgrade_description
 from vae_hydra.studies.reporting import collect
+from vae_hydra.studies.reporting.options import Compared
 
 SUPPORT = REPOSITORY / "tests" / "support"
 # Saved by the last version in which all modules lay in one folder: the command's options by the run's name.
@@ -113,6 +116,35 @@ def test_old_runs_stand_in_a_report(old_run):
     frame = collect([folders[0].parent]).frame
     assert sorted(frame["run"]) == sorted(OLD_RUNS)
     assert set(frame["status"]) == {"done"}
+
+
+@pytest.mark.parametrize("name", OLD_RUNS)
+def test_an_old_run_and_a_new_one_of_its_cell_are_replicates(name, old_run):
+    old, config = old_run(name), composed(*OLD_RUNS[name], "seed=1")
+    new = Path(shutil.copytree(old, old.with_name(run_name(config))))
+    (new / "config.yaml").write_text(yaml.safe_dump(config))
+    runs = [read_run(old), read_run(new)]
+    assert [run.problem for run in runs] == [None, None]
+    compared = Compared([run.leaves for run in runs])
+    assert (compared.keys, compared.differences()) == ([], [])
+    before, now = (run.config for run in runs)
+    assert sorted(targets(before)) == sorted(targets(now))
+    assert before.keys() == now.keys()
+
+
+def test_older_configurations_and_descriptions_are_filled_in():
+    config = {key: value for key, value in composed().items() if key not in ("condition", "classifier", "test_noises")}
+    config |= {"sampler": {"_target_": "vae_hydra.samplers.NormalSampler"}, "seed": 3}
+    upgraded = upgrade(config)
+    assert list(upgraded) == [*config, "condition", "classifier"]
+    assert (upgraded["condition"], upgraded["classifier"], upgraded["seed"]) == ({}, {}, 3)
+    assert upgraded["sampler"] == {"_target_": "vae_hydra.model.samplers.NormalSampler"}
+    upgraded["condition"]["name"] = "changed"
+    assert upgrade(config)["condition"] == {}
+    assert upgrade({**config, "condition": {"name": "both"}})["condition"] == {"name": "both"}
+    description = upgrade_description({"config": config, "x_shape": [2]})
+    assert (description["classes"], description["value_range"], description["x_shape"]) == (0, None, [2])
+    assert upgrade_description({"config": config, "classes": 10})["classes"] == 10
 
 
 def test_a_users_sampler_may_import_the_old_place(tmp_path, monkeypatch, configure):

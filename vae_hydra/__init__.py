@@ -25,20 +25,10 @@ def load(run: str | Path, checkpoint: str | None = None, trust: str | Sequence[s
         trust: packages besides vae_hydra's and torch's own that its configuration may name.
 
     Raises:
-        ValueError: if ``run`` is no run, or its checkpoint is damaged, of another architecture, or names
-            code that is not trusted.
+        ValueError: if ``run`` is no run, or its checkpoint is damaged, of another architecture, or names code that is
+            not trusted.
     """
-    # Imported here so that the commands' help and errors do not wait for torch.
-    from vae_hydra.runs.checkpoint import read_checkpoint
-    from vae_hydra.runs.folder import Run
-    from vae_hydra.runs.rebuild import rebuild
-    from vae_hydra.runs.sharing.weights import read_weights, weights_path
+    # The commands' help and errors do not wait for torch.
+    from vae_hydra.runs.saved import load_module
 
-    path = Path(run).expanduser()
-    weights = weights_path(path)
-    if weights is not None:
-        if checkpoint is not None:
-            raise ValueError(f"{path} holds one model; leave checkpoint={checkpoint} out")
-        return rebuild(read_weights(weights), trust).vae
-    path = path if path.is_file() else Run.open(path).checkpoint_path(checkpoint)
-    return rebuild(read_checkpoint(path), trust).vae
+    return load_module(run, checkpoint, trust).vae

@@ -1,8 +1,9 @@
-"""Where everything is that had another place before: saved runs and users' code go on naming the old places."""
+"""Old places of modules, classes and functions, so that saved runs and users' code keep working."""
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
@@ -11,32 +12,33 @@ from types import ModuleType
 from typing import Any
 
 PACKAGE = "vae_hydra."
-# Old module → the modules that hold its contents now, without the leading ``vae_hydra.``; what was below it is below
-# the first of them.
+# Old module → the modules with its contents today, without the leading ``vae_hydra.``. Its submodules are in the first.
 MODULES = {
     "anatomy": "runs.anatomy",
     "arguments": "base.command.words",
     "auroc": "analysis.outliers.scores",
     "beta": "training.beta",
-    "build": "runs.build runs.trainer runs.rebuild",
+    "build": "runs.build runs.trainer runs.checkpoint runs.nodes",
     "callbacks": "training.callbacks",
     "callbacks.figures": "drawing.callback",
     "checks": "base.checks",
     "classifier_cache": "analysis.image_classifier",
     "cli": (
         "base.command.cli base.command.configuration base.command.groups base.command.output "
-        "base.command.process base.command.words base.command.errors studies.sweep.names"
+        "base.command.process base.command.words base.command.errors base.command.hydra_errors studies.sweep.names"
     ),
     "compatibility": "runs.compatibility",
     "complexity": "analysis.outliers.scores",
     "composition": "studies.sweep.composition",
     "condition": "model.condition",
-    "config_loader": "studies.sweep.config_loader",
+    "config_loader": "studies.sweep.config_loader studies.sweep.register",
     "correlation": "analysis.codes",
-    "errors": "base.command.errors",
+    "errors": "base.command.errors base.command.hydra_errors",
     "examine": "analysis.measures",
     "experiment_file": "studies.search.experiment_file",
     "exploring": "drawing.page",
+    "exploring.model": "drawing.page.points",
+    "exploring.panes": "drawing.page.elements drawing.page.point drawing.page.example drawing.page.latents",
     "facts": "analysis.info",
     "feature_distances": "analysis.two_samples",
     "files": "base.files",
@@ -46,7 +48,7 @@ MODULES = {
     "identity": "runs.identity",
     "image_folder": "data.image_folder",
     "integrity": "base.integrity",
-    "known_options": "base.command.unread",
+    "known_options": "base.command.unread base.command.hydra_errors",
     "latents": "analysis.codes",
     "likelihoods": "model.likelihoods",
     "loaders": "data.loaders",
@@ -67,21 +69,26 @@ MODULES = {
     "partial": "runs.partial",
     "plan": "studies.sweep.plan",
     "plots": "drawing.plots",
+    "plots.charts": "drawing.plots.charts drawing.plots.series drawing.plots.maps drawing.plots.axes",
     "posteriors": "runs.posteriors",
     "protocols": "training.protocols",
     "randomness": "base.randomness",
     "recognition": "analysis.image_classifier",
     "reporting": "studies.reporting",
     "reporting.bounded": "base.bounded",
+    "reporting.denoised": "studies.reporting.noise_names",
+    "reporting.duplicates": "studies.reporting.folders",
     "reporting.examples": "runs.examples",
-    "reporting.folders": "studies.reporting.folders runs.reading",
+    "reporting.folders": "studies.reporting.folders studies.reporting.plans runs.reading",
     "reporting.options": "studies.reporting.options base.nested runs.identity",
-    "reporting.standing": "runs.scoring",
+    "reporting.standing": "runs.scoring runs.partial",
+    "reporting.pivots": "studies.reporting.pivots studies.reporting.paired_test",
+    "reporting.planned": "studies.reporting.plans",
     "run": "runs.folder runs.checkpoint runs.ownership",
     "samplers": "model.samplers",
     "saved": "runs.saved",
     "scores": "runs.scores runs.score_table",
-    "scoring": "runs.scoring",
+    "scoring": "runs.scoring runs.partial",
     "search_results": "studies.search.results",
     "search_space": "studies.search.space",
     "sharing": "runs.sharing",
@@ -91,7 +98,7 @@ MODULES = {
     ),
     "splits": "data.splits",
     "study": "studies.search.study",
-    "sweep": "studies.sweep.sweeper",
+    "sweep": "studies.sweep.sweeper studies.sweep.outcome studies.sweep.register runs.resolve",
     "sweep_table": "studies.sweep.wandb_table",
     "system_errors": "base.system_errors",
     "trust": "runs.trust",
@@ -99,7 +106,7 @@ MODULES = {
     "warm_start": "runs.warm_start",
     "workers": "studies.sweep.workers",
 }
-# The same of modules whose old place is that of a command or a package now.
+# The same for modules whose old place is a command or a package today.
 TAKEN = {
     "data": (
         "data.datamodule data.loaders data.examples data.sources.torchvision_images data.sources.digits "
@@ -114,25 +121,52 @@ TAKEN = {
     "info": "analysis.info",
     "ood": "analysis.outliers.command",
     "report": "studies.reporting.command",
-    "search": "studies.search.search",
+    "search": "studies.search.search studies.search.trial",
     "train": "runs.train",
 }
-# Old name → new name of what configurations of runs name and has left its module, or has another name now.
+# Old name → new name of single objects that were renamed, or that configurations of runs name.
 NAMES = {
     "callbacks.Figures": "drawing.callback.Figures",
+    "classifier_cache.beside": "analysis.image_classifier.classifier_of_run",
     "cli.SweepFolder": "studies.sweep.names.SweepFolder",
+    "correlation.by_chance": "analysis.codes.chance_correlation",
     "data.DataModule": "data.datamodule.DataModule",
     "data.draw_inverse_gaussian_2d": "data.sources.inverse_gaussian_2d.draw_inverse_gaussian_2d",
     "data.draw_lognormal_2d": "data.sources.lognormal_2d.draw_lognormal_2d",
     "data.draw_student_t_mixture": "data.sources.student_t_mixture.draw_student_t_mixture",
     "data.load_digits": "data.sources.digits.load_digits",
     "data.load_torchvision": "data.sources.torchvision_images.load_torchvision",
+    "identity.CAME_LATER": "runs.later_options.FIXED_DEFAULTS",
+    "sharing.card.UNSAID": "runs.sharing.card.OMITTED",
+    "sharing.card.WHAT_IS": "runs.sharing.card.DESCRIPTIONS",
+    "search.OWN": "studies.search.search.SEARCH_OPTIONS",
+    "outlier_sets.makers": "analysis.outliers.sets.outlier_makers",
+    "exploring.model.Explored": "runs.trained.TrainedModel",
+    "exploring.model.KL_DRAWS": "runs.trained.KL_DRAWS",
+    "exploring.model.Look": "runs.trained.RoundTrip",
+    "exploring.model.RANKED_BY": "runs.trained.RANKED_BY",
+    "exploring.model.class_probabilities": "runs.trained.TrainedModel.class_probabilities",
+    "exploring.model.decoded": "runs.trained.TrainedModel.decode",
+    "exploring.model.explored": "runs.trained.TrainedModel",
+    "exploring.model.information": "runs.posteriors.mean_kl",
+    "exploring.model.look": "runs.trained.TrainedModel.round_trip",
+    "panels.decoded.LOOKED_AT": "drawing.panels.decoded.CANDIDATES",
+    "panels.subject.CODES": "runs.trained.RANKED_BY",
+    "panels.subject.Shown": "drawing.panels.subject.ShownExamples",
+    "panels.subject.latent_name": "drawing.plots.names.latent_name",
+    "panels.subject.looking": "drawing.panels.subject.evaluating",
+    "panels.subject.quantiles": "distributions.quantiles.quantile",
     "report.with_folders": "base.command.words.folders_first",
+    "reporting.denoised.named": "studies.reporting.noise_names.metric_name",
+    "reporting.denoised.names": "studies.reporting.noise_names.noise_names",
+    "reporting.denoised.of_evaluation": "studies.reporting.noise_names.evaluation_noises",
+    "reporting.denoised.of_run": "studies.reporting.noise_names.configured_noises",
+    "reporting.options.text": "studies.reporting.options.value_text",
 }
 
 
 def new_name(name: str) -> str:
-    """Today's dotted name of what ``name`` stood for; ``name`` itself where nothing has moved.
+    """Today's dotted name of the object ``name``; ``name`` itself if it has not moved.
 
     >>> new_name("vae_hydra.samplers.NormalSampler")
     'vae_hydra.model.samplers.NormalSampler'
@@ -141,7 +175,7 @@ def new_name(name: str) -> str:
 
 
 def old_name(name: str) -> str:
-    """The dotted name that ``name`` had before anything moved: the names of runs are made from it.
+    """The first dotted name of the object ``name``; the names of runs are made from it.
 
     >>> old_name("vae_hydra.model.samplers.NormalSampler")
     'vae_hydra.samplers.NormalSampler'
@@ -169,24 +203,19 @@ def _renamed(name: str, names: dict[str, str], modules: dict[str, str]) -> str:
 
 
 def attributes_of(module: str) -> Callable[[str], Any]:
-    """A module's ``__getattr__`` for the names that ``module`` once defined.
-
-    They are imported on demand: a command shows its help without them.
-    """
+    """A module's ``__getattr__`` for the names that ``module`` once defined, imported on demand."""
     inside = module.removeprefix(PACKAGE)
     homes = (TAKEN.get(inside) or MODULES.get(inside) or new_name(module).removeprefix(PACKAGE)).split()
 
     def get(name: str) -> Any:
-        renamed = NAMES.get(f"{inside}.{name}")
-        places = homes if renamed is None else [renamed.rpartition(".")[0]]
-        leaf = name if renamed is None else renamed.rpartition(".")[2]
-        for place in places:
-            home = importlib.import_module(PACKAGE + place)
-            if leaf in vars(home):
-                return vars(home)[leaf]
+        if renamed := NAMES.get(f"{inside}.{name}"):
+            return pkgutil.resolve_name(PACKAGE + renamed)
+        for home in map(importlib.import_module, (PACKAGE + place for place in homes)):
+            if name in vars(home):
+                return vars(home)[name]
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
-    # What is looked up of every module, as __path__ and __file__, is nothing that has moved.
+    # Python looks up __path__ and the like of every module.
     return lambda name: get(name) if not name.startswith("__") else _refuse(module, name)
 
 
@@ -195,7 +224,7 @@ def _refuse(module: str, name: str) -> Any:
 
 
 class _OldModules(MetaPathFinder, Loader):
-    """Import a module by its old name, with the attributes that it had."""
+    """Import a module by its old name, with its old attributes."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -209,6 +238,6 @@ class _OldModules(MetaPathFinder, Loader):
 
 
 def install() -> None:
-    """Let old names be imported; today's modules come first."""
+    """Make old names importable, after today's modules."""
     if not any(isinstance(finder, _OldModules) for finder in sys.meta_path):
         sys.meta_path.append(_OldModules())

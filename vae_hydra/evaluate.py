@@ -14,11 +14,12 @@ __getattr__ = attributes_of(__name__)
 @cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="evaluate")
 def main(config: DictConfig) -> None:
-    """Score the run that the command line names."""
+    """Score the run on the command line."""
     with cli.user_errors():
+        options = cli.settings(config)
         from vae_hydra.analysis.evaluation import evaluate
 
-        evaluate(cli.settings(config))
+        evaluate(options)
 
 
 if __name__ == "__main__":

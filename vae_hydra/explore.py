@@ -14,11 +14,12 @@ __getattr__ = attributes_of(__name__)
 @cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="explore")
 def main(config: DictConfig) -> None:
-    """Serve a page for the run that the command line names."""
+    """Serve a page for the run on the command line."""
     with cli.user_errors(output=None):
+        options = cli.settings(config)
         from vae_hydra.drawing.page.explore import explore
 
-        explore(cli.settings(config))
+        explore(options)
 
 
 if __name__ == "__main__":

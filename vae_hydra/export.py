@@ -14,11 +14,12 @@ __getattr__ = attributes_of(__name__)
 @cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="export")
 def main(config: DictConfig) -> None:
-    """Export the run that the command line names."""
+    """Export the run on the command line."""
     with cli.user_errors():
+        options = cli.settings(config)
         from vae_hydra.runs.sharing.export import export
 
-        export(cli.settings(config))
+        export(options)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,12 @@ __getattr__ = attributes_of(__name__)
 @cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="figures")
 def main(config: DictConfig) -> None:
-    """Draw the run that the command line names."""
+    """Draw the run on the command line."""
     with cli.user_errors():
+        options = cli.settings(config)
         from vae_hydra.drawing.figures import figures
 
-        figures(cli.settings(config))
+        figures(options)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,12 @@ __getattr__ = attributes_of(__name__)
 @cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="info")
 def main(config: DictConfig) -> None:
-    """Describe the run that the command line names."""
+    """Describe the run on the command line."""
     with cli.user_errors(output=None):
+        options = cli.settings(config)
         from vae_hydra.analysis.info import info
 
-        print(info(cli.settings(config)), flush=True)
+        print(info(options), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How well a saved run tells outliers from its own data: ``python -m vae_hydra.ood run=outputs/<run>``."""
+"""Measure how well a saved run tells outliers from its own data: ``python -m vae_hydra.ood run=outputs/<run>``."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ __getattr__ = attributes_of(__name__)
 @cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="ood")
 def main(config: DictConfig) -> None:
-    """Score outliers with the run that the command line names."""
+    """Score outliers with the run on the command line."""
     with cli.user_errors():
+        options = cli.settings(config)
         from vae_hydra.analysis.outliers.command import ood
 
-        ood(cli.settings(config))
+        ood(options)
 
 
 if __name__ == "__main__":

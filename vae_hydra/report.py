@@ -1,4 +1,4 @@
-"""Tables, figures and a page of finished runs: ``python -m vae_hydra.report outputs``."""
+"""Make tables, figures and a page of finished runs: ``python -m vae_hydra.report outputs``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __getattr__ = attributes_of(__name__)
 
 
 def main() -> None:
-    """Report on the folders that the command line names."""
+    """Report on the folders on the command line."""
     sys.argv = [sys.argv[0], *folders_first(sys.argv[1:])]
     _main()
 
@@ -24,9 +24,10 @@ def main() -> None:
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="report")
 def _main(config: DictConfig) -> None:
     with cli.user_errors():
+        options = cli.settings(config)
         from vae_hydra.studies.reporting.command import report
 
-        report(cli.settings(config))
+        report(options)
 
 
 if __name__ == "__main__":

@@ -11,14 +11,14 @@ from omegaconf import DictConfig
 
 from vae_hydra._moved import attributes_of
 from vae_hydra.base.command import cli
-from vae_hydra.studies.sweep import sweeper
+from vae_hydra.studies.sweep.register import register
 
 __getattr__ = attributes_of(__name__)
-sweeper.register()
+register()
 
 
 def main() -> None:
-    """Do the search that the command line describes, or go on with it."""
+    """Start the search of the command line, or go on with it."""
     with cli.user_errors(output="output_dir"):
         if any(word in ("-m", "--multirun") or word.startswith("sweep=") for word in sys.argv[1:]):
             raise ValueError("a search is one command, which plans its runs itself: leave out -m and sweep=…")
@@ -31,11 +31,12 @@ def main() -> None:
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="search")
 def _main(config: DictConfig) -> None:
     with cli.user_errors(output="output_dir"):
+        options = cli.settings(config)
         from vae_hydra.runs.train import exit_when_interrupted
         from vae_hydra.studies.search.search import search
 
         with exit_when_interrupted():
-            search(cli.settings(config), HydraConfig.get().overrides.task)
+            search(options, HydraConfig.get().overrides.task)
 
 
 if __name__ == "__main__":

@@ -9,26 +9,32 @@ from omegaconf import DictConfig
 from vae_hydra._moved import attributes_of
 from vae_hydra.base.command import cli
 from vae_hydra.base.command.configuration import is_sweep
-from vae_hydra.studies.sweep import sweeper
+from vae_hydra.runs.resolve import resolve
+from vae_hydra.studies.sweep.register import register
 from vae_hydra.studies.sweep.workers import end_with_parent
 
 __getattr__ = attributes_of(__name__)
-sweeper.register()
+register()
 
 
 @cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="train")
 def main(config: DictConfig) -> None:
-    """Train the run that the command line describes, or report that it is done."""
+    """Train the run of the command line, or report that it is done."""
     if is_sweep():
         end_with_parent()
     with cli.user_errors(output="output_dir"):
         hydra_config = HydraConfig.get()
-        options = sweeper.resolve(config, hydra_config.overrides.task, hydra_config.runtime.choices)
+        options = resolve(config, hydra_config.overrides.task, hydra_config.runtime.choices)
         from vae_hydra.runs.train import exit_when_interrupted, keep_errors, train
 
         with exit_when_interrupted(), keep_errors(options):
-            train(options)
+            if options["cells"] is None:
+                train(options)
+            else:
+                from vae_hydra.runs.stack import train_cells
+
+                train_cells(options["cells"])
 
 
 if __name__ == "__main__":

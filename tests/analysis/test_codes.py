@@ -1,4 +1,4 @@
-"""Measures of codes on clusters that are known."""
+"""Measures of codes on known clusters."""
 
 from __future__ import annotations
 

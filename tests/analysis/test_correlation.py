@@ -1,4 +1,4 @@
-"""What two sets of codes share, on codes whose relation is known."""
+"""Correlations of two sets of codes whose relation is known."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from vae_hydra.analysis.codes import by_chance, correlate
+from vae_hydra.analysis.codes import chance_correlation, correlate
 
 MEASURES = ("matched", "canonical", "cka")
 
@@ -20,13 +20,13 @@ def test_the_matrix_is_scipys_spearman():
 
 
 @pytest.mark.parametrize("change", [torch.exp, lambda z: -z, lambda z: z[:, [2, 0, 3, 1]], lambda z: z**3])
-def test_codes_that_are_the_same_but_for_order_sign_and_shape_share_all(change):
+def test_order_sign_and_increasing_maps_of_latents_change_nothing(change):
     a = torch.randn(300, 4)
     found = correlate(a, change(a))
     assert [getattr(found, name) for name in MEASURES] == pytest.approx([1, 1, 1])
 
 
-def test_a_mixing_of_latents_is_seen_by_canonical_correlation():
+def test_canonical_correlation_finds_a_linear_mixture_of_latents():
     a = torch.rand(4000, 3)
     mixed = a @ torch.tensor([[1.0, 0.2, 0.0], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
     found = correlate(a, mixed)
@@ -44,9 +44,9 @@ def test_canonical_correlations_are_those_of_the_generalised_eigenproblem():
     assert correlate(a, b).canonical == pytest.approx(expected)
 
 
-def test_independent_codes_share_what_chance_does_and_constant_ones_nothing():
+def test_independent_codes_correlate_as_by_chance_and_constant_ones_not_at_all():
     a, b = torch.randn(1000, 4), torch.randn(1000, 6)
-    found, chance = correlate(a, b), by_chance(a, b)
+    found, chance = correlate(a, b), chance_correlation(a, b)
     for name in MEASURES:
         assert getattr(found, name) < 0.15
         assert getattr(found, name) == pytest.approx(getattr(chance, name), abs=0.05)

@@ -31,8 +31,8 @@ def test_scores_are_those_of_training_to_the_bit(configure, trained):
         "generation": {"samples": 0, "permutations": 500, "features": True},
         "latents": False,
     }
-    asked = {"checkpoint": "best", "split": "test", "noise": None, "noises": None, **nothing_more}
-    assert written == {**asked, "scores": metrics}
+    request = {"checkpoint": "best", "split": "test", "noise": None, "noises": None, **nothing_more}
+    assert written == {**request, "scores": metrics}
     assert run.metrics == metrics
 
 
@@ -45,7 +45,7 @@ def test_other_checkpoints_splits_and_noises(configure, trained):
     assert "denoise/normal/half_sse" in other
     assert "denoise/uniform/half_sse" not in other
     again(configure, run, "noise=normal", "noise.distribution.scale=3")
-    # Two noises of one name are two files, each saying which it was.
+    # Two noises of one name have two files, and each holds its options.
     files = sorted(path for path in (run.folder / "evaluations").glob("best-test-normal-*.json"))
     assert {json.loads(file.read_text())["noise"]["distribution"]["scale"] for file in files} == {1.0, 3}
     assert (run.folder / "evaluations" / "last-validation.json").is_file()
@@ -65,13 +65,13 @@ def test_a_stacked_run_refuses_an_additive_noise(configure):
 
 
 def test_a_run_from_before_is_scored_under_every_noise(configure, tmp_path):
-    """All of conf/noise, to the bit what a run of today is scored with in training."""
+    """noises=all gives an old run the scores, to the bit, that a new run has from training."""
     options = ("noise=normal", "noise.distribution.scale=0.5")
     old, new = (configure(*options, f"output_dir={tmp_path / name}") for name in ("old", "new"))
     del old["test_noises"]
     before, today = train(old), train(new)
     assert {name.rpartition("/")[0] for name in before} == {"reconstruct/clean", "denoise/normal"}
-    # Its checkpoint does not know of other noises either.
+    # Its checkpoint names no other noises.
     assert again(configure, Run.of(old)) == before
     scored = again(configure, Run.of(old), "noises=all")
     assert scored == today

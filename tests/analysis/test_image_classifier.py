@@ -1,4 +1,4 @@
-"""FID and KID against their formulas, the classifier they are by, and how it is kept."""
+"""FID and KID against their formulas; the classifier of images: its network, its training and its file."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def test_frechet_distance_is_its_closed_form():
     expected = ((mean_x - mean_y) ** 2).sum() + np.trace(cov_x + cov_y - 2 * root)
     assert frechet_distance(x, y) == pytest.approx(expected, rel=1e-9)
     assert frechet_distance(x, x) == pytest.approx(0, abs=1e-6)
-    # A latent that is always 0, as features of a ReLU may be.
+    # A feature that is always 0, as a ReLU's may be.
     silent = torch.cat([x, torch.zeros(200, 1)], 1)
     assert frechet_distance(silent, torch.cat([y, torch.zeros(150, 1)], 1)) == pytest.approx(expected, rel=1e-4)
 
 
 def unbiased_kid(x: np.ndarray, y: np.ndarray) -> float:
-    """Mean of (u·v/D + 1)³ over pairs of different examples within, less twice that between."""
+    """Mean of (u·v/D + 1)³ over pairs of different examples within each sample, less twice that between samples."""
     within = [
         np.mean([(a @ b / len(a) + 1) ** 3 for i, a in enumerate(s) for j, b in enumerate(s) if i != j]) for s in (x, y)
     ]
@@ -71,7 +71,7 @@ def test_kernel_distance_is_the_unbiased_formula_of_its_subsets(monkeypatch):
     assert deviation == 0
 
 
-def test_kernel_distance_has_no_bias_and_a_generator_of_its_own():
+def test_kernel_distance_is_unbiased_and_uses_only_its_generator():
     values = [kernel_distance(torch.randn(40, 4), torch.randn(40, 4), generator())[0] for _ in range(60)]
     assert abs(np.mean(values)) < 4 * np.std(values) / 60**0.5
     x, y = torch.randn(50, 4), torch.randn(50, 4) + 1
@@ -103,7 +103,7 @@ def test_classifier_sees_values_relative_to_the_range_of_the_data():
 
 @pytest.mark.parametrize("options", [(), ("dataset.transform=exp",)])
 def test_classifier_recognises_digits(options, configure, monkeypatch):
-    # A twelfth of the real patience.
+    # A twelfth of the real number of steps.
     monkeypatch.setitem(RECIPE, "steps", 100)
     data = build_data(configure(*options))
     classifier = train_classifier(data, CPU)
@@ -136,9 +136,7 @@ def kept_files(folder) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def test_classifier_is_trained_once_and_kept_with_what_it_was_trained_on(
-    quick_recipe, configure, tmp_path, monkeypatch
-):
+def test_classifier_is_trained_once_and_kept_with_a_record_of_its_data(quick_recipe, configure, tmp_path, monkeypatch):
     config = configure()
     data = build_data(config)
     first = load_or_train(config, data, tmp_path / "classifiers", CPU)
@@ -154,7 +152,7 @@ def test_classifier_is_trained_once_and_kept_with_what_it_was_trained_on(
     )
     assert "batch_size" not in record["dataset"]
     monkeypatch.setattr(image_classifier, "train_classifier", None)
-    # Another model, noise, seed or order of batches; a run from before some options.
+    # Another model, noise, seed or batch size, and a run without a newer option, share it.
     other = configure("model=conv", "noise=normal", "seed=4", "dataset.batch_size=16")
     del other["dataset"]["fold"]
     again = load_or_train(other, data, tmp_path / "classifiers", CPU)
@@ -171,7 +169,7 @@ def test_other_images_or_another_recipe_make_another_classifier(configure, tmp_p
     monkeypatch.setitem(RECIPE, "steps", 11)
     names.append(load_or_train(configs[0], build_data(configs[0]), tmp_path, CPU).name)
     assert len(set(names)) == 6
-    # Where the files are does not matter.
+    # The place of the files does not matter.
     mnist = [{**configure("dataset=mnist", f"dataset.root={root}")["dataset"]} for root in ("a", "b")]
     assert image_classifier._learnt(mnist[0]) == image_classifier._learnt(mnist[1])
 
@@ -194,7 +192,7 @@ def test_a_damaged_classifier_is_trained_again(ending, content, configure, tmp_p
     assert load_or_train(config, data, tmp_path, CPU).record == again.record
 
 
-def test_two_at_once_train_it_once(configure, tmp_path, monkeypatch):
+def test_requests_at_once_train_it_once(configure, tmp_path, monkeypatch):
     config = configure()
     data = build_data(config)
     trained = []
@@ -211,7 +209,7 @@ def test_two_at_once_train_it_once(configure, tmp_path, monkeypatch):
     assert len({each.record["sha256"] for each in kept}) == 1
 
 
-def test_names_and_folders_that_cannot_be_are_refused(quick_recipe, configure, tmp_path):
+def test_impossible_names_and_folders_are_refused(quick_recipe, configure, tmp_path):
     config = configure()
     data = build_data(config)
     with pytest.raises(ValueError, match="dataset.name must be made of letters"):
@@ -221,7 +219,7 @@ def test_names_and_folders_that_cannot_be_are_refused(quick_recipe, configure, t
         load_or_train(config, data, tmp_path / "file", CPU)
 
 
-def test_evaluate_measures_features_and_says_by_which_classifier(quick_recipe, configure, tmp_path):
+def test_evaluate_measures_features_and_records_the_classifier(quick_recipe, configure, tmp_path):
     config = configure("condition=both")
     train(config)
     run = Run.of(config)
@@ -234,7 +232,7 @@ def test_evaluate_measures_features_and_says_by_which_classifier(quick_recipe, c
     assert {name for name in scores if "fid" in name or "kid" in name} == {
         f"generation/{name}" for name in ("fid", "fid_floor", "kid", "kid_floor", "kid_sd")
     }
-    # Two epochs make no model.
+    # Two epochs of training are far too few.
     assert scores["generation/fid"] > 2 * scores["generation/fid_floor"] > 0
     assert scores["generation/kid"] > 2 * abs(scores["generation/kid_floor"])
     folder = tmp_path / "outputs" / "classifiers"
@@ -246,7 +244,7 @@ def test_evaluate_measures_features_and_says_by_which_classifier(quick_recipe, c
     without = again("generation.features=false")
     assert without == {name: value for name, value in scores.items() if name in without}
     assert not any("fid" in name or "kid" in name or "classifier" in name for name in without)
-    # A run that was moved has its classifier beside its new place, and the same scores.
+    # A moved run gets a classifier beside its new place, and the same scores.
     moved = tmp_path / "elsewhere" / "renamed"
     moved.parent.mkdir()
     run = Run(run.folder.rename(moved))
@@ -264,7 +262,7 @@ def test_vectors_have_no_features(configure, tmp_path):
 
 
 def test_a_perfect_generator_reaches_the_floor_with_as_many_examples(quick_recipe, configure, monkeypatch):
-    """However many are asked for: as many are compared as there are training examples."""
+    """At most as many examples are compared as there are training examples, however many are requested."""
     module, data = build_experiment(configure("dataset.fraction=0.5"))
     classifier = train_classifier(data, CPU)
     real = build_data(configure()).prepared("train").x
@@ -284,14 +282,14 @@ def test_a_perfect_generator_reaches_the_floor_with_as_many_examples(quick_recip
     assert abs(scores["generation/kid"]) < 5 * scores["generation/kid_sd"]
 
 
-def test_beside_a_read_only_run_it_is_read_and_else_kept_elsewhere(configure, tmp_path, monkeypatch):
+def test_a_read_only_place_is_read_and_a_spare_one_written(configure, tmp_path, monkeypatch):
     config = configure()
     data = build_data(config)
     monkeypatch.setattr(image_classifier, "train_classifier", untrained)
     (tmp_path / "file").write_text("no folder can be here")
     kept = load_or_train(config, data, tmp_path / "file" / "classifiers", CPU, tmp_path / "spare")
     assert kept_files(tmp_path / "spare") == [f"{kept.name}.json", f"{kept.name}.pt"]
-    # One that is there needs no lock, which could not be made in a folder that is read-only.
+    # Reading needs no lock file, which a read-only folder could not hold.
     for lock in (tmp_path / "spare").glob(".*"):
         lock.unlink()
     monkeypatch.setattr(image_classifier, "train_classifier", None)
@@ -299,3 +297,11 @@ def test_beside_a_read_only_run_it_is_read_and_else_kept_elsewhere(configure, tm
     assert again.record == kept.record
     assert not (tmp_path / "nowhere").exists()
     assert not list((tmp_path / "spare").glob(".*"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("dataset", "accuracy"), [("mnist", 0.985), ("mnist_exp", 0.985), ("fashion_mnist", 0.9)])
+def test_classifier_recognises_what_it_is_shown(dataset, accuracy, configure, mnist_root):
+    data = build_data(configure(f"dataset={dataset}", f"dataset.root={mnist_root}"))
+    assert classifier_accuracy(train_classifier(data, torch.device("cpu")), data) >= accuracy

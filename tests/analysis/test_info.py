@@ -1,4 +1,4 @@
-"""What is said of a run, whatever became of it."""
+"""Facts of runs of every status."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import torch
 import yaml
 
 import vae_hydra
-from tests.conftest import composed
-from tests.runs.test_export import TINY, untrained
+from tests.support.composing import composed
+from tests.support.untrained_runs import TINY, untrained
 from vae_hydra import info as command
 from vae_hydra.analysis.info import info
 from vae_hydra.base.files import write_json
@@ -23,12 +23,12 @@ from vae_hydra.runs.folder import Run
 from vae_hydra.training.module import CHECKPOINT_KEY
 
 
-def said(run: Run, *overrides: str) -> str:
+def text_of(run: Run, *overrides: str) -> str:
     return info(composed(f"run={run.folder}", *overrides, name="info"))
 
 
 def facts(run: Run, *overrides: str) -> dict:
-    return json.loads(said(run, "json=true", *overrides))
+    return json.loads(text_of(run, "json=true", *overrides))
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_parameters_and_layers_are_those_of_the_model(options, first_in, last_ou
 
 
 def test_the_text_fits_a_terminal_and_holds_the_configuration(done):
-    text = said(done)
+    text = text_of(done)
     sections = dict(part.split("\n", 1) for part in text.removeprefix("== ").split("\n\n== "))
     assert next(iter(sections)) == "configuration"
     assert list(sections)[-1] == done.name
@@ -96,17 +96,17 @@ def test_the_text_fits_a_terminal_and_holds_the_configuration(done):
     assert "classifier.layers.0" in sections["layers (shapes of one example)"]
     assert "reconstruct/clean" in sections["test scores"]
     assert "best-test-nll5  marginal/nll 12.5" in sections["evaluations"]
-    short = said(done, "config=false")
+    short = text_of(done, "config=false")
     assert "== configuration" not in short
     folder = str(done.folder.resolve())
     assert max(len(line) for line in short.splitlines() if folder not in line) <= 100
 
 
-def test_a_run_without_a_checkpoint_says_what_there_is(run):
+def test_a_run_without_a_checkpoint(run):
     (run.folder / "best.ckpt").unlink()
     (run.folder / "metrics.json").unlink()
     write_json(run.record_path, {"status": "interrupted", "error": "Interrupted('SIGTERM')", "started": "2030-01-01"})
-    text = said(run)
+    text = text_of(run)
     for part in (
         "interrupted",
         "Interrupted('SIGTERM')",
@@ -123,27 +123,27 @@ def test_a_run_that_just_started_or_failed_at_once(tmp_path):
     config = composed("output_dir=" + str(tmp_path))
     run = Run.of(config)
     with run.writing(config):
-        assert "status        running" in said(run)
-        assert f"epochs        0 of {config['trainer']['max_epochs']}" in said(run)
+        assert "status        running" in text_of(run)
+        assert f"epochs        0 of {config['trainer']['max_epochs']}" in text_of(run)
     run.fail(config, FloatingPointError("the loss is not finite"))
-    assert "error         FloatingPointError: the loss is not finite" in said(run)
+    assert "error         FloatingPointError: the loss is not finite" in text_of(run)
     assert facts(run)["status"] == "failed"
 
 
 @pytest.mark.parametrize("name", ["run.json", "config.yaml", "metrics.json", "metrics.csv", "best.ckpt"])
-def test_what_is_damaged_is_said(run, name):
+def test_damaged_files_are_problems(run, name):
     (run.folder / name).write_text("epoch\n{: [")
     known = facts(run)
     assert len(known["problems"]) == 1
     assert name in known["problems"][0]
-    # Lines are broken where they are long.
-    assert f"problem{known['problems'][0].split()[0]}" in "".join(said(run).split())
+    # The text wraps long lines.
+    assert f"problem{known['problems'][0].split()[0]}" in "".join(text_of(run).split())
     assert (known["status"] == "damaged") == (name in ("run.json", "config.yaml", "metrics.json"))
     assert ("parameters" in known) == (name != "best.ckpt")
     assert known["bytes"] > 0
 
 
-def test_data_that_are_not_there_and_code_that_is_not_trusted(run):
+def test_missing_data_and_untrusted_code(run):
     checkpoint = torch.load(run.folder / "best.ckpt", weights_only=True)
     source = {
         "_target_": "vae_hydra.data.sources.torchvision_images.load_torchvision",
@@ -162,16 +162,16 @@ def test_data_that_are_not_there_and_code_that_is_not_trusted(run):
     assert known["checkpoints"] == {"best": 3}
 
 
-def test_what_is_installed_otherwise(run):
+def test_versions_that_differ_from_those_installed(run):
     record = run.record
     record["versions"] |= {"torch": "1.0", "gone": "2.0", "python": "2.7"}
     write_json(run.record_path, record)
     python = ".".join(map(str, sys.version_info[:3]))
     assert facts(run, "layers=false")["installed"] == {"python": python, "torch": version("torch"), "gone": None}
-    assert "gone not installed" in said(run, "layers=false")
+    assert "gone not installed" in text_of(run, "layers=false")
 
 
-def test_json_is_all_that_is_printed_and_valid(run, run_command):
+def test_json_is_valid_and_nothing_else_is_printed(run, run_command):
     write_json(run.folder / "metrics.json", {"reconstruct/clean/kl": math.inf, "reconstruct/clean/elbo": math.nan})
     code, printed = run_command(command, f"run={run.folder}", "json=true")
     assert code == 0
@@ -198,4 +198,4 @@ def test_without_layers_scripts_do_not_wait_for_torch(done):
 @pytest.mark.parametrize("bad", ["json=1", "layers=some", "config=both"])
 def test_bad_switches_are_refused(done, bad):
     with pytest.raises(ValueError, match=f"{bad.split('=')[0]} must be true or false, but got"):
-        said(done, bad)
+        text_of(done, bad)

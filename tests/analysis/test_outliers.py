@@ -13,9 +13,8 @@ from matplotlib.image import imread
 from sklearn.metrics import roc_auc_score
 from torch.distributions import Normal, kl_divergence
 
-from tests.analysis.test_marginal_likelihood import SCALE, D, exact_log_density, linear_model
-from tests.commands.test_conf import options
-from tests.conftest import QUICK, composed
+from tests.support.composing import QUICK, composed, options
+from tests.support.linear_model import SCALE, D, exact_log_density, linear_model
 from vae_hydra import ood as door
 from vae_hydra.analysis.outliers import command
 from vae_hydra.analysis.outliers.command import ood
@@ -56,19 +55,19 @@ def test_standard_error_is_that_of_the_bootstrap_and_of_fresh_samples():
 
 
 @pytest.mark.parametrize("samples", [([1.0], [2.0, 3.0]), ([1.0, math.nan], [2.0, 3.0])])
-def test_auroc_refuses_what_has_none(samples):
+def test_auroc_refuses_short_samples_and_nan(samples):
     with pytest.raises(ValueError, match="two samples of at least two numbers"):
         auroc(*samples)
 
 
-def test_a_compressor_saves_nothing_on_noise_and_much_on_flat_images():
+def test_png_is_long_for_noise_and_short_for_flat_images():
     noise, flat = torch.rand(5, 2, 20, 20), torch.full((5, 2, 20, 20), 0.3)
-    # By Shannon no code is shorter on average; PNG has a byte a row and less than 80 of its own.
+    # By Shannon, no code is shorter on average; PNG adds a byte per row and less than 80 more.
     byte = 8 * math.log(2)
     assert (compressed_length(noise, (0, 1)) > 800 * byte).all()
     assert (compressed_length(noise, (0, 1)) < 920 * byte).all()
     assert (compressed_length(flat, (0, 1)) < 100 * byte).all()
-    # Only what lies between black and white counts.
+    # Values are relative to black and white, and clipped there.
     torch.testing.assert_close(compressed_length(5 * noise - 3, (-3, 2)), compressed_length(noise, (0, 1)))
     torch.testing.assert_close(compressed_length(noise + 2, (0, 1)), compressed_length(torch.ones_like(noise), (0, 1)))
 
@@ -76,7 +75,7 @@ def test_a_compressor_saves_nothing_on_noise_and_much_on_flat_images():
 def test_scores_of_a_linear_gaussian_model_are_their_closed_forms():
     vae = linear_model(exact=True)
     module = VAEModule(vae, Noise("none"), beta=None, objective=None)
-    # Where the model has its data, and far from there.
+    # Examples from the model's own range, and others far outside.
     x = torch.cat([torch.randn(8, D), torch.randn(8, D) + 4]).double()
     first, density = outlier_scores(module, x, (0, 1), samples=1), exact_log_density(x)
     assert list(first) == ["half_sse", "negative_log_likelihood", "kl", "negative_elbo", "nll"]
@@ -102,7 +101,7 @@ def test_scores_of_a_linear_gaussian_model_are_their_closed_forms():
     ],
     ids=" ".join,
 )
-def test_the_score_of_an_example_is_its_own(overrides):
+def test_scores_of_an_example_do_not_depend_on_other_examples(overrides):
     module, data = build_experiment(composed(*QUICK, *overrides))
     module.double() if "trainer.precision=64-true" in overrides else module
     has_elbo = module.vae.sampler.has_elbo
@@ -123,7 +122,7 @@ def test_the_score_of_an_example_is_its_own(overrides):
 
 
 @pytest.mark.parametrize("sampler", ["normal", "lognormal"])
-def test_an_example_that_the_model_cannot_cope_with_scores_highest(sampler):
+def test_an_example_that_overflows_the_model_scores_highest(sampler):
     module, data = build_experiment(composed(*QUICK, f"sampler={sampler}"))
     x = data.prepared("test", 4).x
     x[2] = 1e30
@@ -131,10 +130,10 @@ def test_an_example_that_the_model_cannot_cope_with_scores_highest(sampler):
     assert all(torch.equal(value.isinf(), torch.tensor([False, False, True, False])) for value in scores.values())
 
 
-# Below: the command. 8×8 pictures that are called FashionMNIST fit a run of digits.
+# Below: the command. FashionMNIST files with images of 8×8 pixels fit a run on digits.
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A folder with FashionMNIST's files: 8×8 images of a single grey each."""
+    """A folder with FashionMNIST files of 8×8 images, each of a single grey."""
     root = tmp_path_factory.mktemp("data")
     folder = root / "FashionMNIST" / "raw"
     folder.mkdir(parents=True)
@@ -147,7 +146,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Runs by what is typed, each trained once."""
+    """Runs by their overrides, each trained once: trained(*overrides)."""
     output, runs = tmp_path_factory.mktemp("outputs"), {}
 
     def run(*overrides: str) -> Run:
@@ -166,7 +165,7 @@ DIGITS = ("trainer.max_epochs=5", "optimizer.lr=3e-3")
 
 @pytest.fixture
 def ask(configure, monkeypatch):
-    """Ask a run as the command line does, but draw nothing."""
+    """Run ood without its figure: ask(run, *overrides) → scores and the file's content."""
     monkeypatch.setattr(command, "_draw", lambda path, *_: path)
 
     def make(run: Run, *overrides: str) -> tuple[dict[str, float], dict]:
@@ -180,7 +179,7 @@ def ask(configure, monkeypatch):
     return make
 
 
-def test_a_trained_run_tells_outliers_from_digits(trained, ask, files):
+def test_a_trained_run_separates_outliers_from_digits(trained, ask, files):
     run = trained(*DIGITS)
     scores, written = ask(run, f"dataset_root={files}", "limit=200")
     sets = ["fashion_mnist", "pixels", "shuffled", "normal", "lognormal", "uniform", "inverse_gaussian"]
@@ -192,7 +191,7 @@ def test_a_trained_run_tells_outliers_from_digits(trained, ask, files):
     for outliers in ("pixels", "normal", "lognormal"):
         assert scores[f"ood/{outliers}/half_sse_auroc"] > 0.95
         assert scores[f"ood/{outliers}/negative_elbo_auroc"] > 0.95
-    # Without a scale of its own, the likelihood orders as the squared error does.
+    # With a fixed scale, the likelihood orders examples as the squared error does.
     assert scores["ood/shuffled/negative_log_likelihood_auroc"] == pytest.approx(
         scores["ood/shuffled/half_sse_auroc"], abs=1e-3
     )
@@ -205,7 +204,7 @@ def test_a_trained_run_tells_outliers_from_digits(trained, ask, files):
     assert table["ood/pixels/half_sse_auroc"].item() == scores["ood/pixels/half_sse_auroc"]
 
 
-def test_what_is_asked_again_is_the_same_and_what_differs_has_a_file_of_its_own(trained, ask, tmp_path):
+def test_a_repeated_request_gives_the_same_and_another_has_its_own_file(trained, ask, tmp_path):
     run = trained(*DIGITS)
     first, written = ask(run, "against=[pixels,normal]", "nll.samples=4", "limit=50")
     assert set(written["examples"].values()) == {50}
@@ -228,21 +227,21 @@ def test_what_is_asked_again_is_the_same_and_what_differs_has_a_file_of_its_own(
 
 
 @pytest.fixture
-def seen(monkeypatch):
-    """What is scored: test examples, then one set of outliers after another."""
+def scored_sets(monkeypatch):
+    """The sets that are scored: test examples first, then each set of outliers."""
     sets = []
 
     def remember(module, x, *options):
         sets.append(x)
         return outlier_scores(module, x, *options)
 
-    monkeypatch.setattr("vae_hydra.analysis.outliers.scores.outlier_scores", remember)
+    monkeypatch.setattr(command, "outlier_scores", remember)
     return sets
 
 
-def test_outliers_are_what_their_names_say(trained, ask, seen):
+def test_sets_of_outliers_have_the_distribution_of_their_name(trained, ask, scored_sets):
     ask(trained(*DIGITS), "against=[pixels,shuffled,uniform]")
-    inside, pixels, shuffled, noisy = seen
+    inside, pixels, shuffled, noisy = scored_sets
     assert pixels.mean().item() == pytest.approx(0.5, abs=0.01)
     assert pixels.var().item() == pytest.approx(1 / 12, abs=0.003)
     assert torch.equal(shuffled.flatten(1).sort().values, inside.flatten(1).sort().values)
@@ -262,13 +261,13 @@ def test_outliers_are_what_their_names_say(trained, ask, seen):
     ],
     ids=["unit", "binary", "any"],
 )
-def test_outliers_are_made_fit_for_the_model(overrides, asked, values, trained, ask, seen):
+def test_outliers_are_clipped_and_binarised_for_the_model(overrides, asked, values, trained, ask, scored_sets):
     _, written = ask(trained(*overrides), "against=[pixels,normal]", "limit=20", *asked)
     assert set(written["clipped"]) == (set() if values == "any" else {"normal"})
-    for x in seen[1:]:
+    for x in scored_sets[1:]:
         assert x.shape == (20, 1, 8, 8)
         assert (x.unique().tolist() == [0, 1]) == (values == "binary")
-    assert ((seen[2] < 0) | (seen[2] > 1)).any() == (values == "any")
+    assert ((scored_sets[2] < 0) | (scored_sets[2] > 1)).any() == (values == "any")
 
 
 def test_vectors_have_outliers_too(trained, ask):

@@ -32,8 +32,8 @@ def test_a_picture_a_dataset_and_arrays(run, run_command, tmp_path, quick_recipe
     record = json.loads((folder / "generated.json").read_text())
     assert (record["n"], record["checkpoint"]) == (25, "best")
     assert sum(record["recognised"]["counts"]) == 25
-    assert "recognised as the class they were meant to be" in text
-    # It is torchvision that reads the dataset back.
+    assert "recognised as the class asked for" in text
+    # torchvision reads the dataset back.
     images = ImageFolder(str(folder / "images"))
     assert images.classes == [str(i) for i in range(10)]
     assert sorted(images.targets) == sorted(i % 10 for i in range(25))
@@ -41,7 +41,7 @@ def test_a_picture_a_dataset_and_arrays(run, run_command, tmp_path, quick_recipe
     assert arrays["y"].tolist() == [i % 10 for i in range(25)]
     pixels = np.asarray(next(image for image, label in images if label == 7).convert("L"))
     assert np.abs(pixels / 255 - arrays["x"][7, 0].clip(0, 1)).max() <= 0.5 / 255 + 1e-6
-    # What a user has there now is not touched.
+    # An existing dataset is not overwritten.
     code, text = run_command(generate, f"run={moved}", *wanted)
     assert (code, "is there already; delete it, or say output=FOLDER" in text) == (2, True)
     code, text = run_command(generate, f"run={moved}", *wanted[:2], f"output={tmp_path / 'mine'}")
@@ -63,7 +63,7 @@ def test_vectors_and_wrong_requests(configure, run_command):
         (("images=true",), "images: only examples of one or three channels can be written as such; use arrays=true"),
         (("recognise=true",), "these examples are no images"),
         (("recognise=maybe",), "recognise must be true or false"),
-        (("class=1",), "knows no classes"),
+        (("class=1",), "has no classes"),
         (("checkpoint=first",), "checkpoint must be one of best, last"),
     ]:
         code, text = run_command(generate, f"run={folder}", *options)

@@ -1,4 +1,4 @@
-"""Class embeddings, the aggregate posterior, and what is generated from them."""
+"""Class embeddings, the aggregate posterior, and examples generated from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from torch.distributions import Gamma, LogNormal, Normal
 
-from tests.model.test_samplers import SAMPLERS
+from tests.support.samplers import SAMPLERS
 from vae_hydra.analysis.sampling import WAYS, Request, generate_examples, tempered
 from vae_hydra.distributions import InverseGaussian, StudentT
 from vae_hydra.runs.build import build_experiment
@@ -39,7 +39,7 @@ def test_every_sampler_generates_every_way(sampler, by, built):
     assert torch.isfinite(made.x).all()
     assert bool(module.vae.sampler.prior().support.check(made.z).all())
     assert made.y is None if by == "prior" else made.y.tolist() == [i % 10 for i in range(23)]
-    # A function of the seed, whatever was drawn before, and of no other's draws.
+    # The draws depend on the seed alone, and leave the global generator as it was.
     assert torch.equal(generate_examples(module, data, request).z, made.z)
     torch.manual_seed(7)
     assert torch.equal(torch.rand(1), after)
@@ -111,7 +111,7 @@ def test_a_mixture_finds_two_clusters_and_their_shares(family):
     assert len(torch.unique(cold.round(decimals=3), dim=0)) == 2
 
 
-def test_a_conditional_decoder_is_told_the_class(built):
+def test_a_conditional_decoder_is_given_the_class(built):
     module, data = built("condition=both")
     made = generate_examples(module, None, Request(n=12))
     assert made.y.tolist() == [i % 10 for i in range(12)]
@@ -120,11 +120,11 @@ def test_a_conditional_decoder_is_told_the_class(built):
     assert torch.equal(seven.z, made.z)
     torch.testing.assert_close(seven.x[7], made.x[7])
     assert not torch.allclose(seven.x[0], made.x[0])
-    with pytest.raises(ValueError, match="the decoder of this run is given one class"):
+    with pytest.raises(ValueError, match="this run's decoder is given one class"):
         generate_examples(module, data, Request(by="class_embedding", label=1, mix=2))
 
 
-def test_a_head_says_the_class_and_picks_one(built):
+def test_a_head_labels_examples_and_selects_those_of_a_class(built):
     module, data = built("classifier=mlp")
     made = generate_examples(module, None, Request(n=50))
     assert torch.equal(made.y, module.vae.classify(made.z).argmax(-1))
@@ -150,7 +150,7 @@ def test_mixed_embeddings_move_from_one_class_to_the_other(built):
         assert mix.y is None
 
 
-def test_requests_that_cannot_be_are_refused(built):
+def test_impossible_requests_are_refused(built):
     module, data = built()
     cases = [
         ({"n": 0}, "n must be an integer ≥ 1"),
@@ -160,7 +160,7 @@ def test_requests_that_cannot_be_are_refused(built):
         ({"label": -1}, "class must be an integer ≥ 0"),
         ({"mix": 3}, "needs by=class_embedding and class=NUMBER"),
         ({"label": 10, "by": "class_embedding"}, "class must be from 0 to 9, but got 10"),
-        ({"label": 3}, "the prior of this run knows no classes"),
+        ({"label": 3}, "the prior of this run has no classes"),
     ]
     for options, message in cases:
         with pytest.raises(ValueError, match=message):

@@ -37,7 +37,7 @@ def test_mmd_is_its_definition():
     assert mmd_permutation_test(x, y, 10, generator())[0] == pytest.approx(expected, rel=1e-5)
 
 
-def test_p_values_are_uniform_where_nothing_differs_and_small_where_it_does():
+def test_p_values_are_uniform_for_equal_distributions_and_small_for_others():
     torch.manual_seed(3)
     same = [mmd_permutation_test(torch.randn(60, 2), torch.randn(60, 2), 99, generator(i))[1] for i in range(60)]
     assert scipy.stats.kstest(same, "uniform").pvalue > 1e-3
@@ -45,7 +45,7 @@ def test_p_values_are_uniform_where_nothing_differs_and_small_where_it_does():
     assert shifted[1] == 0.01
 
 
-def test_mmd_has_no_bias_from_the_number_of_examples():
+def test_mmd_is_unbiased_whatever_the_number_of_examples():
     torch.manual_seed(4)
     for count in (20, 200):
         values = [
@@ -86,7 +86,7 @@ def hill_of(distribution, share: float) -> float:
 
 
 def test_hill_statistic_of_an_inverse_gaussian_grows_without_end():
-    """It is no tail index: the Inverse Gaussian's tail is exponential in the end and has none."""
+    """It is no tail index: the Inverse Gaussian's tail is finally exponential and has none."""
     inverse_gaussian = scipy.stats.invgauss(1 / 0.01, scale=0.01)
     shares = (1e-2, 1e-3, 1e-4, 1e-5)
     statistics = [hill_of(inverse_gaussian, share) for share in shares]
@@ -98,8 +98,8 @@ def test_hill_statistic_of_an_inverse_gaussian_grows_without_end():
         assert hill_statistic(sample, share) == pytest.approx(hill_of(inverse_gaussian, share), rel=0.25)
 
 
-def test_tail_p_values_are_uniform_where_nothing_differs():
-    """The tail begins where the real examples say, and the test within it stays exact."""
+def test_tail_p_values_are_uniform_for_equal_distributions():
+    """The real examples decide where the tail begins, and the test within it stays exact."""
     torch.manual_seed(5)
     t = torch.distributions.StudentT(5.0)
     p_values = []
@@ -128,7 +128,7 @@ def test_tail_measures_of_a_sample_like_the_real_one_and_of_one_twice_as_wide():
     assert twice["tail_p"] == 0.01
 
 
-def test_a_sample_without_a_tail_says_so():
+def test_a_sample_without_a_tail():
     real = torch.distributions.StudentT(3.0).sample((5_000, 2))
     measures = tail_measures(torch.zeros(1000, 2), real, 10, generator())
     assert measures["tail_share"] == 0
@@ -152,7 +152,7 @@ def test_evaluate_measures_generation_and_codes(overrides, configure, quick_reci
     request = (f"run={Run.of(config).folder}", "accelerator=cpu", "generation.samples=300", "latents=true")
     options = (*request, "generation.permutations=20")
     scores = evaluate(configure(*options, name="evaluate"))
-    # Two epochs make no model: what it generates differs from the data by more than the data from themselves.
+    # After two epochs, generated examples are further from the data than other real examples are.
     assert scores["generation/mmd"] > 3 * abs(scores["generation/mmd_floor"])
     assert scores["generation/mmd_p"] == pytest.approx(1 / 21)
     assert scores["generation/sliced_wasserstein"] > scores["generation/sliced_wasserstein_floor"] > 0
@@ -163,8 +163,8 @@ def test_evaluate_measures_generation_and_codes(overrides, configure, quick_reci
     assert names == ["best-test-generation300x20-latents.json"]
 
 
-def test_what_is_drawn_from_the_data_themselves_is_at_the_floor(configure, monkeypatch):
-    """A perfect generator of binary images reaches the floor: what is compared are draws, not means."""
+def test_a_perfect_generator_is_at_the_floor(configure, monkeypatch):
+    """For binary images, draws are compared, not means."""
     config = configure("likelihood=bernoulli", "dataset.binarise=static", "trainer.max_epochs=1")
     train(config)
     module = build_experiment(config).module
@@ -178,7 +178,7 @@ def test_what_is_drawn_from_the_data_themselves_is_at_the_floor(configure, monke
     assert generation(module, data, "test", 300, 99)["generation/mmd_p"] > 0.01
 
 
-def test_transformed_vectors_are_compared_as_they_were_before(configure):
+def test_vectors_are_compared_before_their_transform(configure):
     config = configure("dataset=inverse_gaussian_2d", "dataset.transform=log1p", "+trainer.limit_train_batches=2")
     train(config)
     module, data = build_experiment(config)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import composed
+from tests.support.composing import composed
 from vae_hydra.base import files
 from vae_hydra.base.command import cli
 from vae_hydra.base.command.output import is_taken

@@ -7,12 +7,13 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from tests.support.composing import REPOSITORY
 from vae_hydra import evaluate, train
-from vae_hydra.base.command import cli
 from vae_hydra.base.command.configuration import config_folder
 from vae_hydra.runs.folder import Run
 
@@ -238,25 +239,29 @@ def test_training_imports_loggers_and_plots_only_where_used(tmp_path):
 
 
 @pytest.mark.slow
-def test_conf_travels_with_the_wheel(tmp_path):
-    """The configuration of an unpacked wheel is complete and found by a command far from the checkout."""
-    import zipfile
-
-    root, source = Path(cli.__file__).resolve().parents[1], tmp_path / "source"
+def test_conf_and_plugin_travel_with_the_wheel(tmp_path):
+    """An unpacked wheel has the whole configuration and Hydra's plugin; a sweep works far from the checkout."""
+    source = tmp_path / "source"
     for name in ("conf", "vae_hydra"):
-        shutil.copytree(root / name, source / name)
+        shutil.copytree(REPOSITORY / name, source / name)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(root / name, source / name)
+        shutil.copy(REPOSITORY / name, source / name)
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
     subprocess.run([*build, str(source)], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     inside = {path.relative_to(tmp_path / "site/vae_hydra/conf") for path in (tmp_path / "site").rglob("*.yaml")}
-    assert inside == {path.relative_to(root / "conf") for path in (root / "conf").rglob("*.yaml")}
+    assert inside == {path.relative_to(REPOSITORY / "conf") for path in (REPOSITORY / "conf").rglob("*.yaml")}
     assert (tmp_path / "site/vae_hydra/py.typed").is_file()
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
-    command = [sys.executable, "-m", "vae_hydra.train", "trainer.max_epochs=1", "callbacks.figures.enabled=false"]
+    quick = ("trainer.max_epochs=1", "callbacks.figures.enabled=false", "seed=0,1")
     away = tmp_path / "away"
     away.mkdir()
+    command = [sys.executable, "-m", "vae_hydra.train", "-m", *quick]
     subprocess.run(command, check=True, capture_output=True, cwd=away, env=environment)
-    assert list(away.glob("outputs/digits-*/metrics.json"))
+    assert len(list(away.glob("outputs/digits-*/metrics.json"))) == 2
+    assert list(away.glob("outputs/sweeps/*/plan.json"))
+    code = "import hydra_plugins.vae_hydra as plugin; print(plugin.__file__)"
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=away, env=environment)
+    assert Path(result.stdout.strip()) == tmp_path / "site/hydra_plugins/vae_hydra/__init__.py"

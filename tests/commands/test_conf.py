@@ -1,4 +1,4 @@
-"""Every option of every group composes, builds, trains a step and is tested, on images and on vectors."""
+"""Every option of every group composes, builds and trains, on images and on vectors."""
 
 from __future__ import annotations
 
@@ -7,27 +7,21 @@ import itertools
 import pytest
 import torch
 import yaml
-from hydra import compose, initialize_config_dir
 
-from tests.conftest import CONF
+from tests.support.composing import cases, composed, options
+from tests.support.outcomes import assert_scores_agree
 from vae_hydra.analysis.evaluation import evaluate
-from vae_hydra.base.command.configuration import config_folder, plain
+from vae_hydra.base.command.configuration import config_folder
+from vae_hydra.runs import build
 from vae_hydra.runs.build import build_experiment, build_noise, build_vae
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
 
-STEP = ("trainer.max_epochs=1", "+trainer.limit_train_batches=2", "+trainer.limit_test_batches=1")
+# Training of two steps, then scores of sixteen examples.
+TWO_STEPS = ("trainer.max_epochs=1", "+trainer.limit_train_batches=2", "+trainer.limit_val_batches=1")
+BRIEF = (*TWO_STEPS, "+trainer.limit_test_batches=1", "dataset.eval_batch_size=16")
 ON_DISK = ("mnist", "mnist_exp", "fashion_mnist")
 LOGGING = ("logger", "callbacks", "trainer")
-
-
-def options(group: str) -> list[str]:
-    root = config_folder() / group
-    return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("[!_]*.yaml"))
-
-
-def cases(*groups: str) -> list[str]:
-    return [f"{group}={option}" for group in groups for option in options(group)]
 
 
 GROUPS = (
@@ -46,28 +40,48 @@ GROUPS = (
 )
 
 
+def assert_takes_a_step(config: dict) -> None:
+    """A step of training on sixteen examples: losses and gradients are finite, and the encoder has learnt something."""
+    module, data = build_experiment(config)
+    batch = data.prepared("train", 16)
+    module.to(torch.float64 if config["trainer"]["precision"] == "64-true" else torch.float32)
+    terms, output = module._step(module.noise(batch.x), batch.x, 0.5, batch.y)
+    assert output.z.shape == (16, config["model"]["latent_dim"])
+    assert all(value.isfinite().all() for value in terms.values()), terms
+    terms["loss"].mean().backward()
+    gradients = [parameter.grad for parameter in module.vae.encoder.parameters()]
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
+    assert any(gradient.any() for gradient in gradients)
+
+
+def example_size(config: dict) -> int:
+    """The number of values in an example."""
+    dataset = config["dataset"]
+    side = dataset["resize"] or (8 if dataset["name"] == "digits" else 28)
+    return {"lognormal_2d": 2, "inverse_gaussian_2d": 2, "student_t_mixture": 1}.get(dataset["name"], side * side)
+
+
 @pytest.mark.parametrize("case", cases(*GROUPS))
-def test_option_trains(case, configure, request):
-    overrides = [case, *STEP]
-    if configure(*overrides)["dataset"]["name"] in ON_DISK:
+def test_option_trains_and_its_scores_agree(case, configure, request):
+    overrides = [case, *BRIEF]
+    if configure(case)["dataset"]["name"] in ON_DISK:
         root = request.getfixturevalue("mnist_root")
         overrides += [f"dataset.root={root}", "dataset.fraction=0.02", "dataset.batch_size=16"]
-    metrics = train(configure(*overrides))
-    assert metrics["reconstruct/clean/half_sse"] > 0
+    config = configure(*overrides)
+    assert_scores_agree(train(config), example_size(config))
 
 
 ON_VECTORS = [c for c in cases("sampler", "noise", "likelihood", "condition", "classifier") if "bernoulli" not in c]
 
 
 @pytest.mark.parametrize("case", [*ON_VECTORS, "model=mlp", "model=mlp_tapered model.latent_dim=2"])
-def test_option_trains_on_vectors(case, configure):
-    metrics = train(configure("dataset=lognormal_2d", *case.split(), *STEP))
-    assert metrics["reconstruct/clean/half_sse"] > 0
+def test_option_takes_a_step_on_vectors(case, configure):
+    assert_takes_a_step(configure("dataset=lognormal_2d", *case.split()))
 
 
 @pytest.mark.parametrize("case", [c for c in cases("likelihood") if "bernoulli" in c])
 def test_bernoulli_trains_on_rescaled_vectors(case, configure):
-    assert train(configure("dataset=lognormal_2d", "dataset.variant=rescaled", case, *STEP))
+    assert_scores_agree(train(configure("dataset=lognormal_2d", "dataset.variant=rescaled", case, *BRIEF)), 2)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +96,7 @@ def test_bernoulli_trains_on_rescaled_vectors(case, configure):
     ],
 )
 def test_options_of_the_data_train_and_are_scored_again(options, configure):
-    config = configure(*options, *STEP[:2])
+    config = configure(*options, *TWO_STEPS)
     metrics = train(config)
     scored = evaluate(configure(f"run={Run.of(config).folder}", "accelerator=cpu", name="evaluate"))
     assert scored == metrics
@@ -90,8 +104,11 @@ def test_options_of_the_data_train_and_are_scored_again(options, configure):
 
 @pytest.mark.parametrize("case", cases("sampler", "model"))
 def test_stacked_noise_with_every_sampler_and_every_model(case, configure):
-    metrics = train(configure(case, "noise=normal", "noise.mode=stacked", *STEP))
-    assert metrics["denoise/normal/half_sse"] > 0
+    assert_takes_a_step(configure(case, "noise=normal", "noise.mode=stacked"))
+
+
+def test_scores_agree_under_stacked_noise(configure):
+    assert_scores_agree(train(configure("noise=normal", "noise.mode=stacked", *BRIEF)), 64)
 
 
 COMBINED = ("model", "sampler", "likelihood", "condition", "classifier")
@@ -99,44 +116,44 @@ COMBINED = ("model", "sampler", "likelihood", "condition", "classifier")
 
 @pytest.fixture(scope="module")
 def nodes():
-    """Group → option → its configuration, composed once each, and the default around them."""
-    with initialize_config_dir(CONF, version_base="1.3"):
-        base = plain(compose("train", ["output_dir=unused"]))
-        return base, {
-            group: {option: plain(compose("train", [f"{group}={option}"]))[group] for option in options(group)}
-            for group in COMBINED
-        }
+    """Group → option → its configuration, and the default around them."""
+    return composed("output_dir=unused", "test_noises=null"), {
+        group: {option: composed(f"{group}={option}")[group] for option in options(group)} for group in COMBINED
+    }
 
 
+@pytest.fixture
+def digits_are_built_once(configure, monkeypatch):
+    data = build.build_data(configure())
+    monkeypatch.setattr(build, "build_data", lambda config: data)
+
+
+@pytest.mark.usefixtures("digits_are_built_once")
 @pytest.mark.parametrize(("one", "other"), list(itertools.combinations(COMBINED, 2)))
 def test_every_two_options_go_together(one, other, nodes):
     """A model of any option of one group and any of another takes a training step on images."""
     base, groups = nodes
-    for (first, node), (second, other_node) in itertools.product(groups[one].items(), groups[other].items()):
+    for node, other_node in itertools.product(groups[one].values(), groups[other].values()):
         config = {**base, one: node, other: other_node}
         if config["sampler"]["name"] != "deterministic":
             config["objective"] = {**base["objective"], "free_bits": 0.1}
         if config["condition"] and config["classifier"]:
-            with pytest.raises(ValueError, match="classifier and condition do not go together"):
+            with pytest.raises(ValueError, match="classifier and condition exclude each other"):
                 build_experiment(config)
             continue
-        module, data = build_experiment(config)
-        batch = data.prepared("train", 4)
-        terms, _ = module._step(batch.x, batch.x, 0.5, batch.y)
-        terms["loss"].mean().backward()
-        gradients = [p.grad for p in module.vae.encoder.parameters()]
-        assert all(g is not None and torch.isfinite(g).all() for g in gradients), (first, second)
-        assert any(g.any() for g in gradients), (first, second)
+        assert_takes_a_step(config)
 
 
 def test_noise_from_any_torch_distribution(configure):
     gamma = "noise.distribution={_target_:torch.distributions.Gamma,concentration:2.0,rate:4.0}"
-    assert "denoise/gamma/mse_per_pixel" in train(configure("noise=none", gamma, "noise.name=gamma", *STEP))
+    scores = train(configure("noise=none", gamma, "noise.name=gamma", *BRIEF))
+    assert "denoise/gamma/mse_per_pixel" in scores
+    assert_scores_agree(scores, 64)
 
 
 def test_prior_of_another_family_and_several_loggers(configure):
     prior = "sampler.prior={_target_:torch.distributions.Laplace,loc:0.0,scale:1.0}"
-    assert train(configure(prior, "sampler.kl=monte_carlo", "logger=[csv,tensorboard]", *STEP))
+    assert_scores_agree(train(configure(prior, "sampler.kl=monte_carlo", "logger=[csv,tensorboard]", *BRIEF)), 64)
 
 
 @pytest.mark.parametrize("experiment", options("experiment"))
@@ -163,13 +180,13 @@ def test_every_file_is_short_and_every_option_says_what_it_is(path):
 
 @pytest.mark.parametrize("sampler", options("sampler"))
 def test_a_single_latent(sampler, configure):
-    assert train(configure(f"sampler={sampler}", "model.latent_dim=1", *STEP))
+    assert_takes_a_step(configure(f"sampler={sampler}", "model.latent_dim=1"))
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
 def test_other_precisions(precision, configure):
     options = (f"trainer.precision={precision}", "sampler=inverse_gaussian", "noise=uniform")
-    config = configure(*options, "callbacks.figures.enabled=true", *STEP)
+    config = configure(*options, "callbacks.figures.enabled=true", *TWO_STEPS)
     metrics = train(config)
     assert metrics["denoise/uniform/elbo"] < 0
     scored = evaluate(configure(f"run={Run.of(config).folder}", "accelerator=cpu", name="evaluate"))
@@ -185,16 +202,26 @@ def test_other_precisions(precision, configure):
         ("trainer.gradient_clip_val=1.0",),
         ("trainer.deterministic=true",),
         ("likelihood.learn_scale=true", "likelihood=laplace"),
+        ("likelihood.learn_scale=predicted", "dataset=lognormal_2d"),
+    ],
+)
+def test_options_of_the_trainer_and_more(options, configure):
+    config = configure(*BRIEF, *options)
+    assert_scores_agree(train(config), example_size(config))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
         ("likelihood.learn_scale=per_pixel", "likelihood=huber"),
         ("likelihood.learn_scale=predicted", "likelihood=student_t"),
         ("likelihood.learn_scale=predicted", "model=conv"),
-        ("likelihood.learn_scale=predicted", "dataset=lognormal_2d"),
         ("sampler=student_t", "sampler.learn_df=true"),
         ("objective.free_bits=0.5",),
     ],
 )
-def test_options_of_the_trainer_and_more(options, configure):
-    assert train(configure(*STEP, *options))
+def test_options_of_parts_take_a_step(options, configure):
+    assert_takes_a_step(configure(*options))
 
 
 def test_presets_are_the_published_recipe(configure):

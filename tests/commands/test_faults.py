@@ -22,8 +22,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from lightning.pytorch.callbacks import Callback
 
 import vae_hydra
-from tests.conftest import CONF, composed
-from tests.runs.test_train import assert_same_outcome
+from tests.support.composing import CONF, composed
+from tests.support.outcomes import assert_same_outcome
 from vae_hydra import evaluate, info, train
 from vae_hydra.base.command.configuration import plain
 from vae_hydra.data.sources.torchvision_images import load_torchvision

@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from tests.conftest import CONF, composed
+from tests.support.composing import CONF, composed
 from vae_hydra.base.command.configuration import config_folder
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train

@@ -10,14 +10,12 @@ from importlib import import_module
 import pytest
 from hydra import compose, initialize_config_dir
 
-from tests.conftest import composed
+from tests.support.composing import CONF, composed
 from vae_hydra import search, train
 from vae_hydra.base.command.words import flags_first
 from vae_hydra.runs.compatibility import warn_of_busy_cores
+from vae_hydra.runs.resolve import resolve, without_hydra
 from vae_hydra.runs.saved import data_of, open_run
-from vae_hydra.studies.sweep import sweeper as sweep
-
-from .conftest import CONF
 
 REFUSED = {
     "added to the model": (
@@ -114,8 +112,8 @@ READ = {
 @pytest.mark.parametrize("case", READ)
 def test_what_is_read_may_be_added(case):
     with initialize_config_dir(CONF, version_base="1.3"):
-        config, choices = sweep.without_hydra(compose("train", READ[case], return_hydra_config=True))
-        assert sweep.resolve(config, READ[case], choices)["seed"] == 0
+        config, choices = without_hydra(compose("train", READ[case], return_hydra_config=True))
+        assert resolve(config, READ[case], choices)["seed"] == 0
 
 
 OWN_SAMPLER = """
@@ -159,12 +157,12 @@ def test_files_of_ones_own(files, typed, message, tmp_path, monkeypatch):
         path.write_text(text)
     overrides = [f"hydra.searchpath=[file://{tmp_path / 'conf'}]", *typed]
     with initialize_config_dir(CONF, version_base="1.3"):
-        config, choices = sweep.without_hydra(compose("train", overrides, return_hydra_config=True))
+        config, choices = without_hydra(compose("train", overrides, return_hydra_config=True))
         if message is None:
-            sweep.resolve(config, overrides, choices)
+            resolve(config, overrides, choices)
         else:
             with pytest.raises(ValueError, match=message.replace("?", r"\?")):
-                sweep.resolve(config, overrides, choices)
+                resolve(config, overrides, choices)
 
 
 SEARCH_FILES = {
@@ -228,7 +226,7 @@ def test_values_that_a_saved_run_cannot_be_asked_for(name, arguments, message, f
 def test_data_that_need_no_folder_are_opened_with_a_warning(folder, caplog):
     with caplog.at_level(logging.WARNING):
         data_of(open_run(folder, accelerator="cpu"), "/nonexistent")
-    assert "dataset_root=/nonexistent is no folder that is there" in caplog.text
+    assert "dataset_root=/nonexistent is no existing folder" in caplog.text
 
 
 def test_a_report_of_no_metrics(folder, run_command):
@@ -243,12 +241,12 @@ def test_a_run_from_another_takes_options_of_that_runs_parts(folder, tmp_path):
     for added, message in (("+sampler.kll=closed", "did you mean sampler.kl"), ("+optimizer.amsgrad=true", None)):
         overrides = [f"init_from={copy}", added]
         with initialize_config_dir(CONF, version_base="1.3"):
-            config, choices = sweep.without_hydra(compose("train", overrides, return_hydra_config=True))
+            config, choices = without_hydra(compose("train", overrides, return_hydra_config=True))
             if message is None:
-                assert sweep.resolve(config, overrides, choices)["optimizer"]["amsgrad"] is True
+                assert resolve(config, overrides, choices)["optimizer"]["amsgrad"] is True
             else:
                 with pytest.raises(ValueError, match=message):
-                    sweep.resolve(config, overrides, choices)
+                    resolve(config, overrides, choices)
 
 
 def test_more_processes_than_cores_are_said(caplog):

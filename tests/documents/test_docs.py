@@ -1,4 +1,4 @@
-"""What is written for readers: docstrings that are there and examples that run, links that lead somewhere."""
+"""What a reader finds: docstrings, links that lead somewhere, tests in the folder of their subject."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import vae_hydra
-from tests.conftest import REPOSITORY
+from tests.support.composing import REPOSITORY
 
 PACKAGE = Path(vae_hydra.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "conf" not in path.relative_to(PACKAGE).parts)
@@ -30,3 +30,24 @@ def test_links_and_pictures_lead_somewhere(path):
     targets = re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8"))
     local = [target for target in targets if not target.startswith("http")]
     assert not [target for target in local if not (path.parent / target).exists()]
+
+
+TESTS = sorted((REPOSITORY / "tests").rglob("*.py"))
+NOT_OF_THE_PACKAGE = {"support", "commands", "documents"}
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda p: p.relative_to(REPOSITORY / "tests").as_posix())
+def test_test_files_import_from_support_and_from_no_other_test_file(path):
+    imported = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            imported += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            imported += [f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names]
+    ours = [name for name in imported if name.startswith((".", "tests."))]
+    assert not [name for name in ours if not name.startswith("tests.support.")]
+
+
+def test_folders_of_tests_are_those_of_the_package():
+    folders = {path.parent.relative_to(REPOSITORY / "tests").as_posix() for path in TESTS} - NOT_OF_THE_PACKAGE
+    assert not [folder for folder in folders if not (PACKAGE / folder).is_dir()]

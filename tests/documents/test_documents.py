@@ -9,12 +9,12 @@ import re
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
-from tests.conftest import REPOSITORY
+from tests.support.composing import REPOSITORY
 from tests.support.documents import FENCE, Line, every_line, python_blocks, shell_lines
 from vae_hydra._moved import TAKEN
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
-from vae_hydra.studies.sweep import sweeper as sweep
+from vae_hydra.studies.sweep.sweeper import GridSweeper
 
 # Lines that are no command of ours → why they are not run.
 NOT_OURS = {
@@ -158,9 +158,9 @@ def test_every_command_is_planned(line, typed, run_command, tmp_path, monkeypatc
     """Its options exist, in each run of a sweep."""
     module = importlib.import_module(f"vae_hydra.{line.module}")
     called = []
-    body = importlib.import_module(f"vae_hydra.{TAKEN[line.module]}")
+    body = importlib.import_module(f"vae_hydra.{TAKEN[line.module].split()[0]}")
     monkeypatch.setattr(body, line.module, lambda *arguments: called.append(arguments))
-    monkeypatch.setattr(sweep.GridSweeper, "_launch", lambda self, missing: None)
+    monkeypatch.setattr(GridSweeper, "_launch", lambda self, missing: None)
     words = [word for word in typed(line) if "submitit" not in line.text or not word.startswith("hydra")]
     code, text = run_command(module, *words)
     if {"--help", "--cfg"} & set(words):

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from tests.conftest import REPOSITORY
+from tests.support.composing import REPOSITORY
 from vae_hydra.runs.train import train
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))

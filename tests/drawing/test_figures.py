@@ -1,4 +1,4 @@
-"""Figures of a run: which apply to what, that they show what they say, at chosen epochs and by the command."""
+"""Figures of a run: which apply to which run, their contents, at chosen epochs and by the command."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import pytest
 import scipy.stats
 import torch
 
-from tests.commands.test_conf import options
-from tests.conftest import QUICK, composed
+from tests.support.composing import QUICK, composed, options
 from vae_hydra import figures as command
 from vae_hydra.drawing.callback import Figures
 from vae_hydra.drawing.panels import DRAWN_BY_DEFAULT, PANELS, SAMPLES, Subject, chosen, drawn, keep_samples
@@ -22,6 +21,7 @@ from vae_hydra.drawing.panels.decoded import PROBABILITIES, STEPS, grid
 from vae_hydra.runs.build import build_experiment
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.identity import run_name
+from vae_hydra.runs.posteriors import posteriors
 from vae_hydra.runs.train import train
 from vae_hydra.training.callbacks import Checkpoints
 
@@ -130,7 +130,7 @@ def test_conditional_models_have_a_grid_of_every_class():
 
 def test_a_traversal_changes_one_latent_and_frames_the_examples_own_code():
     subject = untrained("sampler=lognormal", "noise=uniform")
-    code = subject.encoded.codes[0]
+    code = posteriors(subject.module, subject.examples(1)).codes[0]
     at = SCIPY["lognormal"].ppf(PROBABILITIES)
     ((_, figure),) = drawn(subject, ["traversals"])
     shown, frames = np.asarray(figure.axes[0].images[0].get_array()), figure.axes[0].patches
@@ -324,7 +324,7 @@ def test_the_command_draws_what_is_asked_and_says_what_does_not_apply(run, run_c
     [
         (["show=[traversal]"], "show must be one of loss_curves, reconstructions"),
         (["show=[]"], "show must be all, default, or a list of names"),
-        (["show=[tails]"], "nothing of what show asks for applies to this run: tails: it needs vectors"),
+        (["show=[tails]"], "none of the figures in show applies to this run: tails: it needs vectors"),
         (["plane=umap"], "plane must be one of pca, tsne, but got 'umap'"),
         (["seed=-1"], "seed must be an integer ≥ 0"),
         (["samples=0"], "samples must be an integer ≥ 1"),

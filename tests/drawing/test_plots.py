@@ -7,10 +7,12 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from matplotlib import rc_context, rcParams
 from matplotlib.colors import LogNorm
 
 from vae_hydra.drawing import plots
-from vae_hydra.drawing.plots.charts import Point, style
+from vae_hydra.drawing.plots.charts import Point
+from vae_hydra.drawing.plots.series import style
 
 LOOKS = {"normal": style(0), "student_t df=3": style(3), "student_t df=5": style(3, 1)}
 NAN = float("nan")
@@ -133,3 +135,20 @@ def test_loss_curves_of_histories_without_a_beta_or_without_validation_are_drawn
     partly = epochs(0.0, 0.5)
     del partly[0]["train/beta"], partly[1]["val/loss"]
     assert len(plots.loss_curves(partly, (0.0, 1.0)).axes) == 4
+
+
+def test_figures_have_one_style_and_leave_matplotlibs_settings_alone():
+    before = dict(rcParams)
+    with rc_context({"xtick.labelsize": 20, "font.size": 20}):
+        mine = dict(rcParams)
+        figure = plots.survival_curves({"test data": torch.rand(50) + 1}, "t")
+        assert dict(rcParams) == mine
+        # Ticks are made while the figure is saved.
+        figure.draw_without_rendering()
+    assert dict(rcParams) == before
+    (axes,) = figure.axes
+    assert {label.get_fontsize() for label in [*axes.get_xticklabels(), *axes.get_yticklabels()]} == {8.0}
+    assert not axes.spines.top.get_visible()
+    with pytest.raises(StopIteration):
+        plots.survival_curves({}, "t")
+    assert dict(rcParams) == before

@@ -135,7 +135,16 @@ def test_a_plane_of_components_is_that_of_principal_components():
     pca = PCA(2).fit(codes.numpy())
     points = np.asarray(axes.collections[0].get_offsets())
     assert np.abs(points) == pytest.approx(np.abs(pca.transform(codes.numpy())), abs=1e-3)
+    # The greatest weight of a component is positive: here those of latents 1 and 3.
+    assert np.corrcoef(points[:, 0], codes[:, 1])[0, 1] > 0.9
+    assert np.corrcoef(points[:, 1], codes[:, 3])[0, 1] > 0.9
     assert axes.get_xlabel() == f"component 1 ({pca.explained_variance_ratio_[0]:.0%} of the variance)"
+
+
+@pytest.mark.filterwarnings("error")
+def test_codes_without_variance_have_a_plane():
+    axes = plots.latent_plane(torch.ones(20, 3), torch.arange(20) % 2).axes[0]
+    assert axes.get_xlabel() == "component 1 (0% of the variance)"
 
 
 def test_classes_of_a_plane_are_named_at_their_medians():

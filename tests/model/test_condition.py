@@ -170,7 +170,7 @@ def test_models_with_labels_survive_reloading(labels, configure):
 def test_codes_that_were_given_the_class_are_not_probed_for_it(configure):
     config = configure("condition=encoder", "trainer.max_epochs=1")
     train(config)
-    with pytest.raises(ValueError, match="latents: the encoder of this run was given the class"):
+    with pytest.raises(ValueError, match="latents: this run's encoder is given the class"):
         evaluate(configure(f"run={Run.of(config).folder}", "latents=true", name="evaluate"))
 
 

@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import pytest
 import torch
 from scipy import stats
-from torch.distributions import Gamma, Laplace, LogNormal, Normal
+from torch.distributions import Gamma, LogNormal, Normal
 
 from tests.support.reference import frozen, kl_by_quadrature
-from vae_hydra.distributions import Delta, InverseGaussian, StudentT, Weibull, parameters
+from tests.support.samplers import PROBABILISTIC, SAMPLERS
+from vae_hydra.distributions import InverseGaussian, StudentT, Weibull, parameters
 from vae_hydra.model.samplers import (
     POSITIVE_MAPS,
-    DeterministicSampler,
-    GammaSampler,
     InverseGaussianSampler,
-    LaplaceSampler,
-    LogNormalSampler,
     NormalSampler,
     StudentTSampler,
     WeibullSampler,
     elu_plus_one,
 )
-
-SAMPLERS = {
-    "normal": (NormalSampler, Normal(0.0, 1.0), Normal),
-    "laplace": (LaplaceSampler, Laplace(0.0, 1.0), Laplace),
-    "student_t": (StudentTSampler, Normal(0.0, 1.0), StudentT),
-    "student_t_learned": (partial(StudentTSampler, learn_df=True), Normal(0.0, 1.0), StudentT),
-    "lognormal": (LogNormalSampler, LogNormal(0.0, 1.0), LogNormal),
-    "gamma": (GammaSampler, Gamma(2.0, 2.0), Gamma),
-    "weibull": (WeibullSampler, Weibull(1.0, 1.0), Weibull),
-    "inverse_gaussian": (InverseGaussianSampler, InverseGaussian(1.0, 1.0), InverseGaussian),
-    "deterministic": (DeterministicSampler, Normal(0.0, 1.0), Delta),
-}
-PROBABILISTIC = [name for name in SAMPLERS if name != "deterministic"]
 
 
 def features_of(sampler, first=0.3, second=0.7, dtype=torch.float64):

@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 from scipy.special import gammaln
 
 import vae_hydra
-from tests.conftest import QUICK, composed
+from tests.support.composing import composed
+from tests.support.untrained_runs import TINY, untrained
 from vae_hydra import export as command
 from vae_hydra.base.command.configuration import config_folder
 from vae_hydra.distributions import parameters
@@ -34,7 +35,6 @@ LIKELIHOODS = (
     *("gaussian", "laplace", "student_t", "huber", "log_cosh", "bernoulli", "continuous_bernoulli"),
     *("gaussian likelihood.learn_scale=predicted", "laplace likelihood.learn_scale=per_pixel"),
 )
-TINY = "model.encoder.widths=[8] model.decoder.widths=[8]"
 MODELS = {
     "conv": "model=conv condition=encoder condition.encoding=scalar",
     "conv_architect": "model=conv_architect model.features=[8,2,2] sampler=student_t sampler.learn_df=true",
@@ -49,19 +49,6 @@ UNSEEN_BATCH = 5
 
 def exported(run: Run, *overrides: str) -> Path:
     return export(composed(f"run={run.folder}", "accelerator=cpu", *overrides, name="export"))
-
-
-def untrained(folder: Path, *overrides: str) -> Run:
-    """A run's folder with weights as they are drawn, and scores that are made up."""
-    config = composed(*QUICK, f"output_dir={folder}", *overrides)
-    run, module = Run.of(config), build_experiment(config).module
-    if config["trainer"]["precision"] == "64-true":
-        module.double()
-    with run.writing(config):
-        content = {CHECKPOINT_KEY: module.description, "state_dict": module.state_dict(), "epoch": 3}
-        torch.save(content, run.folder / "best.ckpt")
-    run.finish({"reconstruct/clean/half_sse": 2.5, "reconstruct/clean/elbo": -7.25}, "best", 0.1)
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -316,12 +303,12 @@ def test_a_sampler_of_ones_own_that_cannot_be_exported_is_explained(sampler, for
         tmp_path / "outputs",
         *TINY.split(),
         "sampler=lognormal",
-        f"sampler._target_=tests.test_export.{sampler.__name__}",
+        f"sampler._target_=tests.runs.test_export.{sampler.__name__}",
     )
     with pytest.raises(ValueError, match=f"{message}.*formats=safetensors"):
         exported(own, f"formats={format}", "trust=[tests]")
     assert not (own.folder / "export").exists()
-    with pytest.raises(ValueError, match="names the target 'tests.test_export"):
+    with pytest.raises(ValueError, match="names the target 'tests.runs.test_export"):
         vae_hydra.load(exported(own, "formats=safetensors", "trust=[tests]"))
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import pickle
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 import vae_hydra
-from tests.conftest import QUICK, composed
+from tests.support.composing import CONF, QUICK, composed
 from vae_hydra.runs.build import build_experiment
 from vae_hydra.runs.checkpoint import read_checkpoint
 from vae_hydra.runs.folder import Run
@@ -130,6 +132,45 @@ def plant(config, place, target) -> None:
 def test_a_target_outside_the_allow_list_is_refused(described, target, place):
     config = copy.deepcopy(described)
     plant(config, place, target)
+    with pytest.raises(ValueError, match="names the target .*, which is none of the models.*trust"):
+        check_config(config)
+
+
+DATASETS = [yaml.safe_load(file.read_text()) for file in sorted(Path(CONF, "dataset").glob("[!_]*.yaml"))]
+SOURCES = sorted({dataset["source"]["_target_"] for dataset in DATASETS if "source" in dataset})
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_functions_that_provide_data_are_allowed_where_data_come_from_and_nowhere_else(described, source):
+    check_config({**described, "dataset": {**described["dataset"], "source": {"_target_": source}}})
+    nested = {"dataset": {"source": {"nested": {"_target_": source}}}}
+    for config in ({"dataset": {"_target_": source}}, {"source": {"_target_": source}}, nested):
+        with pytest.raises(ValueError, match=f"names the target '{source}'"):
+            check_config(config)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        # Names that the modules of sources import, or keep for themselves.
+        "vae_hydra.data.sources.digits.torch.load",
+        "vae_hydra.data.sources.digits.Source",
+        "vae_hydra.data.sources.torchvision_images.Path",
+        "vae_hydra.data.sources.torchvision_images.check_idx",
+        "vae_hydra.data.sources.torchvision_images._check_idx_files",
+        "vae_hydra.data.sources.digits.load_digits.__globals__",
+        "vae_hydra.data.sources.student_t_mixture.np.load",
+        # A module and a package are no functions.
+        "vae_hydra.data.sources.digits",
+        "vae_hydra.data.sources",
+        # Other functions of the package, and modules that a stranger may have put on the path.
+        "vae_hydra.data.image_folder.write_image_folder",
+        "vae_hydra.data.sources_of_others.load",
+    ],
+)
+def test_nothing_else_of_their_modules_is_a_source(described, target):
+    config = copy.deepcopy(described)
+    plant(config, ("dataset", "source"), target)
     with pytest.raises(ValueError, match="names the target .*, which is none of the models.*trust"):
         check_config(config)
 

@@ -7,9 +7,8 @@ import math
 import pytest
 import torch
 
-from vae_hydra.runs.checkpoint import read_checkpoint
+from vae_hydra.runs.checkpoint import read_checkpoint, rebuild
 from vae_hydra.runs.folder import Run
-from vae_hydra.runs.rebuild import rebuild
 from vae_hydra.runs.score_table import table
 from vae_hydra.runs.train import train
 from vae_hydra.training.metrics import MeanOverExamples
@@ -33,7 +32,7 @@ def protocols(metrics) -> list[str]:
     ],
 )
 def test_further_noises_change_no_other_score_and_no_name(options, configure, tmp_path):
-    options = (*options, "trainer.max_epochs=1")
+    options = (*options, "trainer.max_epochs=1", "dataset.fraction=0.2")
     alone = configure(*options, "test_noises=null", f"output_dir={tmp_path / 'alone'}")
     config = configure(*options)
     assert Run.of(alone).name == Run.of(config).name
@@ -132,3 +131,14 @@ def test_scores_of_latents_beyond_single_precision_are_infinite_and_said(likelih
         # Its means are 0 or 1 in the limit.
         assert 0 < scores["denoise/normal/half_sse"] < 32
         assert scores["denoise/normal/log_likelihood"] < -1e20
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("sampler", "published"), [("normal", 5.638), ("lognormal", 6.024), ("inverse_gaussian", 6.309)]
+)
+def test_published_half_sse_on_mnist_is_reached_within_four_percent(sampler, published, configure, mnist_root):
+    overrides = ("experiment=heavy_tailed/mnist", f"sampler={sampler}", "trainer.max_epochs=100")
+    metrics = train(configure(*overrides, f"dataset.root={mnist_root}"))
+    assert metrics["reconstruct/clean/half_sse"] == pytest.approx(published, rel=0.04)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from tests.conftest import CONF, composed
-from tests.runs.test_train import assert_same_outcome
+from tests.support.composing import CONF, composed
+from tests.support.outcomes import assert_same_outcome
 from vae_hydra import train
 from vae_hydra.runs.build import build_experiment
 from vae_hydra.runs.folder import Run
@@ -18,7 +18,12 @@ from vae_hydra.runs.identity import identity
 from vae_hydra.runs.warm_start import inherit, start_from
 from vae_hydra.training.module import VAEModule
 
-SHORT = ("trainer.max_epochs=1", "callbacks.figures.enabled=false", "trainer.accelerator=cpu")
+SHORT = (
+    "trainer.max_epochs=1",
+    "trainer.accelerator=cpu",
+    "callbacks.figures.enabled=false",
+    "dataset.fraction=0.1",
+)
 FIRST = ("sampler=lognormal", "model.latent_dim=5", "optimizer.lr=0.01", "beta=linear", "beta.duration=2")
 
 

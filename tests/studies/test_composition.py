@@ -1,4 +1,4 @@
-"""Configurations of many runs at once: each is what Hydra composes of it alone."""
+"""Composing many runs at once: each configuration equals the one that Hydra composes alone."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 from omegaconf.errors import InterpolationKeyError
 
-from tests import conftest
-from tests.conftest import CONF
+from tests.support import composing
+from tests.support.composing import CONF
 from vae_hydra.base.command.configuration import plain
 from vae_hydra.runs.identity import identity
 from vae_hydra.studies.sweep.composition import Composer
 
-# Each is one run, of values that are copied, computed, lists, null, added, removed, or that others follow.
+# One run each, with values that are copied, computed, lists, null, added, removed, or used by others.
 MIXED = [
     (),
     ("sampler=lognormal", "seed=3"),
@@ -82,7 +82,7 @@ def alone(overrides):
     return plain(compose("train", list(overrides)))
 
 
-def test_each_of_a_mixed_sample_is_what_it_is_alone(composer):
+def test_a_mixed_sample_is_composed_as_hydra_composes_each_run(composer):
     for composed in composer.compose(MIXED):
         expected = alone(MIXED[composed.number])
         assert composed.config == expected, MIXED[composed.number]
@@ -94,7 +94,7 @@ def test_each_of_a_mixed_sample_is_what_it_is_alone(composer):
 
 @pytest.mark.parametrize("overrides", MIXED[::5], ids=" ".join)
 def test_what_tests_compose_is_what_hydra_composes(overrides):
-    found = conftest.composed(*overrides)
+    found = composing.composed(*overrides)
     with initialize_config_dir(CONF, version_base="1.3"):
         assert repr(found) == repr(alone(overrides))
 
@@ -129,7 +129,7 @@ def test_a_random_grid_is_composed_as_its_runs_are_alone(composer):
         (("nothing=3",), ["nothing"]),
     ],
 )
-def test_what_a_run_has_no_option_for_is_left_out_and_told(overrides, unknown, composer):
+def test_unknown_options_of_a_run_are_left_out_and_reported(overrides, unknown, composer):
     (composed,) = composer.compose([overrides])
     unknown = unknown or ["published_kl_reduction.x"]
     assert sorted(composed.unknown) == unknown
@@ -138,7 +138,7 @@ def test_what_a_run_has_no_option_for_is_left_out_and_told(overrides, unknown, c
     assert composed.config == alone(kept)
 
 
-def test_what_cannot_be_resolved_is_an_error_of_its_run_alone(composer):
+def test_an_unresolvable_run_has_an_error_and_others_have_none(composer):
     preset = "experiment=heavy_tailed/mnist"
     bad, good = composer.compose([(preset, "sampler=gamma", "seed=1"), (preset, "seed=1")])
     assert isinstance(bad.error, InterpolationKeyError)
@@ -147,7 +147,7 @@ def test_what_cannot_be_resolved_is_an_error_of_its_run_alone(composer):
 
 
 @pytest.mark.parametrize("override", ["sampler=cauchy", "~sampler.df", "+seed=3", "dataset@x=mnist"])
-def test_what_hydra_refuses_otherwise_is_refused(override, composer):
+def test_other_errors_of_hydra_are_raised(override, composer):
     with pytest.raises(ConfigCompositionException):
         list(composer.compose([("seed=1",), (override,)]))
 

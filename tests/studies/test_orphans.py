@@ -1,23 +1,27 @@
-"""What a process that was killed leaves behind: workers, a lock, files that were not finished."""
+"""Killed processes and their leftovers: workers, locks and unfinished files."""
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 from filelock import FileLock
 
-from tests.conftest import REPOSITORY
-from tests.runs.test_train import command, wait_for
+from tests.support.composing import REPOSITORY
+from tests.support.processes import command, wait_for
 from vae_hydra.base.files import remove_leftovers, replace_atomically, replacing_folder
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
+from vae_hydra.studies.sweep.workers import end_with_parent
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
@@ -45,7 +49,7 @@ if __name__ == "__main__":
 """
 
 
-def test_a_worker_whose_parent_is_killed_is_told_to_save_and_then_ends(tmp_path):
+def test_a_worker_saves_and_ends_when_its_parent_is_killed(tmp_path):
     (tmp_path / "parent.py").write_text(PARENT)
     process = subprocess.Popen([sys.executable, str(tmp_path / "parent.py"), str(tmp_path)], env=ENVIRONMENT)
     noted = tmp_path / "child"
@@ -61,10 +65,8 @@ def test_a_worker_whose_parent_is_killed_is_told_to_save_and_then_ends(tmp_path)
 
 
 def test_the_process_that_a_user_started_does_not_watch_its_parent():
-    from vae_hydra.studies.sweep import workers
-
     before = threading.active_count()
-    workers.end_with_parent()
+    end_with_parent()
     assert threading.active_count() == before
 
 
@@ -148,3 +150,42 @@ def test_epochs_of_a_run_that_was_killed_read_as_before(configure, cut_off):
     train(config)
     rows = (Run.of(config).folder / "metrics.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1", "2"]
+
+
+CELLS = (
+    *("sampler=normal,inverse_gaussian,student_t", "noise=none,uniform", "seed=0,1"),
+    *("trainer.max_epochs=30", "dataset.batch_size=32", "-m"),
+)
+KILLS = 5
+
+
+def start(folder: Path) -> subprocess.Popen:
+    return subprocess.Popen(command(folder, *CELLS), env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+
+
+def scores(folder: Path) -> dict[str, dict[str, float]]:
+    return {path.parent.name: json.loads(path.read_text()) for path in folder.glob("*/metrics.json")}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_sweep_killed_five_times_ends_with_the_table_of_an_unbroken_one(tmp_path):
+    began = time.monotonic()
+    assert start(tmp_path / "whole").wait() == 0
+    seconds = time.monotonic() - began
+    whole = scores(tmp_path / "whole")
+    assert len(whole) == 12
+
+    moments = random.Random(0)
+    kills = 0
+    while kills < KILLS:
+        process = start(tmp_path / "killed")
+        # From while it imports to some cells later, so that five kills leave something to do.
+        time.sleep(moments.uniform(2.0, max(6.0, seconds / 4)))
+        if process.poll() is None:
+            process.kill()
+            kills += 1
+        process.wait()
+        assert len(scores(tmp_path / "killed")) < 12, "the sweep was over before it was killed five times"
+    assert start(tmp_path / "killed").wait() == 0
+    assert scores(tmp_path / "killed") == whole

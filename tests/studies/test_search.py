@@ -1,4 +1,4 @@
-"""A search: what it may try, what a trial is worth, that it goes on as if nothing had happened, and its experiment."""
+"""A search: its space, the value of a trial, interruptions, and the best trial as an experiment file."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from pathlib import Path
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from tests.conftest import CONF
-from tests.runs.test_train import assert_same_outcome
+from tests.support.composing import CONF, REPOSITORY
+from tests.support.outcomes import assert_same_outcome
 from vae_hydra import search, train
 from vae_hydra.base.command.configuration import config_folder, plain
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.identity import identity
 from vae_hydra.studies.reporting import collect
 from vae_hydra.studies.search.experiment_file import experiment_file
-from vae_hydra.studies.search.search import check_searchable, fixed_overrides
+from vae_hydra.studies.search.search import fixed_overrides
 from vae_hydra.studies.search.space import read_space, written
 from vae_hydra.studies.search.study import PRUNERS, next_trial, open_study, report
+from vae_hydra.studies.search.trial import check_searchable
 from vae_hydra.training.callbacks import Pruned, Pruning
 from vae_hydra.training.history import read_epochs
 from vae_hydra.training.module import VAEModule
@@ -47,7 +49,7 @@ SPACE = (
     "+search.space.optimizer.lr={low:1e-6,high:1e-2,log:true}",
 )
 ENGINE = ("trials=4", "search.startup=2", "search.warmup=1", "seed=3")
-# With which the engine's first choice of two is the second.
+# With this seed the first choice of two is the second.
 FAILS_FIRST = 1
 COMMAND = (*FIXED, *SPACE, *ENGINE)
 
@@ -64,7 +66,7 @@ def searched(tmp_path_factory):
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
 
 def trials(folder: Path) -> list[dict[str, str]]:
@@ -72,7 +74,7 @@ def trials(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text().splitlines()))
 
 
-def test_trials_are_runs_and_are_worth_the_elbo_of_their_best_epoch(searched):
+def test_trials_are_runs_with_the_elbo_of_their_best_epoch(searched):
     folder, text = searched
     rows = trials(folder)
     assert [int(row["trial"]) for row in rows] == list(range(4))
@@ -110,7 +112,7 @@ def test_the_best_trial_is_an_experiment_that_is_done_already(searched, run_comm
     assert (code, f"{best['run']} is done already" in text) == (0, True)
 
 
-def test_a_search_that_is_stopped_goes_on_as_if_it_had_not_been(searched, run_command, tmp_path, monkeypatch):
+def test_an_interrupted_search_goes_on_as_if_it_had_run_through(searched, run_command, tmp_path, monkeypatch):
     folder, _ = searched
     original, seen = VAEModule.training_step, []
 
@@ -136,10 +138,10 @@ def test_a_search_that_is_stopped_goes_on_as_if_it_had_not_been(searched, run_co
             assert_same_outcome(tmp_path / "outputs" / row["run"], folder / "outputs" / row["run"])
 
 
-def test_a_trial_that_fails_is_said_and_the_search_goes_on(run_command, tmp_path):
+def test_a_failed_trial_is_logged_and_the_search_goes_on(run_command, tmp_path):
     command = (*FIXED, "search=none", "+search.space.model.latent_dim={choices:[3,-2]}", "trainer.max_epochs=1")
     code, text = run_command(search, *command, "trials=1", f"search.seed={FAILS_FIRST}")
-    assert (code, "no trial came to a value" in text) == (1, True)
+    assert (code, "no trial has a value" in text) == (1, True)
     assert "model.latent_dim must be an integer ≥ 1, but got -2" in text
     code, text = run_command(search, *command, "trials=4", f"search.seed={FAILS_FIRST}")
     assert code == 0
@@ -162,7 +164,7 @@ def test_a_trial_that_fails_is_said_and_the_search_goes_on(run_command, tmp_path
         (["-m", "seed=0,1"], "a search is one command"),
     ],
 )
-def test_a_search_that_cannot_be_is_refused_and_leaves_nothing(arguments, expected, run_command, tmp_path):
+def test_an_impossible_search_is_refused_and_writes_nothing(arguments, expected, run_command, tmp_path):
     code, text = run_command(search, *arguments)
     assert code == 2
     assert expected in text
@@ -185,7 +187,7 @@ def test_training_without_a_validation_elbo_is_no_trial(option, expected, config
         check_searchable(configure(option))
 
 
-def test_what_is_typed_for_the_search_alone_is_no_option_of_a_trial():
+def test_options_of_the_search_are_no_options_of_a_trial():
     typed = ["trials=3", "search=none", "+search.space.seed={low:1,high:2}", "seed=3", "~test_noises.normal"]
     assert fixed_overrides(typed) == ["seed=3", "~test_noises.normal"]
     with pytest.raises(ValueError, match="experiment=best would be built upon itself"):
@@ -199,7 +201,7 @@ def test_without_optuna_the_extra_is_named(run_command, monkeypatch):
     assert "pip install 'vae_hydra[search]'" in text
 
 
-def test_a_space_is_read_and_what_is_typed_leaves_it():
+def test_a_space_is_read_without_the_options_of_the_command_line():
     space = {
         "optimizer": {"choices": ["adam", "adamw"], "lr": {"low": 1e-4, "high": 1, "log": True}},
         "model": {"latent_dim": {"low": 2, "high": 8, "step": 2}, "encoder": {"widths": {"choices": [[8], [8, 8]]}}},
@@ -230,14 +232,14 @@ def test_a_space_is_read_and_what_is_typed_leaves_it():
         ({"beta.value": {"low": 1, "high": 2, "log": "yes"}}, "search.space.beta.value.log must be true or false"),
         ({"optimizer": {"lr": 3}}, "search.space.optimizer.lr must be {choices"),
         ({"optimizer": 3}, "search.space.optimizer must be a group of options"),
-        ({"threads": {"choices": [1, 2]}}, "search.space.threads says where or how"),
-        ({"callbacks": {"progress": {"refresh_rate": {"low": 1, "high": 2}}}}, "says where or how"),
+        ({"threads": {"choices": [1, 2]}}, "search.space.threads is about where or how"),
+        ({"callbacks": {"progress": {"refresh_rate": {"low": 1, "high": 2}}}}, "is about where or how"),
         ({"dataset": {"choices": ["digits", "mnist"]}}, "search.space.dataset changes the data"),
         ({"dataset": {"fraction": {"low": 0.1, "high": 1.0}}}, "search.space.dataset.fraction changes the data"),
         ({"likelihood": {"choices": ["bernoulli", "gaussian"]}}, "bernoulli is no density"),
     ],
 )
-def test_a_space_that_is_none_is_refused(space, expected):
+def test_an_invalid_space_is_refused(space, expected):
     with pytest.raises(ValueError, match=".*") as error:
         read_space(space, set())
     assert expected in str(error.value)
@@ -249,8 +251,6 @@ def test_a_space_that_is_none_is_refused(space, expected):
 def test_values_are_written_as_hydra_reads_them(value):
     with initialize_config_dir(CONF, version_base="1.3"):
         config = compose("train", [f"+given={written(value)}"])
-    from omegaconf import OmegaConf
-
     read = OmegaConf.to_container(config, resolve=False)["given"]
     assert read == (value.replace("${", "\\${") if isinstance(value, str) else value)
     assert type(read) is type(value)
@@ -267,7 +267,7 @@ def test_values_are_written_as_hydra_reads_them(value):
         ["+noise@test_noises.strong=normal", "test_noises.strong.name=strong", "~test_noises.uniform", "~sampler.kl"],
     ],
 )
-def test_an_experiment_file_stands_for_what_was_typed(overrides, tmp_path):
+def test_an_experiment_file_is_equivalent_to_its_overrides(overrides, tmp_path):
     groups = {path.name for path in config_folder().iterdir() if path.is_dir()}
     text, typed = experiment_file(overrides, groups.__contains__)
     (tmp_path / "experiment").mkdir()
@@ -283,14 +283,14 @@ def study_in(folder: Path, pruning: str = "none", max_epochs: int = 6):
     return open_study(folder, {"seed": 0, "startup": 2, "pruning": pruning, "warmup": 2}, max_epochs)
 
 
-def test_a_trial_belongs_to_one_process_and_comes_back_when_that_is_gone(tmp_path):
+def test_a_trial_belongs_to_one_process_until_that_process_is_gone(tmp_path):
     one, other = study_in(tmp_path / "s"), study_in(tmp_path / "s")
     with next_trial(one, tmp_path / "s", 3) as first, next_trial(other, tmp_path / "s", 3) as second:
         assert (first.number, second.number) == (0, 1)
         drawn = first.suggest_float("x", 0, 1)
         assert second.suggest_float("x", 0, 1) != drawn
         one.tell(second.number, 1.0)
-    # The first was left alone: it is taken up with what it was given.
+    # The first trial was abandoned: it goes on with the options that it had.
     with next_trial(other, tmp_path / "s", 3) as again:
         assert (again.number, again.suggest_float("x", 0, 1)) == (0, drawn)
         other.tell(again, state=TrialState.FAIL)
@@ -299,7 +299,7 @@ def test_a_trial_belongs_to_one_process_and_comes_back_when_that_is_gone(tmp_pat
 
 
 @pytest.mark.parametrize("pruning", PRUNERS)
-def test_a_hopeless_trial_is_pruned_unless_nothing_is(pruning, tmp_path):
+def test_a_hopeless_trial_is_pruned_if_pruning_is_on(pruning, tmp_path):
     study = study_in(tmp_path / "s", pruning)
     pruned = {}
     for total in range(1, 8):
@@ -313,7 +313,7 @@ def test_a_hopeless_trial_is_pruned_unless_nothing_is(pruning, tmp_path):
     assert not pruned[0]
 
 
-def test_a_pruned_run_says_so_and_goes_on_when_it_is_trained(configure, tmp_path):
+def test_a_pruned_run_is_recorded_and_can_be_trained_on(configure, tmp_path):
     options = ("trainer.max_epochs=4", "dataset.fraction=0.2", "callbacks.checkpoints.every_n_epochs=3")
     seen: dict[int, float] = {}
 

@@ -1,8 +1,9 @@
-"""A sweep: which runs it is made of, that it trains what is missing and nothing else, what it says of failures."""
+"""A sweep: its plan, training of the missing runs alone, and its reports of failures."""
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,24 +11,32 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hydra.core.plugins import Plugins
+from joblib import cpu_count
 
-from tests.runs.test_train import wait_for
+from tests.support.composing import REPOSITORY
+from tests.support.processes import wait_for
 from vae_hydra import train
 from vae_hydra.base.command.configuration import config_folder
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.identity import identifying_options, run_name
-from vae_hydra.studies.sweep import sweeper as sweep
+from vae_hydra.studies.sweep.sweeper import GridSweeper
 
-SHORT = ("trainer.max_epochs=1", "callbacks.figures.enabled=false", "trainer.accelerator=cpu")
-# What a run has where nothing is typed, of what tests type.
+SHORT = (
+    "trainer.max_epochs=1",
+    "trainer.accelerator=cpu",
+    "callbacks.figures.enabled=false",
+    "dataset.fraction=0.1",
+)
+# The defaults of the options that tests set.
 DEFAULT = ("trainer.max_epochs=100", "trainer.accelerator=auto", "callbacks.figures.enabled=true")
 SWEEPS = sorted(file.relative_to(config_folder() / "sweep") for file in config_folder().glob("sweep/**/*.yaml"))
 
 
 @pytest.fixture
 def planned(run_command, tmp_path, monkeypatch):
-    """The runs of a sweep that is typed but not trained: planned(*arguments) → cells of plan.json."""
-    monkeypatch.setattr(sweep.GridSweeper, "_launch", lambda self, missing: None)
+    """Plan a sweep without training it: planned(*arguments) → cells of plan.json."""
+    monkeypatch.setattr(GridSweeper, "_launch", lambda self, missing: None)
 
     def plan(*arguments: str) -> list[dict]:
         run_command(train, *arguments)
@@ -51,7 +60,7 @@ NOISES = {"normal", "lognormal", "uniform", "inverse_gaussian"}
 
 
 EVERY = {(n, s, f"s{seed}") for n in options("noise") for s in options("sampler") for seed in range(3)}
-# Sweep file → parts of names, and all that there are of them, a run each.
+# Sweep file → parts of the runs' names, and their values, one run each.
 CELLS = {
     "coffee_break": ((1, 2, 3), EVERY),
     "heavy_tailed/table": (
@@ -64,7 +73,7 @@ CELLS = {
 
 @pytest.mark.parametrize("file", SWEEPS, ids=str)
 def test_every_sweep_file_plans_runs_that_exist_and_differ(file, planned):
-    """And those that are promised, cell for cell."""
+    """Those in CELLS are compared cell for cell."""
     name = file.with_suffix("").as_posix()
     cells = planned(f"sweep={name}")
     assert len(cells) > 1
@@ -76,11 +85,11 @@ def test_every_sweep_file_plans_runs_that_exist_and_differ(file, planned):
         assert len(cells) == len(expected)
 
 
-def test_every_promised_sweep_is_there():
+def test_every_promised_sweep_exists():
     assert {file.with_suffix("").as_posix() for file in SWEEPS} >= CELLS.keys()
 
 
-def test_what_is_typed_comes_on_top_of_every_grid(planned):
+def test_options_of_the_command_line_apply_to_every_grid(planned):
     cells = planned("sweep=heavy_tailed/table", "seed=0,1", "sampler=normal")
     assert len(cells) == 14
     assert names(cells, 2) == {("normal",)}
@@ -163,7 +172,7 @@ def test_a_grid_that_is_no_mapping_is_refused(run_command):
     assert "hydra.sweeper.grids[0] must be a group of options, but got 'normal'" in text
 
 
-def test_a_sweep_started_again_is_the_same_however_it_is_typed(planned, tmp_path):
+def test_a_sweep_is_the_same_whatever_the_order_of_its_options(planned, tmp_path):
     planned("-m", "sampler=normal,gamma", "seed=0")
     how = (
         "threads=1",
@@ -178,7 +187,7 @@ def test_a_sweep_started_again_is_the_same_however_it_is_typed(planned, tmp_path
         planned("-m", "seed=1", "sampler=normal,gamma")
 
 
-def test_only_what_is_missing_is_trained(run_command, tmp_path):
+def test_only_missing_runs_are_trained(run_command, tmp_path):
     code, text = run_command(train, "-m", *SHORT, "seed=0,1")
     assert (code, text.count("#0 :"), text.count("#1 :")) == (0, 1, 1)
     (plan,) = tmp_path.glob("outputs/sweeps/*/plan.json")
@@ -214,7 +223,7 @@ def test_a_cell_that_fails_leaves_its_error_and_is_tried_again(run_command, tmp_
     assert "2 runs, 1 to go" in text
 
 
-def test_a_cell_that_cannot_be_composed_is_said_and_the_others_go_on(run_command, tmp_path):
+def test_a_cell_that_cannot_be_composed_is_logged_and_the_others_go_on(run_command, tmp_path):
     # The preset says how to add up the KL of three samplers only.
     code, text = run_command(
         train, "-m", *SHORT, "experiment=heavy_tailed/mnist", "sampler=gamma,normal", "dataset=digits", "model=mlp"
@@ -229,7 +238,7 @@ def test_a_cell_that_cannot_be_composed_is_said_and_the_others_go_on(run_command
     assert done["error"] is None
 
 
-def test_an_error_that_is_not_the_users_is_kept_with_its_traceback(run_command, tmp_path, monkeypatch):
+def test_an_unexpected_error_is_recorded_with_its_traceback(run_command, tmp_path, monkeypatch):
     def breaks(*arguments, **options):
         raise RuntimeError("out of memory")
 
@@ -242,9 +251,7 @@ def test_an_error_that_is_not_the_users_is_kept_with_its_traceback(run_command, 
         assert "in breaks" in (folder / "train.log").read_text()
 
 
-def test_a_launcher_that_breaks_is_said_and_the_rest_is_counted(run_command, monkeypatch):
-    from hydra.core.plugins import Plugins
-
+def test_a_broken_launcher_is_logged_and_the_rest_is_counted(run_command, monkeypatch):
     class Breaking:
         def launch(self, *arguments, **options):
             raise RuntimeError("a worker was killed")
@@ -257,15 +264,13 @@ def test_a_launcher_that_breaks_is_said_and_the_rest_is_counted(run_command, mon
     assert "start the same command again for the 2 that are not done" in text
 
 
-def test_a_sweep_without_multirun_typed_runs_as_one(planned):
+def test_a_sweep_file_needs_no_multirun_flag(planned):
     assert len(planned("sweep=heavy_tailed/beta")) == 12
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cores", [1, 2])
 def test_joblib_gives_each_job_its_share_of_the_cores_and_the_same_scores(cores, run_command, tmp_path):
-    from joblib import cpu_count
-
     launcher = ("hydra/launcher=joblib", f"hydra.launcher.n_jobs={cores}")
     command = [sys.executable, "-m", "vae_hydra.train", "-m", *SHORT, "seed=0,1", *launcher]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, env=_environment())
@@ -277,7 +282,7 @@ def test_joblib_gives_each_job_its_share_of_the_cores_and_the_same_scores(cores,
         assert again == pytest.approx(run.metrics, rel=1e-4)
 
 
-def test_a_noise_that_means_something_else_now_is_tested_again_and_others_stay(run_command, tmp_path):
+def test_a_changed_test_noise_is_tested_again_and_other_scores_stay(run_command, tmp_path):
     every = ("-m", *SHORT, "seed=0,1")
     few = (*every, "~test_noises.normal", "~test_noises.lognormal", "~test_noises.inverse_gaussian")
     assert run_command(train, *few)[0] == 0
@@ -301,11 +306,11 @@ def test_test_noises_may_be_left_out_altogether(run_command, tmp_path):
     assert (code, "Traceback" in text) == (0, False)
     (path, _) = sorted(tmp_path.glob("outputs/digits-*"))
     assert not any(name.startswith("denoise") for name in Run(path).metrics)
-    # Nothing is lacking either way of having none.
+    # Both ways of having no test noises mean the same.
     assert "2 runs, 0 to go" in run_command(train, "-m", *SHORT, "seed=0,1", "test_noises=null")[1]
 
 
-def test_a_test_that_cannot_be_made_leaves_what_was_done_alone(run_command, tmp_path):
+def test_an_impossible_test_leaves_finished_runs_alone(run_command, tmp_path):
     assert run_command(train, "-m", *SHORT, "seed=0,1")[0] == 0
     before = {path: path.read_bytes() for path in tmp_path.glob("outputs/digits-*/*.*")}
     strong = ("+noise@test_noises.strong=normal", "test_noises.strong.name=strong")
@@ -320,7 +325,7 @@ def test_a_test_that_cannot_be_made_leaves_what_was_done_alone(run_command, tmp_
     assert "Traceback" not in text
 
 
-def test_a_damaged_run_is_said_and_the_others_go_on(run_command, tmp_path):
+def test_a_damaged_run_is_logged_and_the_others_go_on(run_command, tmp_path):
     assert run_command(train, "-m", *SHORT, "seed=0,1")[0] == 0
     (one, _) = sorted(tmp_path.glob("outputs/digits-*"))
     (one / "run.json").write_text("{")
@@ -331,7 +336,7 @@ def test_a_damaged_run_is_said_and_the_others_go_on(run_command, tmp_path):
     assert "Traceback" not in text
 
 
-def test_a_seed_typed_in_another_way_is_planned_as_it_is_trained(planned):
+def test_a_forced_seed_is_planned_as_it_is_trained(planned):
     assert names(planned("-m", "seed=0", "++seed=7"), 3) == {("s7",)}
 
 
@@ -352,8 +357,4 @@ def test_sigterm_ends_the_workers_of_joblib_and_the_sweep_goes_on_later(tmp_path
 
 
 def _environment() -> dict[str, str]:
-    import os
-
-    return {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"} | {
-        "PYTHONPATH": str(Path(__file__).resolve().parents[1])
-    }
+    return {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"} | {"PYTHONPATH": str(REPOSITORY)}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.conftest import REPOSITORY
+from tests.support.composing import REPOSITORY
 
 READ = ("README.md", "CONTRIBUTING.md", "docs/*.md")
 SHELL = ("bash", "sh", "shell", "console")

@@ -55,6 +55,9 @@ def test_vector_data_are_shown_as_clouds(configure):
     assert names == {"loss_curves.png", "reconstructions.png", "denoised.png", "latent_plane.png", "examples.npz"}
 
 
+LITTLE_DRAWN = ("callbacks.figures.enabled=true", "callbacks.figures.show=[denoised]")
+
+
 @pytest.mark.parametrize(
     ("options", "shape"), [((), (10, 1, 8, 8)), (("dataset=lognormal_2d", "+trainer.limit_train_batches=5"), (2000, 2))]
 )
@@ -62,7 +65,7 @@ def test_every_sampler_is_shown_the_same_noisy_examples(options, shape, configur
     """The noise is found again from the seed alone, and is that of the distribution asked for."""
     shown = {}
     for sampler in ("normal", "student_t"):
-        config = configure(f"sampler={sampler}", "noise=normal", "callbacks.figures.enabled=true", *options)
+        config = configure(f"sampler={sampler}", "noise=normal", *LITTLE_DRAWN, *options)
         train(config)
         with np.load(Run.of(config).folder / "figures" / "examples.npz") as arrays:
             shown[sampler] = dict(arrays)
@@ -81,14 +84,14 @@ def test_every_sampler_is_shown_the_same_noisy_examples(options, shape, configur
 
 
 def test_without_noise_there_is_nothing_denoised_to_keep(configure):
-    config = configure("callbacks.figures.enabled=true")
+    config = configure(*LITTLE_DRAWN)
     train(config)
     with np.load(Run.of(config).folder / "figures" / "examples.npz") as arrays:
         assert set(arrays) == {"original", "labels", "reconstruction"}
 
 
 def test_stacked_noise_is_shown_beside_the_image(configure):
-    config = configure("noise=normal", "noise.mode=stacked", "callbacks.figures.enabled=true")
+    config = configure("noise=normal", "noise.mode=stacked", *LITTLE_DRAWN)
     train(config)
     assert (Run.of(config).folder / "figures" / "denoised.png").is_file()
 

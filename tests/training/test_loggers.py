@@ -12,7 +12,7 @@ import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.conftest import QUICK, REPOSITORY
+from tests.support.composing import QUICK, REPOSITORY
 from vae_hydra import load
 from vae_hydra import train as train_command
 from vae_hydra.runs.folder import Run

@@ -1,4 +1,4 @@
-"""What codes know about classes, and how many latents carry anything."""
+"""Measures of latent codes: how well they separate classes, and what two models' codes share."""
 
 from __future__ import annotations
 
@@ -6,53 +6,25 @@ from typing import NamedTuple
 
 import torch
 from scipy.optimize import linear_sum_assignment
+from scipy.stats import rankdata
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import silhouette_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-# A latent whose code varies less than this over the examples is inactive.
+# A latent is inactive if the variance of its code over the examples is at most this.
 ACTIVE_VARIANCE = 0.01
-# Silhouettes compare every pair of examples.
+# The silhouette compares every pair of examples, so it uses only this many.
 SILHOUETTE_EXAMPLES = 5000
 
 
-def active_units(codes: Tensor) -> int:
-    """Number of latents whose posterior mean varies by more than 0.01 over the examples [N, L].
-
-    Source: Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders", 2016.
-    """
-    return int((codes.double().var(0) > ACTIVE_VARIANCE).sum())
-
-
-def knn_accuracy(train: Tensor, train_y: Tensor, test: Tensor, test_y: Tensor, neighbours: int = 10) -> float:
-    """Share of test codes [M, L] whose class most of their nearest training codes [N, L] have."""
-    from sklearn.neighbors import KNeighborsClassifier
-
-    model = KNeighborsClassifier(min(neighbours, len(train))).fit(train.numpy(), train_y.numpy())
-    return float(model.score(test.numpy(), test_y.numpy()))
-
-
-def linear_accuracy(train: Tensor, train_y: Tensor, test: Tensor, test_y: Tensor) -> float:
-    """Share of test codes [M, L] whose class a logistic regression on standardised training codes [N, L] finds."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    return float(model.fit(train.numpy(), train_y.numpy()).score(test.numpy(), test_y.numpy()))
-
-
-def silhouette(codes: Tensor, y: Tensor) -> float:
-    """Mean over examples of (b − a)/max(a, b), in [−1, 1]: a is the mean distance to codes [N, L] of its own class, b
-    to those of the nearest other one; 1 for tight classes far apart. The first 5,000 examples are used.
-
-    Source: Rousseeuw, "Silhouettes: a graphical aid to the interpretation and validation of cluster analysis", 1987.
-    """
-    from sklearn.metrics import silhouette_score
-
-    return float(silhouette_score(codes[:SILHOUETTE_EXAMPLES].numpy(), y[:SILHOUETTE_EXAMPLES].numpy()))
-
-
 def latent_measures(train: Tensor, train_y: Tensor, test: Tensor, test_y: Tensor) -> dict[str, float]:
-    """All of the above for codes [N, L] and [M, L]; those about classes only where there are two or more."""
+    """Active units of test codes [M, L]; with two or more classes also both accuracies and the silhouette.
+
+    The classifiers learn from training codes [N, L].
+    """
     measures = {"active_units": float(active_units(test))}
     if len(torch.unique(test_y)) < 2:
         return measures
@@ -63,15 +35,47 @@ def latent_measures(train: Tensor, train_y: Tensor, test: Tensor, test_y: Tensor
     }
 
 
+def active_units(codes: Tensor) -> int:
+    """Number of latents whose posterior mean has a variance above 0.01 over the examples [N, L].
+
+    Source: Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders", 2016.
+    """
+    return int((codes.double().var(0) > ACTIVE_VARIANCE).sum())
+
+
+def knn_accuracy(train: Tensor, train_y: Tensor, test: Tensor, test_y: Tensor, neighbours: int = 10) -> float:
+    """Accuracy on test codes [M, L] of a majority vote of the nearest training codes [N, L]."""
+    model = KNeighborsClassifier(min(neighbours, len(train))).fit(train.numpy(), train_y.numpy())
+    return float(model.score(test.numpy(), test_y.numpy()))
+
+
+def linear_accuracy(train: Tensor, train_y: Tensor, test: Tensor, test_y: Tensor) -> float:
+    """Accuracy on test codes [M, L] of a logistic regression on standardised training codes [N, L]."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    return float(model.fit(train.numpy(), train_y.numpy()).score(test.numpy(), test_y.numpy()))
+
+
+def silhouette(codes: Tensor, y: Tensor) -> float:
+    """Mean of (b − a)/max(a, b) over the first 5,000 codes [N, L], in [−1, 1]; 1 for tight classes far apart.
+
+    a is a code's mean distance to its own class, b to the nearest other class.
+
+    Source: Rousseeuw, "Silhouettes: a graphical aid to the interpretation and validation of cluster analysis", 1987.
+    """
+    return float(silhouette_score(codes[:SILHOUETTE_EXAMPLES].numpy(), y[:SILHOUETTE_EXAMPLES].numpy()))
+
+
 class Correlation(NamedTuple):
-    """What two sets of codes share; all of ranks, so that an increasing map of a latent, such as exp, changes nothing.
+    """Correlations of two sets of codes.
+
+    All use ranks, so an increasing map of a latent, such as exp, changes nothing.
 
     Attributes:
-        spearman: Spearman's correlation of every latent of the one with every one of the other, [L₁, L₂].
-        matched: mean of its absolute values over the best assignment of latents one to one, in [0, 1].
-        canonical: mean canonical correlation, in [0, 1]: 1 where the ranks are linear functions of one another.
-        cka: linear centred kernel alignment, in [0, 1]: unlike ``canonical`` it weighs directions by their variance and
-            sees through rotations only.
+        spearman: Spearman's correlation of each latent of one set with each of the other, [L₁, L₂].
+        matched: mean |Spearman| over the best one-to-one assignment of latents, in [0, 1].
+        canonical: mean canonical correlation, in [0, 1]; 1 where the ranks of one set are linear in those of the other.
+        cka: linear centred kernel alignment, in [0, 1]. It weights directions by their variance, and among linear maps
+            only rotations leave it unchanged.
     """
 
     spearman: Tensor
@@ -81,9 +85,9 @@ class Correlation(NamedTuple):
 
 
 def correlate(first: Tensor, second: Tensor) -> Correlation:
-    """Compare codes [N, L₁] and [N, L₂] of the same N examples in the same order, N > L₁, L₂.
+    """Correlations of codes [N, L₁] and [N, L₂] of the same N examples in the same order, N > L₁, L₂.
 
-    A latent that does not vary at all correlates with nothing.
+    A constant latent has correlation 0 with every other.
 
     Raises:
         ValueError: for codes of different, or too few, examples.
@@ -104,23 +108,21 @@ def correlate(first: Tensor, second: Tensor) -> Correlation:
     return Correlation(spearman, spearman.abs()[pairs].mean().item(), _canonical(a, b).mean().item(), alignment.item())
 
 
-def by_chance(first: Tensor, second: Tensor, seed: int = 0) -> Correlation:
-    """The same for the second's examples in random order, where nothing is shared: not 0 with few examples."""
+def chance_correlation(first: Tensor, second: Tensor, seed: int = 0) -> Correlation:
+    """Correlations after shuffling the examples of ``second``: the level of unrelated codes, above 0 for small N."""
     order = torch.randperm(len(second), generator=torch.Generator().manual_seed(seed))
     return correlate(first, second[order])
 
 
 def _standardised_ranks(codes: Tensor) -> Tensor:
-    """Columns of mean 0 and length 1, or 0 where a latent is constant."""
-    from scipy.stats import rankdata
-
+    """Ranks of each latent [N, L], centred and of length 1; 0 for a constant latent."""
     ranks = torch.from_numpy(rankdata(codes.double().numpy(), axis=0))
     centred = ranks - ranks.mean(0)
     return centred / centred.norm(dim=0).clamp(min=1e-12)
 
 
 def _canonical(a: Tensor, b: Tensor) -> Tensor:
-    """Canonical correlations: singular values of Qₐᵀ·Q_b, Q an orthonormal basis of what the columns span."""
+    """Canonical correlations: singular values of Qₐᵀ·Q_b, with Q an orthonormal basis of the column space."""
     bases = [left[:, values > 1e-8] for left, values, _ in (torch.linalg.svd(x, full_matrices=False) for x in (a, b))]
-    found = torch.linalg.svdvals(bases[0].T @ bases[1]).clamp(max=1)
-    return found if len(found) else torch.zeros(1)
+    correlations = torch.linalg.svdvals(bases[0].T @ bases[1]).clamp(max=1)
+    return correlations if len(correlations) else torch.zeros(1)

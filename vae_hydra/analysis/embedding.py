@@ -1,42 +1,49 @@
-"""Encode a split with a saved run: ``python -m vae_hydra.embed run=outputs/<run>``."""
+"""The body of ``python -m vae_hydra.embed``: encode a split with a saved run."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
+import torch
+from torch import Tensor
+
+from vae_hydra.analysis.codes import chance_correlation, correlate
+from vae_hydra.base import checks
 from vae_hydra.base.command.output import output_folder
 from vae_hydra.base.command.process import prepare_torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from vae_hydra.data.datamodule import DataModule
-    from vae_hydra.data.examples import Examples
-    from vae_hydra.runs.posteriors import Posteriors
-    from vae_hydra.runs.saved import Saved
+from vae_hydra.base.files import filling_folder, replace_atomically, write_arrays, write_figure, write_json
+from vae_hydra.data.datamodule import DataModule
+from vae_hydra.data.examples import Examples
+from vae_hydra.data.splits import are_the_same
+from vae_hydra.drawing import plots
+from vae_hydra.runs.posteriors import Posteriors, class_embeddings, posteriors
+from vae_hydra.runs.saved import Saved, data_of, open_run, open_saved
 
 log = logging.getLogger(__name__)
 
 FORMATS = ("npz", "parquet")
+# Measures of a correlation in one number → title.
+MEASURES = {
+    "matched": "best one-to-one |Spearman|",
+    "canonical": "mean canonical correlation",
+    "cka": "linear CKA",
+}
+Arrays = Mapping[str, Tensor]
 
 
 def embed(config: Mapping[str, Any]) -> Path:
     """Write a split's posteriors and class embeddings; return their folder.
 
     Args:
-        config: resolved configuration, as ``conf/embed.yaml`` composes it.
+        config: resolved configuration, as composed from ``conf/embed.yaml``.
 
     Raises:
-        ValueError: if ``run`` or ``against`` is no run, the two are not of the same data, or files are in the way.
+        ValueError: if ``run`` or ``against`` is no run, the two have different data, or ``output`` is not empty.
     """
-    from vae_hydra.base import checks
-    from vae_hydra.base.files import filling_folder
-    from vae_hydra.runs.posteriors import posteriors
-    from vae_hydra.runs.saved import data_of, open_saved
-
     prepare_torch(config["threads"])
     write = _writer(checks.one_of("format", config["format"], FORMATS))
     seed = checks.seed("seed", config["seed"])
@@ -44,17 +51,18 @@ def embed(config: Mapping[str, Any]) -> Path:
     data = data_of(saved, config["dataset_root"])
     folder = output_folder(config["output"], saved.run.folder / "embeddings")
     encoded = posteriors(saved.module, _examples(data, config["split"]), seed)
-    other, codes = _other(config, saved, data)
+    other = _other_codes(config, saved, data)
     name = f"{saved.checkpoint.stem}-{config['split']}" + (f"-s{seed}" if seed else "")
     arrays = {**encoded.parameters, "code": encoded.codes, "z": encoded.draws, "y": encoded.y}
-    written = {f"{encoded.codes.shape[0]} posteriors of {encoded.codes.shape[1]} latents": (name, arrays)}
+    title = f"{encoded.codes.shape[0]} posteriors of {encoded.codes.shape[1]} latents"
+    contents: dict[str, tuple[str, Arrays]] = {title: (name, arrays)}
     if data.classes > 1:
-        written["class embeddings"] = (f"{name}-classes", _class_arrays(encoded, data.classes))
+        contents["class embeddings"] = (f"{name}-classes", _class_arrays(encoded, data.classes))
     with filling_folder(folder) as new:
-        files = {title: write(new / file, content).name for title, (file, content) in written.items()}
+        files = {title: write(new / file, content).name for title, (file, content) in contents.items()}
         if other is not None:
-            path = new / f"{name}-against-{other}"
-            files["correlations"] = _correlate(encoded.codes, codes, (saved.run.name, other), path).name
+            path = new / f"{name}-against-{other[0]}"
+            files["correlations"] = _write_correlations(encoded.codes, other[1], (saved.run.name, other[0]), path).name
     for title, file in files.items():
         log.info("%s  %s", title, folder / file)
     return folder
@@ -67,98 +75,69 @@ def _examples(data: DataModule, split: str) -> Examples:
     return examples
 
 
-def _other(config: Mapping[str, Any], saved: Saved, data: DataModule) -> tuple[str | None, Any]:
-    """Name and codes of the run that this one is compared with; neither if there is none."""
-    from vae_hydra.runs.posteriors import posteriors
-    from vae_hydra.runs.saved import data_of, open_run
-
+def _other_codes(config: Mapping[str, Any], saved: Saved, data: DataModule) -> tuple[str, Tensor] | None:
+    """Name and codes of the run that ``against`` names; None without."""
     if config["against"] is None:
-        return None, None
+        return None
     other = open_run(config["against"], config["checkpoint"], config["trust"], config["accelerator"])
-    others, split = data_of(other, config["dataset_root"]), config["split"]
-    _check_same_data(saved, other, data.splits[split], others.splits[split])
-    return other.run.name, posteriors(other.module, others.prepared(split)).codes
+    other_data, split = data_of(other, config["dataset_root"]), config["split"]
+    if not are_the_same(data.splits[split], other_data.splits[split]):
+        raise ValueError(
+            f"against={other.run.folder}: its examples are not those of {saved.run.folder}; two runs to compare need "
+            "the same dataset, dataset.seed and dataset.fold, and for other splits than test also the same "
+            "dataset.validation and dataset.fraction"
+        )
+    return other.run.name, posteriors(other.module, other_data.prepared(split)).codes
 
 
-def _writer(form: str) -> Any:
+def _class_arrays(encoded: Posteriors, classes: int) -> Arrays:
+    """Class embeddings and the classes ``y`` that they belong to."""
+    present = encoded.y.unique()
+    if len(present) < classes:
+        log.warning("only %d of %d classes have examples, and so class embeddings", len(present), classes)
+    # class_embeddings wants consecutive labels, and a small split may lack a class.
+    numbered = encoded._replace(y=torch.searchsorted(present, encoded.y))
+    return {**class_embeddings(numbered, len(present)), "y": present}
+
+
+def _writer(form: str) -> Callable[[Path, Arrays], Path]:
+    """The function that writes arrays to a path without ending, and returns the file."""
     if form == "npz":
         return _write_npz
     try:
+        # Optional: only this format needs it.
         import pyarrow  # noqa: F401
     except ImportError as error:
         raise ValueError("format=parquet needs pyarrow: pip install 'vae_hydra[parquet]'") from error
     return _write_parquet
 
 
-def _write_npz(path: Path, arrays: Mapping[str, Any]) -> Path:
-    from vae_hydra.base.files import write_arrays
-
+def _write_npz(path: Path, arrays: Arrays) -> Path:
     target = path.with_name(f"{path.name}.npz")
     write_arrays(target, {name: value.numpy() for name, value in arrays.items()})
     return target
 
 
-def _write_parquet(path: Path, arrays: Mapping[str, Any]) -> Path:
-    """A row an example, a column a number: loc_0, loc_1, …, y."""
-    import pandas as pd
-
-    from vae_hydra.base.files import replace_atomically
-
+def _write_parquet(path: Path, arrays: Arrays) -> Path:
+    """One row per example, one column per number: loc_0, loc_1, …, y."""
     columns: dict[str, Any] = {}
     for name, value in arrays.items():
-        one = value.dim() == 1
-        columns |= (
-            {name: value.numpy()} if one else {f"{name}_{i}": column.numpy() for i, column in enumerate(value.mT)}
-        )
+        if value.dim() == 1:
+            columns[name] = value.numpy()
+        else:
+            columns |= {f"{name}_{i}": column.numpy() for i, column in enumerate(value.mT)}
     target = path.with_name(f"{path.name}.parquet")
     replace_atomically(target, lambda temporary: pd.DataFrame(columns).to_parquet(temporary))
     return target
 
 
-def _class_arrays(encoded: Posteriors, classes: int) -> dict[str, Any]:
-    import torch
-
-    from vae_hydra.runs.posteriors import class_embeddings
-
-    present = encoded.y.unique()
-    if len(present) < classes:
-        log.warning("there are examples of %d of %d classes only, and embeddings of those", len(present), classes)
-    # Counted anew: a small split need not have every class.
-    numbered = encoded._replace(y=torch.searchsorted(present, encoded.y))
-    return {**class_embeddings(numbered, len(present)), "y": present}
-
-
-def _check_same_data(saved: Saved, other: Saved, mine: Examples, theirs: Examples) -> None:
-    from vae_hydra.data.splits import are_the_same
-
-    if not are_the_same(mine, theirs):
-        raise ValueError(
-            f"against={other.run.folder}: its examples are not those of {saved.run.folder}; only runs on the same "
-            "dataset, dataset.seed and dataset.fold can be compared, and, but for the test split, with the same "
-            "dataset.validation and dataset.fraction"
-        )
-
-
-def _correlate(first: Tensor, second: Tensor, names: tuple[str, str], path: Path) -> Path:
-    """Write the correlations of two runs' codes as JSON and as a picture, print them, and return the picture."""
-    from vae_hydra.analysis.codes import by_chance, correlate
-    from vae_hydra.base.files import write_figure, write_json
-    from vae_hydra.drawing import plots
-
-    found, chance = correlate(first, second), by_chance(first, second)
-    measures = {
-        name: {"value": getattr(found, name), "by_chance": getattr(chance, name)}
-        for name in ("matched", "canonical", "cka")
-    }
-    write_json(path.with_name(f"{path.name}.json"), {**measures, "spearman": found.spearman.tolist()})
-    figure = plots.correlation_matrix(found.spearman, names)
+def _write_correlations(first: Tensor, second: Tensor, names: tuple[str, str], path: Path) -> Path:
+    """Write the correlations of two runs' codes as JSON and as a figure, log them, and return the figure's file."""
+    correlation, chance = correlate(first, second), chance_correlation(first, second)
+    values = {name: {"value": getattr(correlation, name), "by_chance": getattr(chance, name)} for name in MEASURES}
+    write_json(path.with_name(f"{path.name}.json"), {**values, "spearman": correlation.spearman.tolist()})
     picture = path.with_name(f"{path.name}.png")
-    write_figure(figure, picture)
-    titles = {
-        "matched": "best one-to-one |Spearman|",
-        "canonical": "mean canonical correlation",
-        "cka": "linear CKA",
-    }
-    for name, title in titles.items():
-        log.info("%-27s %.3f  (by chance %.3f)", title, measures[name]["value"], measures[name]["by_chance"])
+    write_figure(plots.correlation_matrix(correlation.spearman, names), picture)
+    for name, title in MEASURES.items():
+        log.info("%-27s %.3f  (by chance %.3f)", title, values[name]["value"], values[name]["by_chance"])
     return picture

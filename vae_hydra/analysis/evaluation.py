@@ -1,66 +1,65 @@
-"""Score a saved run again: ``python -m vae_hydra.evaluate run=outputs/<run>``."""
+"""The body of ``python -m vae_hydra.evaluate``: score a saved run again."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from vae_hydra.analysis import measures
+from vae_hydra.analysis.image_classifier import KeptClassifier, can_be_recognised, classifier_of_run
+from vae_hydra.base import checks
 from vae_hydra.base.command.output import output_folder
 from vae_hydra.base.command.process import prepare_torch
-
-if TYPE_CHECKING:
-    from vae_hydra.analysis.image_classifier import KeptClassifier
-    from vae_hydra.data.datamodule import DataModule
-    from vae_hydra.runs.saved import Saved
-    from vae_hydra.training.module import VAEModule
+from vae_hydra.base.files import filling_folder, write_json
+from vae_hydra.data.datamodule import DataModule
+from vae_hydra.runs.build import build_noise
+from vae_hydra.runs.identity import identity
+from vae_hydra.runs.saved import Saved, data_of, open_saved
+from vae_hydra.runs.score_table import table
+from vae_hydra.runs.scores import score
+from vae_hydra.runs.trainer import build_evaluation_trainer
+from vae_hydra.training.module import VAEModule
 
 log = logging.getLogger(__name__)
 
 
 def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
-    """Score a run on a split, print the table, and keep it under evaluations/ of the run's folder, or in ``output``.
+    """Score a run on a split, print the table, and write it to evaluations/ of the run's folder, or to ``output``.
 
     Args:
-        config: resolved configuration, as ``conf/evaluate.yaml`` composes it.
+        config: resolved configuration, as composed from ``conf/evaluate.yaml``.
 
     Raises:
         ValueError: if ``run`` is no run, its checkpoint cannot be rebuilt, or ``output`` has this evaluation already.
     """
-    from vae_hydra.analysis.measures import check_request
-    from vae_hydra.base.files import filling_folder, write_json
-    from vae_hydra.runs.build import build_noise
-    from vae_hydra.runs.saved import data_of, open_saved
-    from vae_hydra.runs.score_table import table
-    from vae_hydra.runs.scores import score
-    from vae_hydra.runs.trainer import build_evaluation_trainer
-
     prepare_torch(config["threads"])
     request = _request(config)
     noises = [build_noise(config)] if "noise" in config else None
     saved = open_saved(config, test_noises=noises, others=request["noises"])
     run, path, module = saved
-    file = f"{_name(path.stem, request)}.json"
+    file = f"{_file_stem(path.stem, request)}.json"
     folder = output_folder(config["output"], run.folder / "evaluations", [file])
     data = data_of(saved, config["dataset_root"])
-    sizes = (request["nll"]["samples"], request["generation"]["samples"], request["latents"])
-    check_request(module, data, *sizes)
+    measures.check_request(
+        module, data, request["nll"]["samples"], request["generation"]["samples"], request["latents"]
+    )
     trainer = build_evaluation_trainer(config["accelerator"])
     metrics = score(trainer, module, data, config["split"])
     module.to(trainer.strategy.root_device)
-    kept = _classifier(saved, data, request["generation"], config["output"])
-    metrics |= _on_request(module, data, request, kept)
-    recognised_by = {"classifier": {"name": kept.name, "sha256": kept.record["sha256"]}} if kept else {}
+    classifier = _classifier(saved, data, request["generation"], config["output"])
+    metrics |= _requested_measures(module, data, request, classifier)
+    record = {"checkpoint": path.stem, **request}
+    if classifier:
+        record["classifier"] = {"name": classifier.name, "sha256": classifier.record["sha256"]}
     with filling_folder(folder) as new:
-        write_json(new / file, {"checkpoint": path.stem, **request, **recognised_by, "scores": metrics})
+        write_json(new / file, {**record, "scores": metrics})
     log.info("%s, %s split\n%s\nwritten to %s", path, config["split"], table(metrics), folder / file)
     return metrics
 
 
 def _request(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What is asked for, checked."""
-    from vae_hydra.base import checks
-
+    """The options that decide what is scored, checked."""
     if config["noises"] is not None:
         checks.one_of("noises", config["noises"], ["all"])
         if "noise" in config:
@@ -83,41 +82,36 @@ def _request(config: Mapping[str, Any]) -> dict[str, Any]:
 def _classifier(
     saved: Saved, data: DataModule, generation: Mapping[str, Any], output: str | None
 ) -> KeptClassifier | None:
-    """The classifier that FID and KID are by, if they are asked for and the data are images of several classes."""
-    from vae_hydra.analysis.image_classifier import beside, can_be_recognised
-
+    """The classifier for FID and KID; None if they are not requested, or the data are not images of several classes."""
     if not (generation["samples"] and generation["features"] and can_be_recognised(data)):
         return None
-    return beside(saved.run, saved.module, data, output)
+    return classifier_of_run(saved.run, saved.module, data, output)
 
 
-def _on_request(
-    module: VAEModule, data: DataModule, request: Mapping[str, Any], kept: KeptClassifier | None
+def _requested_measures(
+    module: VAEModule, data: DataModule, request: Mapping[str, Any], classifier: KeptClassifier | None
 ) -> dict[str, float]:
-    from vae_hydra.analysis import measures
-
+    split, generation = request["split"], request["generation"]
     metrics: dict[str, float] = {}
     if request["nll"]["samples"]:
-        metrics |= measures.marginal_likelihood(module, data, request["split"], **request["nll"])
-    samples, permutations = request["generation"]["samples"], request["generation"]["permutations"]
-    if samples:
-        classifier = kept.model if kept else None
-        metrics |= measures.generation(module, data, request["split"], samples, permutations, classifier)
-    if kept:
-        metrics["generation/classifier_accuracy"] = kept.record["test_accuracy"]
+        metrics |= measures.marginal_likelihood(module, data, split, **request["nll"])
+    if generation["samples"]:
+        model = classifier.model if classifier else None
+        sizes = (generation["samples"], generation["permutations"])
+        metrics |= measures.generation(module, data, split, *sizes, model)
+    if classifier:
+        metrics["generation/classifier_accuracy"] = classifier.record["test_accuracy"]
     if request["latents"]:
-        metrics |= measures.latents(module, data, request["split"])
+        metrics |= measures.latents(module, data, split)
     return metrics
 
 
-def _name(checkpoint: str, request: Mapping[str, Any]) -> str:
-    """What the file of an evaluation is called: requests that differ have files that differ."""
-    from vae_hydra.runs.identity import identity
-
+def _file_stem(checkpoint: str, request: Mapping[str, Any]) -> str:
+    """Name of an evaluation's file without its ending; different requests have different names."""
     names = [checkpoint, request["split"]]
     noise, noises = request["noise"], request["noises"]
     names += [f"{noise['name']}-{identity({'noise': noise})}"] if noise else []
-    names += [f"noises-{identity({'noise': noises})}"] if noises else []
+    names += [f"noises-{identity({'noises': noises})}"] if noises else []
     names += [f"nll{request['nll']['samples']}"] if request["nll"]["samples"] else []
     generation = request["generation"]
     names += [f"generation{generation['samples']}x{generation['permutations']}"] if generation["samples"] else []

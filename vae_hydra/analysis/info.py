@@ -1,4 +1,4 @@
-"""Say what a run is: ``python -m vae_hydra.info run=outputs/<run>``."""
+"""The body of ``python -m vae_hydra.info``: the facts of a run's folder, as JSON or as text."""
 
 from __future__ import annotations
 
@@ -15,37 +15,40 @@ from typing import Any
 
 import yaml
 
+from vae_hydra.base import checks
 from vae_hydra.base.command.process import prepare_torch
 from vae_hydra.runs.folder import CHECKPOINTS, Run
 from vae_hydra.runs.reading import RunFolder, read_run
 from vae_hydra.runs.score_table import NOTE, aligned, table
 
+WIDTH = 100
+LABEL_WIDTH = 14
+# The text shows only these scores of an evaluation; its file has all.
+BRIEF = ("half_sse", "elbo", "nll", "mmd", "fid", "linear_accuracy")
+Facts = dict[str, Any]
+
 
 def info(config: Mapping[str, Any]) -> str:
-    """What a run is, as text or as JSON.
+    """Facts of a run, as text or as JSON.
 
     Args:
-        config: resolved configuration, as ``conf/info.yaml`` composes it.
+        config: resolved configuration, as composed from ``conf/info.yaml``.
 
     Raises:
-        ValueError: if ``run`` is no run; what is damaged or missing of one is said, not raised.
+        ValueError: if ``run`` is no run. Damaged and missing files do not raise; they are listed as problems.
     """
-    from vae_hydra.base import checks
-    from vae_hydra.runs.folder import Run
-
     as_json, with_layers, with_config = (checks.boolean(key, config[key]) for key in ("json", "layers", "config"))
     run = Run.open(config["run"])
     if with_layers:
         prepare_torch(None)
-    facts = facts_of(run, config["trust"], look_inside=with_layers)
+    facts = facts_of(run, config["trust"], with_layers)
     if as_json:
         return json.dumps(_finite(facts), indent=2, ensure_ascii=False)
-
     return overview(facts, with_config)
 
 
 def _finite(value: Any) -> Any:
-    """``value`` with null for numbers that JSON has no word for."""
+    """``value`` with None for infinities and NaN, which JSON lacks."""
     if isinstance(value, dict):
         return {str(key): _finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
@@ -53,21 +56,18 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-Facts = dict[str, Any]
-
-
-def facts_of(run: Run, trust: str | Sequence[str] = (), look_inside: bool = True) -> Facts:
-    """Everything that a run's folder tells, as JSON would have it; what is damaged is under ``problems``.
+def facts_of(run: Run, trust: str | Sequence[str] = (), open_checkpoints: bool = True) -> Facts:
+    """All facts of a run's folder, as JSON types; damaged files are listed under ``problems``.
 
     Args:
-        run: done or not; its data are not needed.
+        run: a run of any status; its data are not needed.
         trust: packages besides vae_hydra's and torch's own that its configuration may name.
-        look_inside: whether to open checkpoints, for their epochs, parameters and layers, which takes torch.
+        open_checkpoints: whether to add the checkpoints' epochs, parameters and layers, for which torch is imported.
     """
     read = read_run(run.folder)
     files = files_of(run.folder)
     problems = [*([read.problem] if read.problem else []), *read.remarks]
-    inside = _inside(run, trust, problems) if look_inside else {}
+    from_checkpoints = _checkpoint_facts(run, trust, problems) if open_checkpoints else {}
     return {
         "run": run.name,
         "folder": str(run.folder.resolve()),
@@ -77,7 +77,7 @@ def facts_of(run: Run, trust: str | Sequence[str] = (), look_inside: bool = True
         "last_written": _last_written(run.folder),
         "chosen_checkpoint": read.record.get("checkpoint"),
         "config": dict(read.config),
-        **inside,
+        **from_checkpoints,
         "scores": dict(read.metrics),
         "evaluations": {name: evaluation["scores"] for name, evaluation in read.evaluations.items()},
         "versions": dict(read.record.get("versions") or {}),
@@ -89,36 +89,20 @@ def facts_of(run: Run, trust: str | Sequence[str] = (), look_inside: bool = True
 
 
 def _progress(read: RunFolder) -> Facts:
-    """How far training got. A run that is not done has no time an epoch in its record, but in its history."""
+    """Epochs and seconds per epoch; the record of an unfinished run lacks the latter, so its history gives them."""
     seconds = [row["train/seconds_per_epoch"] for row in read.epochs if "train/seconds_per_epoch" in row]
-    known = read.record.get("seconds_per_epoch")
+    recorded = read.record.get("seconds_per_epoch")
     return {
         "epochs": len(read.epochs),
         "max_epochs": (read.config.get("trainer") or {}).get("max_epochs"),
-        "seconds_per_epoch": known if known is not None or not seconds else statistics.median(seconds),
+        "seconds_per_epoch": recorded if recorded is not None or not seconds else statistics.median(seconds),
     }
 
 
 def installed_otherwise(versions: Mapping[str, str]) -> dict[str, str | None]:
-    """Package → what of it is installed here, where that is not what the run was trained with; None for nothing."""
+    """Packages whose installed version differs from ``versions`` → that version; None if not installed."""
     here = {name: platform.python_version() if name == "python" else _installed(name) for name in versions}
-    return {name: found for name, found in here.items() if found != versions[name]}
-
-
-def files_of(folder: Path) -> list[Facts]:
-    """What lies in a folder: ``name``, ``bytes`` and number of ``files``, which is 1 for what is no folder."""
-    entries = []
-    for path in sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path.name)):
-        sizes = [file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()]
-        name = f"{path.name}/" if path.is_dir() else path.name
-        entries.append({"name": name, "bytes": sum(sizes), "files": len(sizes)})
-    return entries
-
-
-def _last_written(folder: Path) -> str:
-    """When anything in the folder was: of a run that says it is running, whether it still is."""
-    latest = max(path.stat().st_mtime for path in folder.iterdir() if path.is_file())
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(latest))
+    return {name: number for name, number in here.items() if number != versions[name]}
 
 
 def _installed(package: str) -> str | None:
@@ -128,31 +112,48 @@ def _installed(package: str) -> str | None:
         return None
 
 
-def _inside(run: Run, trust: str | Sequence[str], problems: list[str]) -> Facts:
-    """The epochs of the checkpoints, and parameters and layers of the model that the run stands for."""
-    # Imported here: the facts of a folder do not wait for torch.
+def files_of(folder: Path) -> list[Facts]:
+    """Entries of a folder: ``name``, ``bytes`` and the number of ``files``, which is 1 for a file."""
+    entries = []
+    for path in sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path.name)):
+        sizes = [file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()]
+        name = f"{path.name}/" if path.is_dir() else path.name
+        entries.append({"name": name, "bytes": sum(sizes), "files": len(sizes)})
+    return entries
+
+
+def _last_written(folder: Path) -> str:
+    """Time of the latest change of a file, which shows whether a run with the status running still is."""
+    latest = max(path.stat().st_mtime for path in folder.iterdir() if path.is_file())
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(latest))
+
+
+def _checkpoint_facts(run: Run, trust: str | Sequence[str], problems: list[str]) -> Facts:
+    """Epochs of the checkpoints, and facts of the model in the first of them; errors are added to ``problems``."""
+    # Imported here so that layers=false does not wait for torch.
     from vae_hydra.runs.checkpoint import read_checkpoint
 
     checkpoints = {}
-    for which in CHECKPOINTS:
-        path = run.folder / f"{which}.ckpt"
+    for name in CHECKPOINTS:
+        path = run.folder / f"{name}.ckpt"
         if path.is_file():
             try:
-                checkpoints[which] = read_checkpoint(path)
+                checkpoints[name] = read_checkpoint(path)
             except ValueError as error:
                 problems.append(str(error))
-    epochs = {which: checkpoint.get("epoch") for which, checkpoint in checkpoints.items()}
+    epochs = {name: checkpoint.get("epoch") for name, checkpoint in checkpoints.items()}
     try:
-        model = _model(next(iter(checkpoints.values())), trust) if checkpoints else {}
+        model = _model_facts(next(iter(checkpoints.values())), trust) if checkpoints else {}
     except ValueError as error:
         problems.append(str(error))
         model = {}
     return {"checkpoints": epochs, **model}
 
 
-def _model(checkpoint: Mapping[str, Any], trust: str | Sequence[str]) -> Facts:
+def _model_facts(checkpoint: Mapping[str, Any], trust: str | Sequence[str]) -> Facts:
+    # Imported here so that layers=false does not wait for torch.
     from vae_hydra.runs.anatomy import layers, parameter_counts
-    from vae_hydra.runs.rebuild import rebuild
+    from vae_hydra.runs.checkpoint import rebuild
 
     module = rebuild(checkpoint, trust)
     counts = parameter_counts(module.vae)
@@ -164,13 +165,8 @@ def _model(checkpoint: Mapping[str, Any], trust: str | Sequence[str]) -> Facts:
     }
 
 
-WIDTH = 100
-# Scores of an evaluation that fit beside its name; the file has them all.
-BRIEF = ("half_sse", "elbo", "nll", "mmd", "fid", "linear_accuracy")
-
-
 def overview(facts: Facts, with_config: bool = True) -> str:
-    """Sections under headings: configuration, layers, scores, evaluations, files, and last what the run is."""
+    """Facts as text: configuration, layers, scores, evaluations, files, and last a summary of the run."""
     sections = {
         "configuration": _yaml(facts["config"]) if with_config and facts["config"] else "",
         "layers (shapes of one example)": _layers(facts.get("layers") or []),
@@ -183,7 +179,7 @@ def overview(facts: Facts, with_config: bool = True) -> str:
 
 
 def _yaml(config: Mapping[str, Any]) -> str:
-    # What holds no further groups stands on one line where it fits.
+    # default_flow_style=None puts a group without further groups on one line.
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=WIDTH, default_flow_style=None).rstrip()
 
 
@@ -196,6 +192,7 @@ def _layers(layers: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _shape(shape: Any) -> str:
+    """A shape [1, C, H, W] of a batch of one as C×H×W."""
     return "×".join(map(str, shape[1:])) if isinstance(shape, list) and shape else str(shape)
 
 
@@ -206,8 +203,8 @@ def _scores(scores: Mapping[str, float]) -> str:
 def _evaluations(evaluations: Mapping[str, Mapping[str, float]]) -> str:
     lines = []
     for name, scores in evaluations.items():
-        few = [f"{key} {value:.4g}" for key, value in scores.items() if key.rpartition("/")[2] in BRIEF]
-        lines.append(textwrap.fill("  ".join([name, *few]), WIDTH, subsequent_indent="    ", break_long_words=False))
+        shown = [f"{key} {value:.4g}" for key, value in scores.items() if key.rpartition("/")[2] in BRIEF]
+        lines.append(textwrap.fill("  ".join([name, *shown]), WIDTH, subsequent_indent="    ", break_long_words=False))
     return "\n".join(lines)
 
 
@@ -227,7 +224,7 @@ def _size(number: float) -> str:
 
 
 def _summary(facts: Facts) -> Iterator[tuple[str, str]]:
-    """(what, in words), a line each; nothing of what is not known."""
+    """Lines of (label, text); unknown facts have none."""
     yield "folder", facts["folder"]
     yield "status", facts["status"]
     if facts["error"]:
@@ -239,8 +236,8 @@ def _summary(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "epochs", _epochs(facts)
     if facts.get("checkpoints"):
         chosen = facts["chosen_checkpoint"]
-        found = [f"{which}.ckpt of epoch {epoch}" for which, epoch in facts["checkpoints"].items()]
-        yield "checkpoints", ", ".join(found) + " (from 0)" + (f"; scored: {chosen}" if chosen else "")
+        saved = [f"{name}.ckpt of epoch {epoch}" for name, epoch in facts["checkpoints"].items()]
+        yield "checkpoints", ", ".join(saved) + " (from 0)" + (f"; scored: {chosen}" if chosen else "")
     if "parameters" in facts:
         parts = dict(facts["parameters"])
         total = parts.pop("total")
@@ -258,11 +255,11 @@ def _summary(facts: Facts) -> Iterator[tuple[str, str]]:
 
 
 def _epochs(facts: Facts) -> str:
-    of = f" of {facts['max_epochs']}" if facts["max_epochs"] else ""
+    planned = f" of {facts['max_epochs']}" if facts["max_epochs"] else ""
     seconds = facts["seconds_per_epoch"]
-    return f"{facts['epochs']}{of}" + (f", {seconds:.3g} s each" if seconds is not None else "")
+    return f"{facts['epochs']}{planned}" + (f", {seconds:.3g} s each" if seconds is not None else "")
 
 
-def _wrapped(what: str, said: str) -> str:
-    indent = " " * 14
-    return textwrap.fill(f"{what:<14}{said}", WIDTH, subsequent_indent=indent, break_long_words=False)
+def _wrapped(label: str, text: str) -> str:
+    indent = " " * LABEL_WIDTH
+    return textwrap.fill(f"{label:<{LABEL_WIDTH}}{text}", WIDTH, subsequent_indent=indent, break_long_words=False)

@@ -1,4 +1,4 @@
-"""log p(x) of a trained model, which needs an integral over z, bounded by importance sampling."""
+"""Importance-sampling bound on log p(x) of a trained model."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def importance_weighted_bound(
 
     Args:
         vae: the model.
-        inputs: what the encoder is fed, [B, *input_shape].
+        inputs: input of the encoder, [B, *input_shape].
         x: examples [B, *x_shape].
         samples: K ≥ 1.
-        y: labels [B] for a conditional model, whose log p(x|y) this then is.
-        max_values: draws are decoded in chunks of at most this many values, one draw at least.
+        y: labels [B] for a conditional model; the bound is then on log p(x|y).
+        max_values: draws are decoded in chunks of at most this many values, but of one draw at least.
 
     Returns:
         [B].
@@ -40,7 +40,7 @@ def importance_weighted_bound(
         z = q.sample(torch.Size([min(chunk, samples - start)]))
         log_joint = vae.log_likelihood(VAEOutput(q, z, vae.decode(z, y)), x) + prior.log_prob(z).sum(-1)
         log_weights = log_joint - q.log_prob(z).sum(-1)
-        # A draw beyond the precision has a weight ∞ − ∞: left out, which can only lower the bound.
+        # A draw beyond the precision has the weight ∞ − ∞. Leaving it out can only lower the bound.
         log_weights = log_weights.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
         total = torch.logaddexp(total, log_weights.logsumexp(0))
     return total - math.log(samples)

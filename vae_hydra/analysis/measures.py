@@ -1,4 +1,4 @@
-"""Measures of a trained model on request: log p(x), generated examples against real ones, what the codes know."""
+"""The measures that ``evaluate`` computes on request: log p(x), generated against real examples, latent codes."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ from vae_hydra.training.module import TEST, VAEModule
 
 log = logging.getLogger(__name__)
 
-# Training codes that classifiers of codes learn from.
+# Training codes that the classifiers of codes learn from.
 PROBE_EXAMPLES = 10_000
-# Fewer have no tail to speak of.
+# Fewer generated examples have too few in their tail.
 LEAST_GENERATED = 100
 
 
 def check_request(module: VAEModule, data: DataModule, nll: int, generation: int, latents: bool) -> None:
-    """Refuse, before anything is scored, what this model and these data cannot be asked.
+    """Refuse measures that this model or these data do not have, before anything is scored.
 
     Raises:
-        ValueError: for log p(x) without a density, too few generated examples, or codes that were given the class.
+        ValueError: for log p(x) without a density, too few generated examples, or codes of an encoder that is given the
+            class.
     """
     vae = module.vae
     if nll and not vae.sampler.has_elbo:
@@ -45,28 +46,28 @@ def check_request(module: VAEModule, data: DataModule, nll: int, generation: int
     if 0 < generation < LEAST_GENERATED:
         raise ValueError(f"generation.samples must be 0 or at least {LEAST_GENERATED}, but got {generation}")
     if latents and vae.condition is not None:
-        raise ValueError("latents: the encoder of this run was given the class, so that its codes say nothing about it")
+        raise ValueError("latents: this run's encoder is given the class, so its codes need not hold it")
 
 
 @torch.no_grad()
 def marginal_likelihood(module: VAEModule, data: DataModule, split: str, samples: int) -> dict[str, float]:
-    """Bound on −log p(x) of the clean examples of a split from ``samples`` importance draws each.
+    """Bound on −log p(x) of the clean examples of a split, from ``samples`` importance draws each.
 
-    The density is that of the values before dataset.transform; of a conditional model it is log p(x|y).
+    The density is of the values before dataset.transform. For a conditional model it is log p(x|y).
 
     Returns:
         ``marginal/nll``: mean [nats per example], at least −log p(x) in expectation;
         ``marginal/nll_standard_error``: of that mean, over the examples.
     """
     bounds = []
-    for number, batch in enumerate(_progress(list(batches(data.prepared(split))), "importance sampling")):
+    for number, batch in enumerate(_with_progress(list(batches(data.prepared(split))), "importance sampling")):
         _seed(module, "marginal", number)
         taken = module.take(batch)
         bound = importance_weighted_bound(module.vae, module.noise.clean(taken.x), taken.x, samples, taken.y)
         bounds.append(bound + data.log_slope(taken.x).flatten(1).sum(1))
-    every = torch.cat(bounds).double()
-    error = (every.std() / math.sqrt(len(every))).item() if len(every) > 1 else math.inf
-    return {"marginal/nll": -every.mean().item(), "marginal/nll_standard_error": error}
+    joined = torch.cat(bounds).double()
+    error = (joined.std() / math.sqrt(len(joined))).item() if len(joined) > 1 else math.inf
+    return {"marginal/nll": -joined.mean().item(), "marginal/nll_standard_error": error}
 
 
 @torch.no_grad()
@@ -78,16 +79,15 @@ def generation(
     permutations: int,
     classifier: ImageClassifier | None = None,
 ) -> dict[str, float]:
-    """``samples`` examples generated from the prior against those of a split; for vectors, their tails too.
+    """Distances of ``samples`` examples, generated from the prior, to the examples of a split.
 
-    Vectors and binary images are drawn from p(x|z); other images are its mean, as pictures of samples show them.
-    Vectors are compared as they were before dataset.transform. A model that generates by class is given the labels of
-    the split. Names ending in _floor compare real examples of another split instead of generated ones. With a
-    ``classifier``, images are compared by its features as well.
+    Vectors and binary images are drawn from p(x|z); other images are its mean, as in pictures of samples. Vectors are
+    compared in their values before dataset.transform, and their tails as well. A model that generates by class gets the
+    labels of the split. Names ending in _floor compare real examples of another split in place of generated ones. With
+    a ``classifier``, images are compared on its features as well.
 
     Returns:
-        ``generation/mmd`` and so on, see ``generation.distances`` and ``generation.tail_measures``; ``generation/fid``
-        and so on, see ``feature_distances``.
+        ``generation/mmd`` and so on, see ``two_samples.distances``, ``tail_measures`` and ``feature_distances``.
     """
     generator = torch.Generator().manual_seed(module.seed)
     other = "train" if split != "train" else "test"
@@ -98,42 +98,41 @@ def generation(
     against, floor = real.x.flatten(1), others.x.flatten(1)
     if are_vectors:
         generated, against, floor = (data.restore(x) for x in (generated, against, floor))
-    least = distances(floor, against, permutations, generator)
+    floors = distances(floor, against, permutations, generator)
     measures = distances(generated, against, permutations, generator)
-    measures |= {f"{name}_floor": least[name] for name in ("mmd", "sliced_wasserstein")}
+    measures |= {f"{name}_floor": floors[name] for name in ("mmd", "sliced_wasserstein")}
     if are_vectors:
         measures |= tail_measures(generated, against, permutations, generator)
     if classifier is not None:
-        measures |= _by_features(classifier, generated, floor, real.x, generator)
+        measures |= _feature_measures(classifier, generated, floor, real.x, generator)
     return {f"generation/{name}": value for name, value in measures.items()}
 
 
-def _by_features(
+def _feature_measures(
     classifier: ImageClassifier, generated: Tensor, others: Tensor, real: Tensor, generator: torch.Generator
 ) -> dict[str, float]:
-    """Distances of generated and of other real images, as vectors, from real ones: as many of the one as of the other.
+    """Feature distances to ``real`` of generated images and, as floors, of other real ones, both flat [N, D].
 
-    The Fréchet distance depends on how many there are.
+    FID depends on sample size, so both samples have the same number of images.
     """
     count = min(len(generated), len(others))
     features = features_of(classifier, real)
-    measures = []
-    for images in (generated[:count], others[:count]):
-        given = features_of(classifier, images.unflatten(1, real.shape[1:]))
-        measures.append(feature_distances(given, features, generator))
-    values, floors = measures
-    return {**values, "fid_floor": floors["fid"], "kid_floor": floors["kid"]}
+    measures, floors = (
+        feature_distances(features_of(classifier, x[:count].unflatten(1, real.shape[1:])), features, generator)
+        for x in (generated, others)
+    )
+    return {**measures, "fid_floor": floors["fid"], "kid_floor": floors["kid"]}
 
 
 @torch.no_grad()
 def latents(module: VAEModule, data: DataModule, split: str) -> dict[str, float]:
-    """Accuracy of a nearest-neighbour and a linear classifier on the codes of clean input, silhouette, active units
-    (latents whose code varies, not those with a KL).
+    """Measures of the codes of a split's clean examples.
 
-    The classifiers learn from codes of at most 10,000 training examples and all their labels, whatever the model saw.
+    The classifiers learn from codes of at most 10,000 training examples with all their labels, even if training used
+    few. Active units are counted by the variance of codes, not by the KL.
 
     Returns:
-        ``latents/knn_accuracy`` and so on, see ``latents.latent_measures``.
+        ``latents/knn_accuracy`` and so on, see ``codes.latent_measures``.
     """
     generator = torch.Generator().manual_seed(module.seed)
     train, test = data.shuffled("train", generator, PROBE_EXAMPLES), data.shuffled(split, generator)
@@ -142,9 +141,9 @@ def latents(module: VAEModule, data: DataModule, split: str) -> dict[str, float]
 
 
 def _generate(module: VAEModule, y: Tensor, draw: bool) -> Tensor:
-    """One example a label (ignored by a model that does not generate by class), as vectors [N, D] on the CPU.
+    """One example per label, flat [N, D] on the CPU: a draw of p(x|z), or its mean without ``draw``.
 
-    ``draw``: from p(x|z); otherwise its mean.
+    Only a model that generates by class reads the labels.
     """
     parts = []
     for number, labels in enumerate(y.split(BATCH)):
@@ -154,12 +153,12 @@ def _generate(module: VAEModule, y: Tensor, draw: bool) -> Tensor:
     return torch.cat(parts)
 
 
-def _seed(module: VAEModule, what: str, number: int) -> None:
-    module.seed_batch(TEST, zlib.crc32(what.encode()), number)
+def _seed(module: VAEModule, measure: str, batch: int) -> None:
+    module.seed_batch(TEST, zlib.crc32(measure.encode()), batch)
 
 
-def _progress(batches: list[Examples], title: str) -> Iterator[Examples]:
-    """Go through batches with a bar on a terminal and a line for about every tenth elsewhere."""
+def _with_progress(batches: list[Examples], title: str) -> Iterator[Examples]:
+    """The batches, with a bar on a terminal and elsewhere a log line for about every tenth."""
     bar = tqdm(batches, desc=title, unit="batch", disable=None)
     for number, batch in enumerate(bar, start=1):
         yield batch

@@ -1,4 +1,4 @@
-"""Generate examples from a saved run: ``python -m vae_hydra.generate run=outputs/<run>``."""
+"""The body of ``python -m vae_hydra.generate``: write generated examples as a picture, a dataset and arrays."""
 
 from __future__ import annotations
 
@@ -6,46 +6,47 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from vae_hydra.analysis.image_classifier import can_be_recognised, classifier_of_run, labels_of
+from vae_hydra.analysis.sampling import Generated, Request, generate_examples
+from vae_hydra.base import checks
 from vae_hydra.base.command.output import output_folder
 from vae_hydra.base.command.process import prepare_torch
-
-if TYPE_CHECKING:
-    from vae_hydra.analysis.sampling import Generated, Request
-    from vae_hydra.data.datamodule import DataModule
-    from vae_hydra.runs.saved import Saved
+from vae_hydra.base.files import filling_folder, write_arrays, write_figure, write_json
+from vae_hydra.data.datamodule import DataModule
+from vae_hydra.data.image_folder import write_image_folder
+from vae_hydra.drawing import plots
+from vae_hydra.runs.saved import Saved, data_of, open_saved, value_range
 
 log = logging.getLogger(__name__)
 
-# More are not shown in one picture.
+# Most examples in the picture.
 MOST_SHOWN = 256
 
 
 def generate(config: Mapping[str, Any]) -> Path:
-    """Write generated examples as a picture and, if asked, as a dataset and as arrays; return their folder.
+    """Write generated examples as a picture and, on request, as a dataset and as arrays; return their folder.
 
     Args:
-        config: resolved configuration, as ``conf/generate.yaml`` composes it.
+        config: resolved configuration, as composed from ``conf/generate.yaml``.
 
     Raises:
-        ValueError: if ``run`` is no run, for what it cannot generate, and for an output that is there already.
+        ValueError: if ``run`` is no run, if it cannot generate the request, or if the output exists already.
     """
-    from vae_hydra.analysis.sampling import generate_examples
-    from vae_hydra.base.files import filling_folder, write_json
-    from vae_hydra.runs.saved import data_of, open_saved, value_range
-
     prepare_torch(config["threads"])
     request = _request(config)
     saved = open_saved(config)
-    default = saved.run.folder / "generated" / _name(request, config["checkpoint"])
+    default = saved.run.folder / "generated" / _folder_name(request, config["checkpoint"])
     folder = output_folder(config["output"], default)
     needs_data = request.by != "prior" or config["recognise"]
     data = data_of(saved, config["dataset_root"]) if needs_data else None
     made = generate_examples(saved.module, data, request)
     if request.by == "class_embedding" and not saved.module.vae.sampler.has_elbo:
         log.warning("the posteriors of sampler=deterministic are points: all examples of a class are the same")
-    _check_asked(config, made, folder)
+    _check_outputs(config, made, folder)
     record = {"checkpoint": saved.checkpoint.stem, **asdict(request)}
     if data is not None and config["recognise"]:
         record["recognised"] = _recognised(saved, data, made, config["output"])
@@ -59,17 +60,14 @@ def generate(config: Mapping[str, Any]) -> Path:
 
 
 def _request(config: Mapping[str, Any]) -> Request:
-    from vae_hydra.analysis.sampling import Request
-    from vae_hydra.base import checks
-
     for name in ("images", "arrays", "recognise"):
         checks.boolean(name, config[name])
     names = ("n", "seed", "by", "mix", "weight", "temperature", "components", "draw")
     return Request(label=config["class"], **{name: config[name] for name in names})
 
 
-def _name(request: Request, checkpoint: str | None) -> str:
-    """Requests that differ have names that differ."""
+def _folder_name(request: Request, checkpoint: str | None) -> str:
+    """Name of the folder in ``generated/``; different requests have different names."""
     parts = [request.by, f"n{request.n}", f"s{request.seed}"]
     parts += [checkpoint] if checkpoint else []
     parts += [f"class{request.label}"] if request.label is not None else []
@@ -79,8 +77,8 @@ def _name(request: Request, checkpoint: str | None) -> str:
     return "-".join([*parts, *(["drawn"] if request.draw else [])])
 
 
-def _check_asked(config: Mapping[str, Any], made: Generated, folder: Path) -> None:
-    """Refuse, before anything is written, a dataset that cannot be had or would be in the way of another."""
+def _check_outputs(config: Mapping[str, Any], made: Generated, folder: Path) -> None:
+    """Refuse, before anything is written, outputs that these examples do not have or that exist already."""
     are_images = made.x.dim() == 4
     if config["recognise"] and not are_images:
         raise ValueError("recognise: these examples are no images")
@@ -98,13 +96,7 @@ def _check_asked(config: Mapping[str, Any], made: Generated, folder: Path) -> No
 
 
 def _write(config: Mapping[str, Any], made: Generated, limits: tuple[float, float], folder: Path) -> dict[str, str]:
-    """Write what is asked for into a folder, and say what is in which file."""
-    import numpy as np
-
-    from vae_hydra.base.files import write_arrays, write_figure
-    from vae_hydra.data.image_folder import write_image_folder
-    from vae_hydra.drawing import plots
-
+    """Write the requested outputs into a folder; return title → file."""
     if made.x.dim() == 4:
         labels = None if made.y is None else made.y[:MOST_SHOWN]
         figure = plots.image_grid(made.x[:MOST_SHOWN], limits, labels)
@@ -124,17 +116,16 @@ def _write(config: Mapping[str, Any], made: Generated, limits: tuple[float, floa
 
 
 def _recognised(saved: Saved, data: DataModule, made: Generated, output: str | None) -> dict[str, Any]:
-    """What a classifier of the training images makes of the generated ones."""
-    from vae_hydra.analysis.image_classifier import beside, can_be_recognised, labels_of
-
+    """Number of generated images in each class, by a classifier of the training images, and its accuracy on them."""
     if not can_be_recognised(data):
-        raise ValueError("recognise: the data of this run are no images of two classes or more")
-    kept = beside(saved.run, saved.module, data, output)
-    found = labels_of(kept.model, made.x)
-    counts = found.bincount(minlength=data.classes).tolist()
+        raise ValueError("recognise: this run's data are not images of two classes or more")
+    classifier = classifier_of_run(saved.run, saved.module, data, output)
+    labels = labels_of(classifier.model, made.x)
+    counts = labels.bincount(minlength=data.classes).tolist()
     log.info("recognised as 0, 1, …: %s", ", ".join(map(str, counts)))
-    record: dict[str, Any] = {"classifier": kept.name, "test_accuracy": kept.record["test_accuracy"], "counts": counts}
+    accuracy = classifier.record["test_accuracy"]
+    record: dict[str, Any] = {"classifier": classifier.name, "test_accuracy": accuracy, "counts": counts}
     if made.y is not None:
-        record["accuracy"] = (found == made.y).double().mean().item()
-        log.info("recognised as the class they were meant to be: %.4g %%", 100 * record["accuracy"])
+        record["accuracy"] = (labels == made.y).double().mean().item()
+        log.info("recognised as the class asked for: %.4g %%", 100 * record["accuracy"])
     return record

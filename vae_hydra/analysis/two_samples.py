@@ -1,4 +1,4 @@
-"""How well generated examples match real ones: distances between two samples, and their tails."""
+"""Distances between generated and real examples, directly or on features of a network, and measures of their tails."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from vae_hydra.distributions.tails import hill_statistic, radius
 
-# Examples a kernel matrix is made of, per sample; more are cut off.
+# A kernel matrix uses at most this many examples of each sample.
 KERNEL_EXAMPLES = 2000
+KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000
+# MMD of the tails needs this many examples in each.
+LEAST_IN_TAIL = 20
 
 
-def kernel_matrix(x: Tensor) -> Tensor:
-    """exp(−‖xᵢ − xⱼ‖²/(2·s²)) of examples [N, D], with s the median of their distances: [N, N]."""
-    distances = torch.cdist(x, x)
-    off_diagonal = distances[~torch.eye(len(x), dtype=torch.bool, device=x.device)]
-    scale = off_diagonal.median().clamp(min=torch.finfo(x.dtype).tiny ** 0.5)
-    return torch.exp(-0.5 * (distances / scale).square())
+def distances(
+    generated: Tensor, real: Tensor, permutations: int, generator: torch.Generator, projections: int = 500
+) -> dict[str, float]:
+    """``mmd``, its p value ``mmd_p``, and ``sliced_wasserstein`` of two samples [N, D] and [M, D]."""
+    mmd, p = mmd_permutation_test(generated, real, permutations, generator)
+    return {"mmd": mmd, "mmd_p": p, "sliced_wasserstein": sliced_wasserstein(generated, real, projections, generator)}
 
 
 def mmd_permutation_test(x: Tensor, y: Tensor, permutations: int, generator: torch.Generator) -> tuple[float, float]:
-    """Squared maximum mean discrepancy of two samples, and the probability of one at least as large by chance.
+    """Squared maximum mean discrepancy of two samples, and its p value by permutation.
 
     MMD² = E k(x, x′) + E k(y, y′) − 2·E k(x, y) for a Gaussian kernel whose width is the median distance of the pooled
-    examples, estimated without bias from pairs of different examples: it does not depend on the number of them, and is
-    around 0, below as well as above, for samples of one distribution. Then which example is in which sample is
-    exchangeable: p = (1 + #{permuted MMD² ≥ MMD²}) / (1 + permutations).
+    examples. The estimate uses pairs of different examples, so it is unbiased, whatever N and M: for samples of one
+    distribution it is around 0 and may be negative. There, examples are exchangeable between the samples, so
+    p = (1 + #{permuted MMD² ≥ MMD²}) / (1 + permutations) is exact.
 
     Args:
         x, y: examples [N, D] and [M, D], two or more; the first ``KERNEL_EXAMPLES`` of each are used.
@@ -51,9 +54,17 @@ def mmd_permutation_test(x: Tensor, y: Tensor, permutations: int, generator: tor
     between = assignments @ kernel.sum(1) - within_x
     within_y = kernel.sum() - within_x - 2 * between
     statistics = within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * between / (n * m)
-    # A permutation that only swaps equal examples gives the same number but for rounding.
+    # A permutation that only swaps equal examples gives the same value up to rounding.
     as_large = (statistics[1:] >= statistics[0] - 1e-12).sum().item()
     return statistics[0].item(), (1 + as_large) / (1 + permutations)
+
+
+def kernel_matrix(x: Tensor) -> Tensor:
+    """exp(−‖xᵢ − xⱼ‖²/(2·s²)) of examples [N, D], with s the median of their distances: [N, N]."""
+    distances = torch.cdist(x, x)
+    off_diagonal = distances[~torch.eye(len(x), dtype=torch.bool, device=x.device)]
+    scale = off_diagonal.median().clamp(min=torch.finfo(x.dtype).tiny ** 0.5)
+    return torch.exp(-0.5 * (distances / scale).square())
 
 
 def sliced_wasserstein(x: Tensor, y: Tensor, projections: int, generator: torch.Generator) -> float:
@@ -69,16 +80,17 @@ def sliced_wasserstein(x: Tensor, y: Tensor, projections: int, generator: torch.
     count = min(len(x), len(y))
     directions = torch.randn(x.shape[1], projections, generator=generator, dtype=x.dtype)
     directions = directions / directions.norm(dim=0)
-    one, other = ((sample[:count] @ directions).sort(0).values for sample in (x, y))
-    return (one - other).abs().mean().item()
+    first, second = ((sample[:count] @ directions).sort(0).values for sample in (x, y))
+    return (first - second).abs().mean().item()
 
 
 def tail_measures(
     generated: Tensor, real: Tensor, permutations: int, generator: torch.Generator, level: float = 0.95
 ) -> dict[str, float]:
-    """Whether generated vectors reach as far out as real ones.
+    """Comparison of the tails of generated and real vectors.
 
-    The tail is what lies further from the median of the real examples than ``level`` of them do.
+    The radius is the distance from the median of the real examples. The tail begins at the ``level`` quantile of the
+    real radius.
 
     Args:
         generated, real: examples [N, D] and [M, D].
@@ -86,31 +98,23 @@ def tail_measures(
         level: quantile of the real radius where the tail begins.
 
     Returns:
-        ``tail_share``: share of generated examples in the tail (right: 1 − level); ``q99``, ``q999`` and
-        ``q9999``: quantiles of the generated radius over those of the real one (right: 1); ``hill`` and
-        ``hill_real``: Hill statistics of the largest 1 %; ``tail_mmd`` and ``tail_p``: the MMD² of both tails and its
-        p value, absent where fewer than 20 examples lie in one of them.
+        ``tail_share``: share of generated examples in the tail (ideal: 1 − level);
+        ``q99``, ``q999`` and ``q9999``: quantiles of the generated radius over those of the real one (ideal: 1);
+        ``hill`` and ``hill_real``: Hill statistics of the largest 1 %;
+        ``tail_mmd`` and ``tail_p``: MMD² of the two tails and its p value, absent if a tail has fewer than 20 examples.
     """
     centre = real.median(0).values
     r_generated, r_real = radius(generated, centre), radius(real, centre)
     start = _quantile(r_real, level)
-    inside = r_generated > start
-    measures = {"tail_share": inside.double().mean().item()}
+    in_tail = r_generated > start
+    measures = {"tail_share": in_tail.double().mean().item()}
     for name, q in (("q99", 0.99), ("q999", 0.999), ("q9999", 0.9999)):
         measures[name] = _quantile(r_generated, q) / _quantile(r_real, q)
     measures |= {"hill": hill_statistic(r_generated), "hill_real": hill_statistic(r_real)}
-    tails = (generated[inside], real[r_real > start])
-    if min(map(len, tails)) >= 20:
+    tails = (generated[in_tail], real[r_real > start])
+    if min(map(len, tails)) >= LEAST_IN_TAIL:
         measures["tail_mmd"], measures["tail_p"] = mmd_permutation_test(*tails, permutations, generator)
     return measures
-
-
-def distances(
-    generated: Tensor, real: Tensor, permutations: int, generator: torch.Generator, projections: int = 500
-) -> dict[str, float]:
-    """``mmd``, its p value ``mmd_p``, and ``sliced_wasserstein`` of two samples [N, D] and [M, D]."""
-    mmd, p = mmd_permutation_test(generated, real, permutations, generator)
-    return {"mmd": mmd, "mmd_p": p, "sliced_wasserstein": sliced_wasserstein(generated, real, projections, generator)}
 
 
 def _quantile(values: Tensor, level: float) -> float:
@@ -118,28 +122,23 @@ def _quantile(values: Tensor, level: float) -> float:
     return values.double().kthvalue(max(1, round(level * len(values)))).values.item()
 
 
-KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000
-
-
-class _Given(nn.Identity):
-    """Features that were computed before, in place of the network that torchmetrics would compute them with."""
-
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.num_features = num_features
+def feature_distances(x: Tensor, y: Tensor, generator: torch.Generator) -> dict[str, float]:
+    """``fid``, ``kid`` and ``kid_sd`` of two samples of features [N, D] and [M, D]."""
+    kid, deviation = kernel_distance(x, y, generator)
+    return {"fid": frechet_distance(x, y), "kid": kid, "kid_sd": deviation}
 
 
 def frechet_distance(x: Tensor, y: Tensor) -> float:
     """‖μ_x − μ_y‖² + tr(Σ_x + Σ_y − 2·(Σ_x·Σ_y)^½), the Fréchet distance of Gaussians of the samples' moments.
 
-    It is biased upwards, the more the fewer the examples: compare values from equal numbers of them.
+    Its upward bias grows as the samples shrink: compare values only for equal sample sizes.
 
     Args:
         x, y: features [N, D] and [M, D], two or more of each.
 
     Source: Heusel et al., "GANs trained by a two time-scale update rule converge to a local Nash equilibrium", 2017.
     """
-    metric = FrechetInceptionDistance(_Given(x.shape[1]))
+    metric = FrechetInceptionDistance(_ComputedFeatures(x.shape[1]))
     metric.update(x.double(), real=False)
     metric.update(y.double(), real=True)
     return metric.compute().item()
@@ -148,8 +147,8 @@ def frechet_distance(x: Tensor, y: Tensor) -> float:
 def kernel_distance(x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[float, float]:
     """Mean and standard deviation over 100 random subsets of the squared MMD with kernel (u·v/D + 1)³.
 
-    The estimate has no bias from the number of examples, and is around 0 for samples of one distribution. A subset is
-    1,000 of each sample, or half of the smaller one.
+    The estimate is unbiased whatever the sample sizes, so it is around 0 for samples of one distribution. A subset has
+    1,000 examples of each sample, or half of the smaller sample.
 
     Args:
         x, y: features [N, D] and [M, D], four or more of each.
@@ -162,14 +161,16 @@ def kernel_distance(x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[f
     # torchmetrics warns that it keeps the features, and draws subsets from the global generator.
     with warnings.catch_warnings(action="ignore"), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        metric = KernelInceptionDistance(_Given(x.shape[1]), subsets=KID_SUBSETS, subset_size=size)
+        metric = KernelInceptionDistance(_ComputedFeatures(x.shape[1]), subsets=KID_SUBSETS, subset_size=size)
         metric.update(x.double(), real=False)
         metric.update(y.double(), real=True)
         mean, deviation = metric.compute()
     return mean.item(), deviation.item()
 
 
-def feature_distances(x: Tensor, y: Tensor, generator: torch.Generator) -> dict[str, float]:
-    """``fid``, ``kid`` and ``kid_sd`` of two samples of features [N, D] and [M, D]."""
-    kid, deviation = kernel_distance(x, y, generator)
-    return {"fid": frechet_distance(x, y), "kid": kid, "kid_sd": deviation}
+class _ComputedFeatures(nn.Identity):
+    """Stands in for torchmetrics' feature network where the features are already computed."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features

@@ -1,4 +1,4 @@
-"""Files from anyone, read within limits: one that is too large, too deep or no plain text is refused with its name."""
+"""Reading files that may come from anyone: files that are too large, too deep or no plain text are refused by name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEEPEST = 50
 MOST_VALUES = 100_000
 LONGEST_TEXT = 100_000
 LARGEST_INTEGER = 2**63
-# Half of what overflows the stack of the parser is far more.
+# The parser's stack overflows at more than twice as many.
 LEVELS = 1000
 PLAIN = (str, bool, int, float, type(None), dict, list)
 
@@ -35,7 +35,7 @@ def read_text(path: Path, largest: int = LARGEST_FILE) -> str:
 
 
 def check_size(path: Path, largest: int = LARGEST_FILE) -> None:
-    """Raise ValueError for a path that is no file, as a pipe that would never end, or a file too large to be ours."""
+    """Raise ValueError if ``path`` is no file (a pipe might never end) or larger than ``largest`` bytes."""
     if not path.is_file():
         raise ValueError(f"{path.name} is missing, or no file")
     if path.stat().st_size > largest:
@@ -54,32 +54,31 @@ def read_yaml(path: Path) -> Any:
 
 
 def parse_yaml(text: str, name: str) -> Any:
-    """The value that YAML describes; ``name`` is what messages call it.
+    """The value of a YAML text, which messages call ``name``.
 
     Raises:
-        ValueError: if it is no YAML, or its aliases expand to more than the limits allow.
+        ValueError: if it is no YAML, or exceeds the limits once its aliases are expanded.
     """
     # The parser in C reads the files of a large sweep in a fraction of the time.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    if _needs_a_look(text):
+    if _may_be_dangerous(text):
         problem = _parsed(lambda given: _problem_of_events(yaml.parse(given, loader)), text, name)
         if problem:
             raise ValueError(f"{name} is damaged (it {problem})")
     return checked(_parsed(lambda given: yaml.load(given, loader), text, name), name)
 
 
-def _needs_a_look(text: str) -> bool:
-    """Whether YAML may hold what is dangerous to load: aliases, or levels by the thousand.
-
-    Each level takes a bracket or a column.
-    """
+def _may_be_dangerous(text: str) -> bool:
+    """Whether a YAML text may hold aliases, or more than ``LEVELS`` levels: each takes a bracket or a column."""
     brackets = text.count("[") + text.count("{")
     return brackets > LEVELS or max(map(len, text.splitlines()), default=0) > LEVELS or ("*" in text and "&" in text)
 
 
 def _problem_of_events(events: Iterable[Any]) -> str | None:
-    """What is wrong with a stream of YAML: levels that overflow the parser's stack, aliases that merging multiplies
-    while they are read, before anything can be counted."""
+    """The danger in a stream of YAML, found before it is loaded; None if there is none.
+
+    Deep levels overflow the parser's stack; merged aliases multiply while they are loaded.
+    """
     depth, has_aliases, has_merges = 0, False, False
     for event in events:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -97,16 +96,16 @@ def _parsed(parse: Callable[[str], Any], text: str, name: str) -> Any:
     except RecursionError as error:
         raise ValueError(f"{name} is damaged (its values are nested too deep)") from error
     except (ValueError, yaml.YAMLError) as error:
-        # Of a number with more digits than Python converts, too.
+        # Also for a number with more digits than Python converts.
         reason = str(error).replace("\n", " ")[:300]
         raise ValueError(f"{name} is damaged ({reason})") from error
 
 
 def checked(value: Any, name: str) -> Any:
-    """``value``, if it is made of few plain values, none of them nested deep; aliases count each time they are met.
+    """``value`` if it consists of plain values within the limits; an alias counts wherever it stands.
 
     Raises:
-        ValueError: if not; ``name`` is what the message calls it.
+        ValueError: if it does not; the message calls it ``name``.
     """
     left, count = [(value, 0)], 0
     while left:
@@ -139,7 +138,7 @@ def _problem_of_text(text: str) -> str | None:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether ``text`` can be written: halves of surrogate pairs cannot."""
+    """Whether ``text`` can be encoded; halves of surrogate pairs cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -148,5 +147,5 @@ def is_unicode(text: str) -> bool:
 
 
 def readable(name: str) -> str:
-    """The name of a file as text that can be written: bytes that are not UTF-8 become question marks."""
+    """The name of a file as text that can be encoded: bytes that are not UTF-8 become question marks."""
     return name.encode("utf-8", "replace").decode()

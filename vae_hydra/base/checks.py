@@ -1,4 +1,4 @@
-"""Checks of values a user gave: each returns the value or says what was required and what came."""
+"""Checks of a user's values: each returns the value, or raises ValueError with the requirement and the value."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def seed(name: str, value: Any) -> int:
 
 
 def plain_name(name: str, value: Any) -> str:
-    """Return ``value`` if it is fit for the name of a folder and of a metric; raise ValueError otherwise."""
+    """Return ``value`` if it can be part of the names of folders and metrics; raise ValueError otherwise."""
     if not isinstance(value, str) or not value or not all(c.isalnum() or c == "_" for c in value):
         raise ValueError(f"{name} must be made of letters, digits and '_', but got {value!r}")
     return value

@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a process killed half-way, never sees half of one."""
+"""Writing files and folders as a whole: nobody ever reads half of one, even after the process is killed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-# A host's name and a process, in the name of what that process has not finished writing.
+# The name of an unfinished file: that of the finished one, the host and the process that writes it.
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<host>[A-Za-z0-9_-]+)\.(?P<pid>\d+)\.(?P<state>tmp|new|old)")
 
 
 @contextmanager
 def naming(path: Path, temporary: Path) -> Iterator[None]:
-    """Let an OSError be about ``path``, if it names no file or one under ``temporary``, which stands for ``path``."""
+    """Put ``path`` into an OSError that names no file, or one under ``temporary``, which stands for ``path``."""
     try:
         yield
     except OSError as error:
@@ -30,7 +30,7 @@ def naming(path: Path, temporary: Path) -> Iterator[None]:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise OSError, before any work is done for it, if ``folder`` cannot be made or written into."""
+    """Raise OSError if ``folder`` cannot be made or written into."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
     with naming(folder, there), TemporaryDirectory(dir=there, prefix="."):
         pass
@@ -70,10 +70,7 @@ def json_text(value: Any) -> str:
 
 
 def overwrite_text(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text``, on a full disk within the space that the file has already.
-
-    Only there is the file not replaced as a whole: a short text fits into a block that is the file's own.
-    """
+    """Replace ``path`` by a short ``text``; on a full disk, overwrite the file within its own block."""
     try:
         write_text(path, text)
     except OSError:
@@ -84,10 +81,10 @@ def overwrite_text(path: Path, text: str) -> None:
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Replace ``path`` by a compressed .npz of ``arrays``, by name."""
-    import numpy as np
+    import numpy as np  # here: a command's help does not wait for it
 
     def write(temporary: Path) -> None:
-        # Given a name, numpy would append its own suffix to it.
+        # numpy appends its own suffix to a name, but not to an open file.
         with temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
 
@@ -95,14 +92,14 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
 
 
 def write_figure(figure: Any, path: Path, dpi: int = 150) -> None:
-    """Replace ``path`` by a matplotlib figure, in the format that its suffix says."""
+    """Replace ``path`` by a matplotlib figure, in the format of its suffix."""
     kind = path.suffix.removeprefix(".")
     replace_atomically(path, lambda temporary: figure.savefig(temporary, format=kind, dpi=dpi))
 
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """A new folder beside ``folder``, which takes its place once it is filled, and is gone if that raises."""
+    """A new folder that replaces ``folder`` at the end of the block, and is removed if the block raises."""
     remove_leftovers(folder.parent)
     new, old = (_temporary(folder, state) for state in ("new", "old"))
     with _temporary_folder(new, folder):
@@ -115,13 +112,13 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def filling_folder(folder: Path) -> Iterator[Path]:
-    """A new folder, whose files go to their places in ``folder`` once all are written, and are gone if that raises.
+    """A new folder whose files move into ``folder`` at the end of the block, and are removed if the block raises.
 
-    What ``folder`` holds besides stays there.
+    Other files in ``folder`` stay.
     """
     new = _temporary(folder, "new")
     if folder.is_dir():
-        # Within a folder that is there, since its parent may be another disk, or not ours to write into.
+        # Within an existing folder, whose parent may be another disk or not writable.
         new = folder / new.name
     remove_leftovers(new.parent)
     with _temporary_folder(new, folder):
@@ -131,7 +128,7 @@ def filling_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _temporary_folder(new: Path, folder: Path) -> Iterator[None]:
-    """Make ``new``, which stands for ``folder``, and leave neither it nor its parents behind if they stay empty."""
+    """Make ``new``, which stands for ``folder``; in the end remove it, and its new parents if they are empty."""
     missing = [place for place in new.parents if not place.exists()]
     with naming(folder, new):
         try:
@@ -147,7 +144,7 @@ def _temporary_folder(new: Path, folder: Path) -> Iterator[None]:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Move a file or a folder; a folder that is there takes in the entries of the other."""
+    """Move a file or a folder; an existing folder is filled with the entries of the other."""
     if source.is_dir() and target.is_dir():
         for entry in sorted(source.iterdir()):
             _move(entry, target / entry.name)
@@ -156,12 +153,12 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _temporary(path: Path, state: str) -> Path:
-    """Where this process writes what will be ``path``: hidden, beside it, and named after host and process."""
+    """The hidden path beside ``path`` that this process writes to first, named after host and process."""
     return path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{state}")
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether ``path`` has the name of a file or folder that is being written, or that a killed process left."""
+    """Whether ``path`` has the name of an unfinished file or folder."""
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
@@ -170,13 +167,13 @@ def _host() -> str:
 
 
 def remove_leftovers(folder: Path, deep: bool = False) -> list[Path]:
-    """Remove what processes of this host that are gone had not finished writing in ``folder``; return it.
+    """Remove the unfinished files that dead processes of this host left in ``folder``; return their paths.
 
-    What was moved aside for a folder that then never came is moved back.
+    A folder that was moved aside for a new one that never came is moved back.
 
     Args:
-        folder: where to look; nothing is done if there is none.
-        deep: whether to look into folders within it.
+        folder: the folder to search; it need not exist.
+        deep: whether to search folders within it.
     """
     candidates = list((folder.rglob if deep else folder.glob)(".*.*")) if folder.is_dir() else []
     removed = []
@@ -185,7 +182,7 @@ def remove_leftovers(folder: Path, deep: bool = False) -> list[Path]:
         if match is None or match["host"] != _host() or _is_alive(int(match["pid"])):
             continue
         whole = path.with_name(match["name"])
-        # What cannot be removed, as on a read-only disk, is in nobody's way.
+        # A file that cannot be removed, as on a read-only disk, does no harm.
         with suppress(OSError):
             if match["state"] == "old" and not whole.exists():
                 path.rename(whole)
@@ -196,6 +193,6 @@ def remove_leftovers(folder: Path, deep: bool = False) -> list[Path]:
 
 
 def _is_alive(pid: int) -> bool:
-    import psutil
+    import psutil  # here: a command's help does not wait for it
 
     return psutil.pid_exists(pid)

@@ -1,4 +1,4 @@
-"""Whether a file is whole, before its content is used: checksums of archives, headers and sizes of idx files."""
+"""Checks that a file is whole: checksums of archives, headers and sizes of idx files."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def check_archive(path: Path) -> None:
 
     Raises:
         ValueError: naming the first entry that is damaged.
-        Exception: whatever zipfile raises for what is no archive, or cut short.
+        Exception: from zipfile, if the file is no archive or is cut short.
     """
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
-        # An entry marked as a folder has no content for torch, which then takes whatever is in memory for a tensor.
+        # torch reads an entry marked as a folder as empty, and makes a tensor of uninitialised memory.
         folders = [entry.filename for entry in archive.infolist() if entry.external_attr & DOS_FOLDER]
     if damaged is not None:
         raise ValueError(f"{damaged} does not match its checksum")
@@ -32,7 +32,7 @@ def check_archive(path: Path) -> None:
 
 
 def check_idx(path: Path, dimensions: int) -> tuple[int, ...]:
-    """The sizes that an idx file of unsigned bytes gives for its ``dimensions``, if its content is as long as they say.
+    """The sizes of the ``dimensions`` of an idx file of unsigned bytes, checked against the length of the file.
 
     Format: two zero bytes, the type of values, the number of dimensions; a big-endian uint32 for each; the values.
 

@@ -1,4 +1,4 @@
-"""Random numbers that looking at a model draws, kept apart from all others."""
+"""Random numbers that leave the global generators unchanged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Make all draws within a function of ``seed``, and those after it what they would have been."""
+    """Make the draws within the block a function of ``seed``; the draws after it are as without the block."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield

@@ -1,4 +1,4 @@
-"""What the machine refuses (space, permission, memory), in words that tell the user what to do."""
+"""Errors of the machine (space, permission, memory) as a message with a remedy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOO_LARGE = {errno.EFBIG: "a file would be larger than is allowed there"}
 READ_ONLY = {errno.EROFS: "the file system is read-only"}
 FORBIDDEN = {errno.EACCES: "permission is denied", errno.EPERM: "permission is denied"}
 OPEN_FILES = {errno.EMFILE: "too many files are open", errno.ENFILE: "too many files are open"}
-# Of pathlib.
+# A message of pathlib.
 NO_HOME = "Could not determine home directory"
 
 
@@ -22,13 +22,13 @@ def explained(error: BaseException, output: str | None = None) -> str | None:
 
     Args:
         error: any exception.
-        output: the option that says where the command writes; None if it writes nothing.
+        output: the option for the command's output; None if it writes nothing.
     """
     if is_out_of_memory(error):
         return f"there is not enough memory ({first_line(error)}); ask for fewer examples, latents or layers at a time"
     if isinstance(error, RuntimeError) and str(error).startswith(NO_HOME):
         return "a path begins with ~NAME, but this machine has no user of that name; write the folder out"
-    # Without a number the error is not the system's: libraries derive errors of their own from OSError.
+    # Libraries derive errors of their own from OSError, without a number.
     if not isinstance(error, OSError) or error.errno is None:
         return None
     place = "" if error.filename is None else f"{os.fspath(error.filename)}: "
@@ -36,7 +36,7 @@ def explained(error: BaseException, output: str | None = None) -> str | None:
 
 
 def reason(error: OSError, output: str | None = None) -> str:
-    """Why the system refused, and what to do; ``output`` as for ``explained``."""
+    """The reason for a system's error, and a remedy; ``output`` as for ``explained``."""
     number = error.errno or 0
     elsewhere = f"add {output}=FOLDER to write elsewhere" if output else ""
     if number in FULL:

@@ -1,4 +1,4 @@
-"""Where examples come from, how they are set apart, corrupted by noise and served in batches."""
+"""Data: datasets, their splits, input noise, and batches in a reproducible order."""
 
 from vae_hydra._moved import attributes_of
 

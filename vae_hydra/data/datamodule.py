@@ -1,4 +1,4 @@
-"""Datasets held in memory, split into train, validation and test, and served in a reproducible order."""
+"""The DataModule: a dataset in memory, split into train, validation and test, and served in batches."""
 
 from __future__ import annotations
 
@@ -14,42 +14,12 @@ from torch.utils.data import DataLoader
 from vae_hydra.base import checks
 from vae_hydra.data.examples import Examples, Source
 from vae_hydra.data.loaders import InMemoryDataset, ResumableLoader, ResumableSampler, already_a_batch
-from vae_hydra.data.sources.digits import load_digits
-from vae_hydra.data.sources.inverse_gaussian_2d import draw_inverse_gaussian_2d
-from vae_hydra.data.sources.lognormal_2d import draw_lognormal_2d
-from vae_hydra.data.sources.student_t_mixture import draw_student_t_mixture
-from vae_hydra.data.sources.torchvision_images import load_torchvision
-from vae_hydra.data.splits import (
-    CHUNK,
-    fold_out,
-    generator_for,
-    hide_labels,
-    labelled_share,
-    mixed,
-    resize_images,
-    set_apart,
-    thin,
-)
+from vae_hydra.data.splits import CHUNK, generator_for, hide_labels, labelled_share, mixed, split_source
 
-# Configurations, those of old checkpoints too, name the dataset functions here.
-__all__ = [
-    "DataModule",
-    "Examples",
-    "InMemoryDataset",
-    "ResumableLoader",
-    "ResumableSampler",
-    "Source",
-    "draw_inverse_gaussian_2d",
-    "draw_lognormal_2d",
-    "draw_student_t_mixture",
-    "load_digits",
-    "load_torchvision",
-]
-
-# Increasing functions: the least and greatest value stay the least and greatest.
+# Increasing functions, which map the least and greatest value to the least and greatest value.
 TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "exp": torch.exp, "log1p": torch.log1p}
 INVERSES: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda y: y, "exp": torch.log, "log1p": torch.expm1}
-# ln of the slope of each transform, as a function of its result.
+# ln of each transform's slope, as a function of the transformed value.
 LOG_SLOPES: dict[str, Callable[[Tensor], Tensor]] = {"none": torch.zeros_like, "exp": torch.log, "log1p": torch.neg}
 NEEDS = {"exp": "values < 88", "log1p": "values > −1"}
 BINARISATIONS = ("none", "static", "dynamic")
@@ -57,38 +27,38 @@ SPLITS = ("train", "validation", "test")
 
 
 class DataModule(L.LightningDataModule):
-    """Serve batches (x, y): stored values are gathered in memory, scaled and transformed on the device.
+    """Serve batches (x, y): gather stored values in memory, then scale and transform them on the device.
 
     Args:
         source: the examples.
-        batch_size: examples a training batch, over all devices together if there are several.
-        eval_batch_size: examples a validation or test batch.
-        validation: share of the training examples set apart, in [0, 1); 0 trains on all.
-        transform: after scaling, ``none``, ``exp`` for e^x, or ``log1p`` for ln(1 + x), which needs x > −1.
-        seed: of everything that is drawn here but the order.
-        order_seed: of the order of the training batches.
-        fraction: share of the training examples kept, in (0, 1]; those of a smaller share are among those
-            of a larger one. The test set stays whole.
-        folds: parts of as equal a size as can be that cross-validation divides the training examples into.
-        fold: the part that is the test set, from 0; the others are for training and validation, and the
-            source's own test set is not touched. None for no cross-validation.
-        resize: side, or [height, width], that images are resized to (bilinear, antialiased); None leaves them.
-        binarise: ``static`` makes each pixel 0 or 1, with its value the probability of 1, once and for all;
-            ``dynamic`` does so anew each time that a training example is seen, and scores the same draws as
-            ``static``; ``none`` leaves them grey.
-        labelled: share of the training examples of every class that keep their label while the model is trained,
-            in (0, 1], at least one, and the same share of the validation examples, which choose its weights; the
-            others are served with −1. The splits below keep all labels: tests and evaluations see them.
+        batch_size: number of examples in a training batch, over all devices together.
+        eval_batch_size: number of examples in a validation or test batch.
+        validation: share of the training examples for validation, in [0, 1); 0 trains on all.
+        transform: applied after scaling: ``none``, ``exp`` for e^x, or ``log1p`` for ln(1 + x), which needs x > −1.
+        seed: seed of every draw here except the order of batches.
+        order_seed: seed of the order of the training batches.
+        fraction: share of the training examples to keep, in (0, 1]; a larger share contains every smaller one.
+            The test set stays whole.
+        folds: number of parts of nearly equal size into which cross-validation divides the training examples.
+        fold: index of the part that becomes the test set; training and validation use the others, and nothing uses
+            the source's own test set. None for no cross-validation.
+        resize: side, or [height, width], of resized images (bilinear, antialiased); None keeps their size.
+        binarise: ``static`` draws each pixel once as 0 or 1, with its value as the probability of 1;
+            ``dynamic`` draws training examples anew each time they are seen, and scores the same draws as
+            ``static``; ``none`` keeps grey values.
+        labelled: share of the training examples of every class that keep their label in training, in (0, 1], at
+            least one, and the same share of the validation examples, which choose the weights. The others are
+            served with the label −1. ``splits`` keep all labels, for tests and evaluations.
 
     Attributes:
-        splits: name → examples as stored; where they are binarised, drawn once, also those for training.
-        x_shape: of an example.
+        splits: examples by split, as stored; if binarised, drawn once, including those for training.
+        x_shape: shape of an example.
         classes: number of classes of the source; labels are 0..classes−1.
-        test_split: the split that the trainer's test is run on.
-        train_labelled, validation_labelled: share of the examples that are served with a label.
+        test_split: name of the split that the trainer tests on.
+        train_labelled, validation_labelled: share of the examples served with a label.
 
     Raises:
-        ValueError: for options that are out of range, or do not fit these examples.
+        ValueError: for options that are out of range or do not fit the examples.
     """
 
     def __init__(
@@ -110,9 +80,8 @@ class DataModule(L.LightningDataModule):
         super().__init__()
         self.batch_size = checks.positive_integer("dataset.batch_size", batch_size)
         self.eval_batch_size = checks.positive_integer("dataset.eval_batch_size", eval_batch_size)
-        checks.share("dataset.validation", validation)
         checks.non_negative_integer("dataset.seed", seed)
-        # DistributedSampler shuffles by seed + epoch: unmixed, seed 1 would repeat seed 0 an epoch earlier.
+        # DistributedSampler shuffles by seed + epoch. Unmixed, seed 1 would repeat the orders of seed 0.
         self.order_seed = mixed(checks.non_negative_integer("seed", order_seed))
         self._transform_name = checks.one_of("dataset.transform", transform, TRANSFORMS)
         self._binarise = checks.one_of("dataset.binarise", binarise, BINARISATIONS)
@@ -120,24 +89,18 @@ class DataModule(L.LightningDataModule):
         self.classes = 1 + int(torch.cat([source.train.y, source.test.y]).max())
         self.test_split = "test"
 
-        train, test = thin(source.train, fraction, seed), source.test
-        checks.integer("dataset.folds", folds, minimum=2)
-        if fold is not None:
-            train, test = fold_out(train, folds, fold, seed)
-        if resize is not None:
-            train, test = resize_images(train, resize), resize_images(test, resize)
-        train, validation_part = set_apart(train, validation, seed)
-        self.splits = {"train": train, "validation": validation_part, "test": test}
-        self.x_shape = tuple(train.x.shape[1:])
+        self.splits = split_source(source, validation, fraction, folds, fold, resize, seed)
+        grey = self.splits["train"]
+        self.x_shape = tuple(grey.x.shape[1:])
         self._check_values()
         if binarise != "none":
             self.splits = {name: self._drawn_once(part, name, seed) for name, part in self.splits.items()}
-        # Drawn anew each time they are served, they stay grey in memory.
-        served = train if binarise == "dynamic" else self.splits["train"]
+        # Dynamic binarisation draws from grey values each time.
+        served = grey if binarise == "dynamic" else self.splits["train"]
         self.served = hide_labels(served, labelled, generator_for(seed, "labelled"))
-        # What chooses the weights may know no more labels than what trains them.
-        judging = generator_for(seed, "labelled validation")
-        self.validating = hide_labels(self.splits["validation"], labelled, judging)
+        # Validation chooses the weights, so it must not use more labels than training.
+        generator = generator_for(seed, "labelled validation")
+        self.validating = hide_labels(self.splits["validation"], labelled, generator)
         self.train_labelled = labelled_share(self.served)
         self.validation_labelled = labelled_share(self.validating)
 
@@ -149,63 +112,65 @@ class DataModule(L.LightningDataModule):
 
     @property
     def has_validation(self) -> bool:
-        """Whether any examples were set apart for validation."""
+        """Whether there are validation examples."""
         return len(self.splits["validation"]) > 0
 
     @property
     def is_binary(self) -> bool:
-        """Whether every value the model sees is 0 or 1."""
+        """Whether every prepared value is 0 or 1."""
         low, high = self._extremes(SPLITS)
         parts = (part.x for part in self.splits.values())
         return set(self.full_range()) <= {0, 1} and all(bool(((x == low) | (x == high)).all()) for x in parts)
 
     def prepare(self, x: Tensor) -> Tensor:
-        """Stored values → what the model models."""
-        # What was binarised is stored as bool and is what it is; scaled, it might come out as 0.9999999.
+        """Scale and transform stored values: the x of the model."""
+        # Binarised values are stored as bool. Scaled, a 1 might become 0.9999999.
         return x.float() if x.dtype == torch.bool else TRANSFORMS[self._transform_name](x.float() * self._scale)
 
     def restore(self, x: Tensor) -> Tensor:
-        """What the model models → values before ``transform``."""
+        """Undo ``transform``: prepared values → scaled values."""
         return INVERSES[self._transform_name](x)
 
     def log_slope(self, x: Tensor) -> Tensor:
-        """ln of the slope of ``transform`` at each value, given as the model sees it: what to add to log p(x) [nats]
-        for the density of the values before it."""
+        """ln of the slope of ``transform`` at each prepared value.
+
+        Added to log p(x) [nats], it gives the log-density of the values before ``transform``.
+        """
         return LOG_SLOPES[self._transform_name](x)
 
     def draw(self, x: Tensor) -> Tensor:
-        """Prepared training examples as they are seen this time: 0 or 1 if they are binarised dynamically."""
+        """Prepared training examples for one step: new draws of 0 or 1 if binarised dynamically."""
         return torch.bernoulli(x) if self._binarise == "dynamic" else x
 
     def value_range(self) -> tuple[float, float]:
-        """Smallest and largest value of the training examples, as the model sees them.
+        """Smallest and largest prepared value of the training examples.
 
-        What scores and figures are made relative to: it knows nothing of the test set.
+        Scores and figures are relative to this range, which does not depend on the test set.
         """
         low, high = self.prepare(self._extremes(["train"])).tolist()
         return low, high
 
     def full_range(self) -> tuple[float, float]:
-        """Smallest and largest value over all splits, as the model sees them: a likelihood must take them all."""
+        """Smallest and largest prepared value over all splits, which a likelihood must accept."""
         low, high = self.prepare(self._extremes(SPLITS)).tolist()
         return low, high
 
     def prepared(self, split: str, limit: int | None = None) -> Examples:
-        """The first ``limit`` examples of a split, or all, as the model sees them."""
+        """The first ``limit`` prepared examples of a split, or all."""
         examples = self._examples(split)
         return Examples(self.prepare(examples.x[:limit]), examples.y[:limit])
 
     def shuffled(self, split: str, generator: torch.Generator | None = None, limit: int | None = None) -> Examples:
-        """``limit`` examples of a split, or all, in random order, as the model sees them.
+        """``limit`` prepared examples of a split, or all, in random order.
 
-        Stored ones may be in the order of their classes.
+        The stored order may be that of the classes.
         """
         examples = self._examples(split)
         chosen = examples[torch.randperm(len(examples), generator=generator)[:limit]]
         return Examples(self.prepare(chosen.x), chosen.y)
 
     def one_of_each_class(self, split: str, limit: int = 10) -> Examples:
-        """The first example of each class, at most ``limit``, as the model sees them."""
+        """The first prepared example of each class, at most ``limit`` in all."""
         examples = self._examples(split)
         labels = examples.y.unique()[:limit]
         first = examples[torch.tensor([int((examples.y == label).nonzero()[0]) for label in labels])]
@@ -220,12 +185,12 @@ class DataModule(L.LightningDataModule):
         replicas, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
         dataset = InMemoryDataset(self.served)
         self._sampler = ResumableSampler(dataset, replicas, rank, shuffle=True, seed=self.order_seed)
-        # Divided among the devices, so that a run means the same on any number of them.
+        # Divide the batch among the devices, so that their number does not change a run.
         per_device = max(1, self.batch_size // replicas)
         return ResumableLoader(dataset, per_device, sampler=self._sampler, collate_fn=already_a_batch)
 
     def resume_within_epoch(self, batches_done: int) -> None:
-        """Start the coming epoch after its first ``batches_done`` batches."""
+        """Start the next epoch after its first ``batches_done`` batches."""
         self._sampler.skip = batches_done * max(1, self.batch_size // self._sampler.num_replicas)
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
@@ -235,7 +200,11 @@ class DataModule(L.LightningDataModule):
         return self.evaluation_loader(self.test_split)
 
     def evaluation_loader(self, split: str) -> DataLoader:
-        """The examples of a split, with all their labels, in their stored order."""
+        """Batches of a split in stored order, with all labels.
+
+        Raises:
+            ValueError: if the split is empty.
+        """
         examples = self._examples(split)
         if not len(examples):
             raise ValueError(f"split={split} is empty: the run was trained with dataset.validation=0")
@@ -248,13 +217,13 @@ class DataModule(L.LightningDataModule):
         return self.splits[checks.one_of("split", split, SPLITS)]
 
     def _extremes(self, splits: Sequence[str]) -> Tensor:
-        """The least and the greatest stored value over some splits."""
+        """The least and greatest stored value over some splits."""
         parts = [self.splits[split].x for split in splits if len(self.splits[split])]
         extremes = torch.stack([torch.stack([x.min(), x.max()]) for x in parts])
         return torch.stack([extremes.min(), extremes.max()])
 
     def _check_values(self) -> None:
-        """Refuse a transform and a binarisation that the values do not allow."""
+        """Raise ValueError for a transform or a binarisation that the values do not allow."""
         transform = self._transform_name
         extremes = self._extremes(SPLITS)
         (raw_low, raw_high), (low, high) = (extremes.float() * self._scale).tolist(), self.prepare(extremes).tolist()

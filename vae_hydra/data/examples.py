@@ -1,4 +1,4 @@
-"""Labelled examples in memory."""
+"""Labelled examples in memory, and a dataset of them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Examples:
-    """Examples x [N, *x_shape], uint8, float32 or, where they are binarised, bool, and their class labels y [N].
+    """Examples x [N, *x_shape] (uint8, float32, or bool if binarised) and their class labels y [N].
 
-    Labels are int64 and count from 0; −1 is a label that is kept from the model.
+    Labels are int64 and count from 0; −1 stands for a hidden label.
     """
 
     x: Tensor
@@ -26,11 +26,11 @@ class Examples:
 
 @dataclass(frozen=True)
 class Source:
-    """What a dataset function returns.
+    """A dataset: the result of a source function.
 
     Attributes:
         train, test: examples as stored.
-        scale: factor that takes stored values to the model's range, e.g. 1/255.
+        scale: factor from stored values to the model's range, e.g. 1/255.
     """
 
     train: Examples

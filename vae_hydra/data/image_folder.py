@@ -1,4 +1,4 @@
-"""Labelled images on disk, one folder a class, as torchvision's ImageFolder reads them."""
+"""Labelled images as files, with one folder for each class, as torchvision's ImageFolder reads them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from vae_hydra.base.files import replacing_folder
 
 
 def write_image_folder(images: Tensor, y: Tensor, limits: tuple[float, float], folder: Path) -> None:
-    """Write images [N, C, H, W], C = 1 or 3, with labels [N] as ``folder/<class>/<number>.png``, of 8 bits.
+    """Write images [N, C, H, W], C = 1 or 3, with labels [N], as 8-bit ``folder/<class>/<number>.png``.
 
-    ``limits`` are the values that become 0 and 255; what lies outside is clipped. The names of classes have leading
-    zeros, so that their order is that of the labels. The folder comes to be whole or not at all.
+    ``limits`` are the values that become 0 and 255; values outside are clipped. Class names have leading zeros, so
+    that they sort like the labels. An error leaves no partly written folder.
     """
     low, high = limits
     scaled = ((images - low) / (high - low)).clamp(0, 1).mul(255).round().byte().numpy()

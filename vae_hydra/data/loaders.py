@@ -1,4 +1,4 @@
-"""Examples in memory, served in batches and in an order that a run which was cut off finds again."""
+"""Batches of examples in memory, in an order that an interrupted run can resume."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vae_hydra.data.examples import Examples
 
 
 class InMemoryDataset(Dataset):
-    """Examples that are gathered a whole batch at a time."""
+    """A Dataset that gathers a whole batch of examples at a time."""
 
     def __init__(self, examples: Examples) -> None:
         self.examples = examples
@@ -31,10 +31,10 @@ class InMemoryDataset(Dataset):
 
 
 class ResumableSampler(DistributedSampler):
-    """Shuffle as a function of (seed, epoch), able to start an epoch part of the way through.
+    """Shuffle as a function of (seed, epoch); can start within an epoch.
 
-    Set ``skip`` to the number of examples (of this process) that were already seen; it holds for the
-    next epoch that is iterated.
+    Attributes:
+        skip: number of examples of this process to leave out of the next epoch, because training has seen them.
     """
 
     skip = 0
@@ -46,10 +46,10 @@ class ResumableSampler(DistributedSampler):
 
 
 class ResumableLoader(DataLoader):
-    """A DataLoader over ``InMemoryDataset`` that tells Lightning it can resume within an epoch.
+    """A DataLoader over ``InMemoryDataset`` that Lightning accepts as resumable within an epoch.
 
-    Its state is a function of (seed, epoch, batch), all of which the trainer keeps, so it has none of
-    its own: ``DataModule.resume_within_epoch`` sets the position.
+    Its position is a function of (seed, epoch, batch), which the trainer stores, so its own state is empty.
+    ``DataModule.resume_within_epoch`` sets the position.
     """
 
     sampler: ResumableSampler
@@ -62,5 +62,5 @@ class ResumableLoader(DataLoader):
 
 
 def already_a_batch(batch: Any) -> Any:
-    """What ``InMemoryDataset`` gathered, as it is: nothing is left to collate."""
+    """Return the batch of ``InMemoryDataset`` unchanged: the collate function of its loaders."""
     return batch

@@ -1,4 +1,4 @@
-"""Corruption of the model's input; the target stays clean."""
+"""Input noise; the target stays clean."""
 
 from __future__ import annotations
 
@@ -16,21 +16,25 @@ STACKED_CHANNELS = 2
 
 
 class Noise(nn.Module):
-    """x → what the encoder sees.
+    """x → the encoder's input.
 
     ``additive``: x + n, with n drawn independently for every value. ``stacked``: x unchanged, with two
-    channels of draws beside it, each scaled to [0, 1] by its own minimum and maximum over the image;
-    the target stays the image alone.
+    channels of draws beside it, each scaled to [0, 1] by its own minimum and maximum over the image.
 
     Shapes: [..., *x_shape] → the same (additive), or [..., C + 2, H, W] from [..., C, H, W] (stacked).
 
     Args:
-        name: what the noise is called in metrics.
-        distribution: any torch Distribution of single values; None for no noise.
+        name: name of the noise in metrics.
+        distribution: any univariate torch Distribution; None for no noise.
         mode: ``additive`` or ``stacked``.
 
     Raises:
-        ValueError: for an unknown mode, a name that could not be a folder's, or something that is not a Distribution.
+        ValueError: for an unknown mode, a name that is not fit for a folder, or a value that is not a Distribution.
+
+    >>> x = torch.zeros(5, 1, 8, 8)
+    >>> noise = Noise("uniform", torch.distributions.Uniform(1.0, 2.0), mode="stacked")
+    >>> noise(x).shape
+    torch.Size([5, 3, 8, 8])
     """
 
     def __init__(self, name: str, distribution: Distribution | None = None, mode: str = "additive") -> None:
@@ -45,7 +49,11 @@ class Noise(nn.Module):
         return self.distribution is None
 
     def input_shape(self, x_shape: Sequence[int]) -> tuple[int, ...]:
-        """Shape of one corrupted example; ValueError for stacked noise on data that are no images."""
+        """Shape of one noisy example.
+
+        Raises:
+            ValueError: for stacked noise on data that are not images.
+        """
         if self.mode == "additive":
             return tuple(x_shape)
         if len(x_shape) != 3:

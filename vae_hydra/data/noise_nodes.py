@@ -1,4 +1,4 @@
-"""Which noises a run is tested on, as its configuration says; without torch."""
+"""The noises that a run is tested on, from its configuration; without torch."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 from vae_hydra.base import checks
 
 
-def nodes_to_test(own: Mapping[str, Any], others: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
-    """Configurations of the noises that a run denoises in its test, by name: its own first, then the others.
+def nodes_to_test(noise: Mapping[str, Any], test_noises: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
+    """Configurations of the noises in a run's denoising test, by name: the training noise first.
 
-    Its own wins over one of the same name; the others are in its mode, because its encoder takes no other. A
-    distribution that is null is no noise and is left out.
+    The training noise replaces a test noise of the same name, and its mode applies to all, because the encoder
+    accepts no other. Nodes with a null distribution add no noise and are left out.
 
     Args:
-        own: the node ``noise`` of the run.
-        others: its node ``test_noises``; runs from before there was one have None.
+        noise: the run's node ``noise``.
+        test_noises: the run's node ``test_noises``; None in runs older than that option.
 
     Raises:
-        ValueError: for one without a name, or two of the others that share one.
+        ValueError: for a test noise without a name, or two of the same name.
     """
-    mode = {"mode": own["mode"]} if "mode" in own else {}
-    nodes, keys = {str(own.get("name")): own}, dict[str, str]()
-    for key, node in checks.group("test_noises", others or {}).items():
+    mode = {"mode": noise["mode"]} if "mode" in noise else {}
+    nodes, keys = {str(noise.get("name")): noise}, dict[str, str]()
+    for key, node in checks.group("test_noises", test_noises or {}).items():
         if node is None:
             continue
         path = f"test_noises.{key}"

@@ -1,4 +1,4 @@
-"""Examples set apart, folded, thinned, resized, and their labels hidden: each a function of dataset.seed."""
+"""Splits of a dataset: validation, folds, thinning, resizing and hidden labels, as functions of dataset.seed."""
 
 from __future__ import annotations
 
@@ -7,16 +7,38 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torchvision.transforms.functional import resize as resize_batch
 
 from vae_hydra.base import checks
-from vae_hydra.data.examples import Examples
+from vae_hydra.data.examples import Examples, Source
 
-# Examples that are resized or binarised at a time, so that floats of all of them are never held.
+# Number of examples to resize or binarise at a time, so that floats of all of them never fill the memory.
 CHUNK = 1000
 
 
+def split_source(
+    source: Source,
+    validation: float,
+    fraction: float,
+    folds: int,
+    fold: int | None,
+    resize: int | Sequence[int] | None,
+    seed: int,
+) -> dict[str, Examples]:
+    """Train, validation and test examples of a source; the arguments are those of ``DataModule``."""
+    checks.share("dataset.validation", validation)
+    train, test = thin(source.train, fraction, seed), source.test
+    checks.integer("dataset.folds", folds, minimum=2)
+    if fold is not None:
+        train, test = fold_out(train, folds, fold, seed)
+    if resize is not None:
+        train, test = resize_images(train, resize), resize_images(test, resize)
+    train, validation_part = set_apart(train, validation, seed)
+    return {"train": train, "validation": validation_part, "test": test}
+
+
 def thin(examples: Examples, fraction: float, seed: int) -> Examples:
-    """A share of the examples, at least one, in their stored order."""
+    """A random share of the examples, at least one, in stored order."""
     if checks.positive_share("dataset.fraction", fraction) == 1:
         return examples
     order = torch.randperm(len(examples), generator=generator_for(seed, "fraction"))
@@ -25,7 +47,7 @@ def thin(examples: Examples, fraction: float, seed: int) -> Examples:
 
 
 def fold_out(examples: Examples, folds: int, fold: int, seed: int) -> tuple[Examples, Examples]:
-    """All folds but one, and that one, each in its stored order."""
+    """All folds except one, and that one, each in stored order."""
     checks.integer("dataset.fold", fold, minimum=0, maximum=folds - 1)
     if len(examples) < folds:
         raise ValueError(
@@ -39,9 +61,7 @@ def fold_out(examples: Examples, folds: int, fold: int, seed: int) -> tuple[Exam
 
 
 def resize_images(examples: Examples, size: int | Sequence[int]) -> Examples:
-    """Images [N, C, H, W] of another size, of the same type."""
-    from torchvision.transforms.functional import resize
-
+    """Resize images [N, C, H, W]; their dtype stays the same."""
     sides = [size, size] if isinstance(size, int) else size
     if not isinstance(sides, (list, tuple)) or len(sides) != 2:
         raise ValueError(f"dataset.resize must be null, a side or [height, width], but got {size!r}")
@@ -51,11 +71,12 @@ def resize_images(examples: Examples, size: int | Sequence[int]) -> Examples:
             f"dataset.resize needs images [channels, height, width], but the examples of this dataset have shape "
             f"{list(examples.x.shape[1:])}; use dataset.resize=null"
         )
-    return Examples(torch.cat([resize(x, list(sides), antialias=True) for x in examples.x.split(CHUNK)]), examples.y)
+    resized = [resize_batch(x, list(sides), antialias=True) for x in examples.x.split(CHUNK)]
+    return Examples(torch.cat(resized), examples.y)
 
 
 def set_apart(examples: Examples, validation: float, seed: int) -> tuple[Examples, Examples]:
-    """Training and validation examples; at least one stays for training."""
+    """Split into training and validation examples, with at least one for training."""
     count = int(len(examples) * validation)
     if not count:
         return examples, examples[torch.empty(0, dtype=torch.long)]
@@ -64,13 +85,13 @@ def set_apart(examples: Examples, validation: float, seed: int) -> tuple[Example
 
 
 def are_the_same(mine: Examples, theirs: Examples) -> bool:
-    """Whether two splits hold the same examples in the same order; resized or binarised they are the same still."""
+    """Whether two splits hold the same examples in the same order, apart from resizing and binarisation."""
     comparable = mine.x.shape == theirs.x.shape and mine.x.dtype == theirs.x.dtype
     return torch.equal(mine.y, theirs.y) and (not comparable or torch.equal(mine.x, theirs.x))
 
 
 def hide_labels(examples: Examples, labelled: float, generator: torch.Generator) -> Examples:
-    """The same examples, of every class a share, at least one, with its label, and the others with −1."""
+    """Keep the labels of a random share of every class, at least one, and set the others to −1."""
     checks.positive_share("classifier.labelled", labelled)
     y = torch.full_like(examples.y, -1)
     for label in examples.y.unique():
@@ -81,15 +102,15 @@ def hide_labels(examples: Examples, labelled: float, generator: torch.Generator)
 
 
 def labelled_share(examples: Examples) -> float:
-    """Share of the examples that have a label; 1 if there are no examples."""
+    """Share of the examples with a label; 1 without examples."""
     return (examples.y >= 0).double().mean().item() if len(examples) else 1.0
 
 
 def generator_for(seed: int, purpose: str) -> torch.Generator:
-    """A generator of its own for each purpose, so that no two of them share their draws."""
+    """A generator for one purpose, independent of the generators for other purposes."""
     return torch.Generator().manual_seed(mixed(seed, zlib.crc32(purpose.encode())))
 
 
 def mixed(*entropy: int) -> int:
-    """A seed made of several numbers, so that neighbours share nothing."""
+    """Mix several numbers to one seed, so that neighbouring numbers give unrelated seeds."""
     return int(np.random.SeedSequence(entropy).generate_state(1)[0])

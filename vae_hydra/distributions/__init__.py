@@ -1,6 +1,6 @@
 """Distribution families and KL pairs that torch.distributions lacks."""
 
-from vae_hydra.distributions import kl as kl  # registers its pairs
+from vae_hydra.distributions import kl as kl  # importing it registers the KL pairs
 from vae_hydra.distributions.continuous_bernoulli import ContinuousBernoulli
 from vae_hydra.distributions.delta import Delta
 from vae_hydra.distributions.fixed import FixedDistribution
@@ -10,7 +10,7 @@ from vae_hydra.distributions.hyperbolic_secant import HyperbolicSecant
 from vae_hydra.distributions.inverse_gaussian import InverseGaussian
 from vae_hydra.distributions.location_scale import LocationScale
 from vae_hydra.distributions.parameters import parameters, with_parameters
-from vae_hydra.distributions.quantiles import quantile
+from vae_hydra.distributions.quantiles import NoQuantiles, quantile
 from vae_hydra.distributions.student_t import StudentT
 from vae_hydra.distributions.weibull import Weibull
 
@@ -23,6 +23,7 @@ __all__ = [
     "HyperbolicSecant",
     "InverseGaussian",
     "LocationScale",
+    "NoQuantiles",
     "StudentT",
     "Weibull",
     "parameters",

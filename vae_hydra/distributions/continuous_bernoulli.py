@@ -1,4 +1,4 @@
-"""The continuous Bernoulli, a density on [0, 1] for logits of any size."""
+"""The continuous Bernoulli distribution on [0, 1], for logits of any size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.distributions import ContinuousBernoulli as TorchContinuousBernoulli
 from torch.distributions import register_kl
 from torch.types import _size
 
-# |logit| below which power series are used: there the closed forms are differences of nearly equal terms.
+# |logit| below which power series replace the closed forms, which subtract nearly equal terms there.
 _NEAR = 0.5
 _NEAR_QUANTILE = 0.01
 # B₂ₙ/(2n)!, n = 1, 2, …: ½·coth(a/2) − 1/a = Σ bₙ·a²ⁿ⁻¹. Four terms have the digits of float32, eight those of float64.
@@ -30,12 +30,18 @@ _SERIES = (
 class ContinuousBernoulli(TorchContinuousBernoulli):
     """ContinuousBernoulli(probs or logits): p(x) = e^(a·x)·a/(e^a − 1) on [0, 1], with a the logit.
 
-    torch's own class clamps probabilities at 1 − ε before it normalises: in float32 its density at a = 30 has the
-    mass 0.53, and beyond a = 16 it has no gradient. Nothing is clamped here. Everything is computed from |a| and from
+    torch's own class clamps probabilities at 1 − ε before it normalises. In float32 its density at a = 30 has the
+    mass 0.53, and beyond a = 16 it has no gradient. This class clamps nothing. It computes everything from |a| and
     the distance d to the mode, 1 − x for a > 0 and x otherwise: p = |a|·e^(−|a|·d)/(1 − e^(−|a|)).
 
     Source: Loaiza-Ganem and Cunningham, "The continuous Bernoulli: fixing a pervasive error in variational
     autoencoders", 2019.
+
+    >>> p = ContinuousBernoulli(logits=torch.tensor([-1000.0, 0.0]))
+    >>> p.rsample((5,)).shape
+    torch.Size([5, 2])
+    >>> p.mean  # 1/|a| from the mode at 0; the middle for a = 0
+    tensor([0.0010, 0.5000])
     """
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -96,7 +102,7 @@ class ContinuousBernoulli(TorchContinuousBernoulli):
         size = far.abs()
         inner, outer = torch.where(far > 0, 1 - value, value), torch.where(far > 0, value, 1 - value)
         mass = -inner * torch.expm1(-size)
-        # ln(1 − mass), without the difference of nearly equal numbers where the mass is small or all of it.
+        # ln(1 − mass), without subtracting nearly equal numbers where the mass is near 0 or 1.
         log_beyond = torch.where(mass < 0.5, torch.log1p(-mass), torch.logaddexp(outer.log(), inner.log() - size))
         distance = (-log_beyond / size).clamp(0, 1)
         return torch.where(is_near, _near_quantile(near, value), _from_mode(far, distance))
@@ -112,11 +118,11 @@ class ContinuousBernoulli(TorchContinuousBernoulli):
             return self.rsample(sample_shape)
 
     def _cont_bern_log_norm(self) -> Tensor:
-        # What torch calls the normaliser, of p^x·(1 − p)^(1−x).
+        # torch's name for the normaliser of p^x·(1 − p)^(1−x).
         return self.log_prob(torch.zeros_like(self.logits)) + torch.nn.functional.softplus(self.logits)
 
     def _split(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The logits near 0, else 0; those far from it, else 1: neither branch divides by 0; and which are near."""
+        """Logits near 0 (else 0), logits far from 0 (else 1), and which are near: neither branch divides by 0."""
         is_near = self.logits.abs() < _NEAR
         return torch.where(is_near, self.logits, 0), torch.where(is_near, 1, self.logits), is_near
 
@@ -128,7 +134,7 @@ def _kl(p: ContinuousBernoulli, q: ContinuousBernoulli) -> Tensor:
 
 
 def _from_mode(logits: Tensor, value: Tensor) -> Tensor:
-    """x → its distance from the end where the mode is, and back."""
+    """The distance of x from the mode's end of [0, 1]; its own inverse."""
     return torch.where(logits > 0, 1 - value, value)
 
 

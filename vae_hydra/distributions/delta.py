@@ -9,14 +9,20 @@ from torch.types import _size
 
 
 class Delta(Distribution):
-    """All mass at ``loc``: what the encoder of a plain autoencoder returns.
+    """All mass at ``loc``: the posterior of a plain autoencoder.
 
     Args:
-        loc: where the mass is, of shape batch_shape. Integers become numbers of the default dtype.
+        loc: position of the mass, of shape batch_shape. Integers become numbers of the default dtype.
 
-    ``log_prob`` and ``entropy`` are those of a discrete point mass: 0 at ``loc``, −inf elsewhere, and so 0 on
-    average. Against a density the entropy would be −inf. No KL to a continuous distribution is registered,
+    ``log_prob`` and ``entropy`` are those of a discrete point mass: ln p is 0 at ``loc`` and −inf elsewhere, and the
+    entropy is 0. The differential entropy would be −inf. No KL to a continuous distribution is registered,
     because it is infinite.
+
+    >>> q = Delta(torch.tensor([1.0, 2.0]))
+    >>> q.rsample((3,)).shape
+    torch.Size([3, 2])
+    >>> q.log_prob(torch.tensor([1.0, 0.0]))
+    tensor([0., -inf])
     """
 
     arg_constraints = {"loc": constraints.real}
@@ -60,5 +66,5 @@ class Delta(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
             self._validate_sample(value)
-        here = value == self.loc
-        return torch.where(here, 0.0, -torch.inf).to(torch.result_type(value, self.loc))
+        is_loc = value == self.loc
+        return torch.where(is_loc, 0.0, -torch.inf).to(torch.result_type(value, self.loc))

@@ -12,14 +12,20 @@ from vae_hydra.distributions.parameters import parameter_names
 class FixedDistribution(nn.Module):
     """Hold a distribution's parameters as buffers, so that they follow ``.to(device)``.
 
-    torch.distributions keep plain tensors, which stay where they were made. Priors and noises are
-    configured once and used wherever the model is.
+    torch.distributions keep plain tensors, which stay on the device that made them. Priors and noises are
+    configured once and must follow the model.
 
     Args:
-        distribution: any torch Distribution that is rebuilt from its ``arg_constraints``.
+        distribution: any torch Distribution that can be rebuilt from its ``arg_constraints``.
 
     Raises:
         ValueError: if ``distribution`` is not a Distribution, or cannot be rebuilt that way.
+
+    >>> prior = FixedDistribution(torch.distributions.Normal(0.0, 2.0)).double()
+    >>> prior()
+    Normal(loc: 0.0, scale: 2.0)
+    >>> prior().sample((3,)).dtype
+    torch.float64
     """
 
     def __init__(self, distribution: Distribution) -> None:
@@ -42,7 +48,7 @@ class FixedDistribution(nn.Module):
             ) from error
 
     def forward(self) -> Distribution:
-        """Return the distribution, its parameters on this module's device."""
+        """Return the distribution, with its parameters on this module's device."""
         parameters = {name: getattr(self, name) for name in self.names}
         return self.family(**parameters, validate_args=False)
 

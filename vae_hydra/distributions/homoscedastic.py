@@ -10,14 +10,21 @@ from torch.types import _size
 
 
 class HomoscedasticNormal(Normal):
-    """Normal whose scale is one number: its terms are computed once, not for every value.
+    """A Normal with one scale, whose terms are computed once and not for every value.
 
-    torch's Normal expands the scale to the shape of ``loc`` and takes its square and logarithm at each
-    value, which costs an eighth of a training step of a small VAE on images.
+    torch's Normal expands the scale to the shape of ``loc`` and computes its square and logarithm at each
+    value. That costs an eighth of a training step of a small VAE on images.
 
     Args:
         loc: means, of shape batch_shape.
         scale: standard deviation > 0, of shape [].
+
+    >>> import torch
+    >>> p = HomoscedasticNormal(torch.zeros(2, 3), torch.tensor(1.0))
+    >>> p.rsample((5,)).shape
+    torch.Size([5, 2, 3])
+    >>> p.log_prob(torch.zeros(2, 3))[0]  # −½·ln 2π
+    tensor([-0.9189, -0.9189, -0.9189])
     """
 
     def __init__(self, loc: Tensor, scale: Tensor, validate_args: bool | None = None) -> None:

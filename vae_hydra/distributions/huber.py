@@ -1,4 +1,4 @@
-"""The density whose −log p is Huber's loss."""
+"""The Huber distribution, whose −log p is Huber's loss."""
 
 from __future__ import annotations
 
@@ -29,7 +29,13 @@ class Huber(LocationScale):
         ValueError: if ``scale`` or ``threshold`` is not positive (with ``validate_args``).
 
     Source: Huber, "Robust estimation of a location parameter", 1964: the least favourable distribution
-    among those that are a Normal up to contamination.
+    among contaminated Normals.
+
+    >>> p = Huber(torch.zeros(3), 1.0, threshold=1.0)
+    >>> p.rsample((5,)).shape
+    torch.Size([5, 3])
+    >>> p.log_prob(torch.zeros(3)) - p.log_prob(torch.tensor([0.0, 1.0, 3.0]))  # u²/2 up to 1, then |u| − ½
+    tensor([0.0000, 0.5000, 2.5000])
     """
 
     arg_constraints = {**LocationScale.arg_constraints, "threshold": constraints.positive}
@@ -64,7 +70,7 @@ class Huber(LocationScale):
         return 1 + 2 * self._one_tail * (1 + 2 / self.threshold.square())
 
     def _entropy(self) -> Tensor:
-        """½ + P(u < −δ) + ln Z, by parts as the variance."""
+        """½ + P(u < −δ) + ln Z, by parts like the variance."""
         return 0.5 + self._one_tail + self._normaliser.log()
 
     def _lower_tail(self, distance: Tensor) -> Tensor:

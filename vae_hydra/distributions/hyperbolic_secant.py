@@ -11,7 +11,7 @@ from vae_hydra.distributions.location_scale import LocationScale
 
 
 class HyperbolicSecant(LocationScale):
-    r"""A density that is Normal-like at its centre and Laplace-like in its tails.
+    r"""A density with a centre like the Normal's and tails like the Laplace's.
 
     .. math:: p(x) = \frac{1}{\pi s}\, \mathrm{sech}\, \frac{x - m}{s}
 
@@ -23,6 +23,12 @@ class HyperbolicSecant(LocationScale):
         ValueError: if ``scale`` is not positive (with ``validate_args``).
 
     Source: Fischer, "Generalized hyperbolic secant distributions", 2014; its standard form has s = 2/π.
+
+    >>> p = HyperbolicSecant(torch.zeros(3), 1.0)
+    >>> p.rsample((5,)).shape
+    torch.Size([5, 3])
+    >>> p.log_prob(torch.zeros(3)) - p.log_prob(torch.tensor([0.0, 1.0, 2.0]))  # ln cosh
+    tensor([0.0000, 0.4338, 1.3250])
     """
 
     def __init__(self, loc: Tensor | float, scale: Tensor | float, validate_args: bool | None = None) -> None:

@@ -26,20 +26,21 @@ class InverseGaussian(Distribution):
     Args:
         loc: mean μ > 0, broadcast with ``concentration`` to batch_shape.
         concentration: shape λ > 0; variance is μ³/λ.
-        gradient: ``implicit`` (unbiased) or ``pathwise``, which differentiates the accepted root of the
-            sampler as if the choice between the two roots did not depend on (μ, λ). The latter is
-            biased: at μ = λ = 1 it gives dE[x]/dμ = 1.157 instead of 1. It is there to reproduce work
-            that used it.
+        gradient: ``implicit`` (unbiased) or ``pathwise``. The latter differentiates the accepted root of the sampler
+            as if the choice between the two roots did not depend on (μ, λ). It is biased: at μ = λ = 1 it gives
+            dE[x]/dμ = 1.157 instead of 1. It exists to reproduce published results.
 
     Raises:
-        ValueError: if ``gradient`` is another word, or if parameters are not positive
-            (with ``validate_args``).
+        ValueError: for an unknown ``gradient``, or parameters that are not positive (with ``validate_args``).
 
     Draws: Michael, Schucany and Haas, "Generating random variates using transformations with multiple
     roots", 1976. Implicit gradient: Figurnov, Mohamed and Mnih, "Implicit reparameterization gradients", 2018.
 
-    >>> InverseGaussian(torch.tensor(2.0), torch.tensor(4.0)).variance
-    tensor(2.)
+    >>> q = InverseGaussian(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))
+    >>> q.rsample((5,)).shape
+    torch.Size([5, 2])
+    >>> q.variance  # μ³/λ
+    tensor([1., 2.])
     """
 
     arg_constraints = {"loc": constraints.positive, "concentration": constraints.positive}
@@ -123,7 +124,7 @@ class InverseGaussian(Distribution):
 
 
 def _fine_uniform(like: Tensor) -> Tensor:
-    """U(0, 1] whose digits do not end at 2⁻²⁴ near 0, where a uniform number of single precision has its last one."""
+    """Draw from U(0, 1] with digits beyond 2⁻²⁴, the last one of a uniform number in single precision."""
     coarse, fine = torch.rand_like(like), torch.rand_like(like)
     return (1 - coarse) - 0.5 * torch.finfo(like.dtype).eps * fine
 
@@ -132,22 +133,22 @@ def _transform(loc: Tensor, concentration: Tensor, normal: Tensor, chance: Tenso
     """Map ε ~ N(0, 1) and c ~ U(0, 1] to a draw.
 
     The two roots of the Michael–Schucany–Haas transformation are μ·w and μ/w. The textbook form of w
-    subtracts nearly equal numbers (in float32 at μ = 1, λ = 1e-3 over 1 % of its draws are ≤ 0);
+    subtracts nearly equal numbers: in float32 at μ = 1, λ = 1e-3 over 1 % of its draws are ≤ 0.
     w = (√(1+t) + √t)⁻² with t = μ·ε²/(4λ) is the same number without a subtraction. The larger root has the
-    probability w/(1 + w): from μ/λ = 1e6 on so small that its comparison with c needs the digits of c near 0.
+    probability w/(1 + w). For μ/λ ≥ 1e6 it is so small that the comparison needs the digits of c near 0.
     """
     t = loc * normal.square() / (4 * concentration)
-    # |ε| has the derivative 0 at 0 that √t lacks.
+    # |ε|·√(μ/4λ) and not √t, which has no derivative at ε = 0.
     root_t = normal.abs() * torch.sqrt(loc / (4 * concentration))
     w = (torch.sqrt(1 + t) + root_t).pow(-2)
     return torch.where(chance * (1 + w) < w, loc / w, loc * w)
 
 
 class _AtFixedCdf(torch.autograd.Function):
-    """x as the quantile of a fixed probability p: dx/dθ = −(∂F/∂θ)/p(x) and dx/dp = 1/p(x).
+    """Return x with the gradient of the quantile of a fixed probability: dx/dθ = −(∂F/∂θ)/p(x), dx/dp = 1/p(x).
 
-    Its derivatives are functions of x and θ that are differentiated in their turn, which makes the second ones right.
-    A draw is such a quantile of a p that is not computed: None.
+    The derivatives are differentiable functions of x and θ, so that second derivatives are right too.
+    For a draw, ``probability`` is None: its own probability is never computed.
     """
 
     generate_vmap_rule = True
@@ -172,7 +173,7 @@ class _AtFixedCdf(torch.autograd.Function):
     def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
         parameters = ctx.saved_tensors
         factors = (*_implicit_gradient(*parameters), _slope(*parameters))
-        # Of the last argument, which is the value itself, there is none.
+        # The last argument, the value itself, has no tangent.
         terms = (factor * tangent for factor, tangent in zip(factors, tangents[:3], strict=True) if tangent is not None)
         return reduce(torch.add, terms)
 
@@ -199,25 +200,32 @@ def _cdf(a: Tensor, b: Tensor) -> Tensor:
     return normal_cdf(a) + 0.5 * torch.exp(-0.5 * a.square()) * torch.special.erfcx(b / math.sqrt(2))
 
 
-def _log_quantile(ratio: Tensor, p: Tensor, steps: int = 64) -> Tensor:
-    """t = ln(x/μ) with F(x) = p, for ``ratio`` λ/μ, by bisection.
+def _survival(a: Tensor, b: Tensor) -> Tensor:
+    """1 − F(x) = ½·exp(−a²/2)·(erfcx(a/√2) − erfcx(b/√2)), which keeps its digits in the upper tail."""
+    difference = torch.special.erfcx(a / math.sqrt(2)) - torch.special.erfcx(b / math.sqrt(2))
+    return 0.5 * torch.exp(-0.5 * a.square()) * difference
 
-    There a = 2√(λ/μ)·sinh(t/2) and b = 2√(λ/μ)·cosh(t/2), and Φ(a) ≤ F(x) ≤ 2·Φ(a) brackets t.
+
+def _log_quantile(ratio: Tensor, p: Tensor, steps: int = 64) -> Tensor:
+    """t = ln(x/μ) with F(x) = p, for ``ratio`` λ/μ, by bisection: F has no closed inverse.
+
+    With a = 2√(λ/μ)·sinh(t/2) and b = 2√(λ/μ)·cosh(t/2), Φ(a) ≤ F(x) ≤ 2·Φ(a) brackets t.
     """
-    twice_root = 2 * ratio.sqrt()
+    twice_root, in_upper_half = 2 * ratio.sqrt(), p > 0.5
     low, high = (2 * torch.asinh(torch.special.ndtri(q) / twice_root) for q in (p / 2, p))
     for _ in range(steps):
         middle = (low + high) / 2
-        is_below = _cdf(twice_root * torch.sinh(middle / 2), twice_root * torch.cosh(middle / 2)) < p
+        a, b = twice_root * torch.sinh(middle / 2), twice_root * torch.cosh(middle / 2)
+        is_below = torch.where(in_upper_half, _survival(a, b) > 1 - p, _cdf(a, b) < p)
         low, high = torch.where(is_below, middle, low), torch.where(is_below, high, middle)
     return (low + high) / 2
 
 
 @register_kl(InverseGaussian, InverseGaussian)
 def _kl_inverse_gaussian(p: InverseGaussian, q: InverseGaussian) -> Tensor:
-    """½·[λ₂/λ₁ − 1 − ln(λ₂/λ₁) + λ₂·(μ₁ − μ₂)²/(μ₁·μ₂²)] nats, a sum of two terms that are each ≥ 0."""
+    """½·[λ₂/λ₁ − 1 − ln(λ₂/λ₁) + λ₂·(μ₁ − μ₂)²/(μ₁·μ₂²)] nats, the sum of two terms ≥ 0."""
     excess = (q.concentration - p.concentration) / p.concentration
-    # log1p keeps the small differences of a trained model; far from 0, excess rounds to −1 and log1p to −∞.
+    # log1p keeps the small differences of a trained model, but becomes −∞ where excess rounds to −1.
     far = q.concentration.log() - p.concentration.log()
     log_ratio = torch.where(excess.abs() < 0.5, torch.log1p(excess.clamp(-0.5, 0.5)), far)
     shape_term = excess - log_ratio

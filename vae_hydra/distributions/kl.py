@@ -1,7 +1,7 @@
 """Closed forms of KL(p‖q) that torch lacks, in nats; importing this module registers them.
 
-Among positive families, KL(p‖q) = −H(p) − E_p[ln q(x)], where ln q is linear in a few of ln x, ln² x and powers
-of x. So each p states its moments, and each q its expected log-density in terms of them.
+Among positive families, KL(p‖q) = −H(p) − E_p[ln q(x)], where ln q is linear in ln x, ln² x and powers of x.
+So each p provides these moments, and each q its expected log-density as a function of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from vae_hydra.distributions.student_t import StudentT
 def _kl_student_t_normal(p: StudentT | TorchStudentT, q: Normal) -> Tensor:
     """−H(p) + ½·ln 2πσ² + [s²·ν/(ν − 2) + (m − μ)²]/(2σ²) for ν > 2, by the variance of p; +inf below."""
     finite = p.df > 2
-    # Where it is infinite, a harmless ν: its derivative is multiplied by 0, which leaves NaN of infinity.
+    # Replace ν ≤ 2 by 3: torch.where multiplies the unused branch's gradient by 0, and 0·∞ is NaN.
     df = torch.where(finite, p.df, 3.0)
     spread = p.scale.square() * df / (df - 2) + (p.loc - q.loc).square()
     cross = 0.5 * math.log(2 * math.pi) + q.scale.log() + spread / (2 * q.scale.square())
@@ -37,7 +37,7 @@ def _kl_student_t_normal(p: StudentT | TorchStudentT, q: Normal) -> Tensor:
 def _kl_weibull(p: Weibull, q: Weibull) -> Tensor:
     """(e^g − 1 − g) + (lnΓ(a) + γ·(a − 1)), with a = k₂/k₁ and g = k₂·ln(λ₁/λ₂) + lnΓ(1 + a).
 
-    Two terms that are each ≥ 0, which keeps the small differences of a trained model. From
+    Both terms are ≥ 0, which keeps the small differences of a trained model. Derived from
     −H(p) − E_p[ln q] with E[(x/λ₂)^k₂] = e^g. Source: Bauckhage, "Computing the Kullback–Leibler divergence
     between two Weibull distributions", 2013.
     """
@@ -47,7 +47,7 @@ def _kl_weibull(p: Weibull, q: Weibull) -> Tensor:
 
 
 class _Moments(Protocol):
-    """What a positive family knows about ln x and the powers of x."""
+    """Moments of ln x and of powers of x under a positive family."""
 
     def mean_log(self) -> Tensor:
         """E[ln x]."""
@@ -56,7 +56,7 @@ class _Moments(Protocol):
         """Var[ln x]."""
 
     def log_moment(self, power: Tensor | float) -> Tensor:
-        """ln E[x^power], +inf where the moment is infinite."""
+        """ln E[x^power]; +inf for an infinite moment."""
 
 
 class _GammaMoments(NamedTuple):
@@ -106,7 +106,7 @@ class _WeibullMoments(NamedTuple):
 
 
 def _log_gamma(x: Tensor) -> Tensor:
-    """lnΓ(x) for x > 0, +inf below, where the integral that it stands for diverges."""
+    """lnΓ(x) for x > 0; +inf below, where the moment's integral diverges."""
     return torch.where(x > 0, torch.lgamma(torch.where(x > 0, x, 1.0)), torch.inf)
 
 
@@ -116,35 +116,35 @@ def _expected_gamma(q: Gamma, mean_log: Tensor, mean: Tensor) -> Tensor:
     return shape_term + (q.concentration - 1) * mean_log - q.rate * mean
 
 
-def _expected_log_normal(q: LogNormal, of: _Moments) -> Tensor:
+def _expected_log_normal(q: LogNormal, moments: _Moments) -> Tensor:
     """−E[ln x] − ½·ln 2πs² − (Var[ln x] + (E[ln x] − m)²)/(2s²)."""
-    mean_log = of.mean_log()
-    spread = of.variance_log() + (mean_log - q.loc).square()
+    mean_log = moments.mean_log()
+    spread = moments.variance_log() + (mean_log - q.loc).square()
     return -mean_log - q.scale.log() - 0.5 * math.log(2 * math.pi) - spread / (2 * q.scale.square())
 
 
-def _expected_weibull(q: Weibull, of: _Moments) -> Tensor:
+def _expected_weibull(q: Weibull, moments: _Moments) -> Tensor:
     """ln k − k·ln λ + (k − 1)·E[ln x] − λ^(−k)·E[x^k]."""
     log_scale = q.concentration * q.scale.log()
-    power = torch.exp(of.log_moment(q.concentration) - log_scale)
-    return q.concentration.log() - log_scale + (q.concentration - 1) * of.mean_log() - power
+    power = torch.exp(moments.log_moment(q.concentration) - log_scale)
+    return q.concentration.log() - log_scale + (q.concentration - 1) * moments.mean_log() - power
 
 
-def _expected_inverse_gaussian(q: InverseGaussian, of: _Moments) -> Tensor:
+def _expected_inverse_gaussian(q: InverseGaussian, moments: _Moments) -> Tensor:
     """½·ln(λ/2π) − (3/2)·E[ln x] − (λ/2)·(E[x]/μ² − 2/μ + E[1/x])."""
-    deviation = of.log_moment(1.0).exp() / q.loc.square() - 2 / q.loc + of.log_moment(-1.0).exp()
-    log_normaliser = 0.5 * (q.concentration.log() - math.log(2 * math.pi)) - 1.5 * of.mean_log()
+    deviation = moments.log_moment(1.0).exp() / q.loc.square() - 2 / q.loc + moments.log_moment(-1.0).exp()
+    log_normaliser = 0.5 * (q.concentration.log() - math.log(2 * math.pi)) - 1.5 * moments.mean_log()
     return log_normaliser - 0.5 * q.concentration * deviation
 
 
-# Each pair of two different families of these; torch and the modules of the families have those of one family.
+# Pairs of two different families. torch and the families' modules register pairs within one family.
 _MOMENTS: dict[type[Distribution], Callable[[Any], _Moments]] = {
     Gamma: _GammaMoments,
     LogNormal: _LogNormalMoments,
     Weibull: _WeibullMoments,
 }
 _EXPECTED: dict[type[Distribution], Callable[[Any, _Moments], Tensor]] = {
-    Gamma: lambda q, of: _expected_gamma(q, of.mean_log(), of.log_moment(1.0).exp()),
+    Gamma: lambda q, moments: _expected_gamma(q, moments.mean_log(), moments.log_moment(1.0).exp()),
     LogNormal: _expected_log_normal,
     Weibull: _expected_weibull,
     InverseGaussian: _expected_inverse_gaussian,
@@ -164,5 +164,5 @@ for _p, _q in product(_MOMENTS, _EXPECTED):
 
 @register_kl(InverseGaussian, Gamma)
 def _kl_inverse_gaussian_gamma(p: InverseGaussian, q: Gamma) -> Tensor:
-    """−H(p) − E_p[ln q]; the other pairs need E[ln² x] or E[x^k], which are not closed for this p."""
+    """−H(p) − E_p[ln q]. Other q need E[ln² x] or E[x^k], which have no closed form under this p."""
     return -p.entropy() - _expected_gamma(q, p.mean_log, p.loc)

@@ -1,4 +1,4 @@
-"""What symmetric families of a location and a scale share."""
+"""The base class of symmetric families with a location and a scale."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from torch.types import _size
 
 
 class LocationScale(Distribution):
-    """A family symmetric about its location: x = loc + scale·u, with u of the standard form.
+    """A family symmetric about its location: x = loc + scale·u, where u has the standard form.
 
-    Subclasses name all parameters in ``arg_constraints`` and define the standard form: ``_log_density``,
-    ``_variance``, ``_entropy``, and ``_lower_tail`` with its inverse ``_distance``, by which u is drawn unless they
-    define ``_draw``.
+    Subclasses list all parameters in ``arg_constraints`` and define the standard form: ``_log_density``,
+    ``_variance``, ``_entropy``, ``_lower_tail`` and its inverse ``_distance``. Draws invert a uniform number through
+    ``_distance`` unless a subclass defines ``_draw``.
 
-    Parameters are kept as they were given and broadcast only where they meet values: what depends on a
-    scale shared by all values is computed once, not for every value.
+    Parameters keep their given shapes and broadcast only with values: terms of a scale that all values share are
+    computed once, not for every value.
 
     Args:
-        parameters: the parameters by name, tensors or numbers, that broadcast to batch_shape.
+        parameters: tensors or numbers by name, which broadcast to batch_shape.
 
     Raises:
         ValueError: for parameters outside ``arg_constraints`` (with ``validate_args``).
@@ -34,8 +34,8 @@ class LocationScale(Distribution):
     def __init__(self, validate_args: bool | None = None, **parameters: Tensor | float) -> None:
         like = next((value for value in parameters.values() if isinstance(value, Tensor)), torch.tensor(0.0))
         for name, value in parameters.items():
-            given = isinstance(value, Tensor)
-            setattr(self, name, value if given else torch.as_tensor(value, dtype=like.dtype, device=like.device))
+            is_tensor = isinstance(value, Tensor)
+            setattr(self, name, value if is_tensor else torch.as_tensor(value, dtype=like.dtype, device=like.device))
         shapes = (getattr(self, name).shape for name in parameters)
         super().__init__(torch.broadcast_shapes(*shapes), validate_args=validate_args)
 
@@ -87,7 +87,7 @@ class LocationScale(Distribution):
 
     def _draw(self, shape: torch.Size) -> Tensor:
         uniform = torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device)
-        # Away from 0, whose quantile is −∞, by as much as its rounding keeps it away from 1.
+        # Keep it as far from 0, whose quantile is −∞, as rounding keeps it from 1.
         return self._standard_icdf(uniform.clamp(min=torch.finfo(uniform.dtype).eps / 2))
 
     def _log_density(self, u: Tensor) -> Tensor:

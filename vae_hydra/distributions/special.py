@@ -1,4 +1,4 @@
-"""Special functions that torch lacks, or has without their small values."""
+"""Special functions that torch lacks, or computes without their small values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def by_scipy(function: Callable[..., Any], *values: Tensor) -> Tensor:
-    """The values of an elementwise function of arrays, in double precision on the CPU; without a gradient.
+    """Apply an elementwise function of arrays, in double precision on the CPU; without a gradient.
 
     Args:
         function: NumPy arrays → an array of their common shape.
@@ -27,5 +27,5 @@ def by_scipy(function: Callable[..., Any], *values: Tensor) -> Tensor:
 
 
 def normal_cdf(x: Tensor) -> Tensor:
-    """Φ(x); torch.special.ndtr is ½ + ½·erf(x/√2), whose lower tail is 0 from −8.3 on down."""
+    """Φ(x). torch.special.ndtr is ½ + ½·erf(x/√2), which is 0 below −8.3."""
     return 0.5 * torch.erfc(-x / math.sqrt(2))

@@ -13,9 +13,9 @@ from torch.distributions import constraints
 from vae_hydra.distributions.location_scale import LocationScale
 from vae_hydra.distributions.special import by_scipy
 
-# Half of ν above which differences of lnΓ and of its derivative are taken from their expansions.
+# Half of ν above which differences of lnΓ and of its derivative come from their expansions.
 _LARGE = 20.0
-# Most that ln(1 + R²/ν) of a draw may be: keeps its square within single precision.
+# Upper bound of ln(1 + R²/ν) of a draw: keeps its square within single precision.
 _LARGEST_LOG = 80.0
 
 
@@ -24,9 +24,9 @@ class StudentT(LocationScale):
 
     .. math:: p(x) = \frac{(1 + u^2 / \nu)^{-(\nu + 1) / 2}}{s \sqrt{\nu}\, B(\nu / 2, 1 / 2)}, \quad u = (x - m) / s
 
-    Unlike torch's, it draws without the shape gradient of a Gamma variate, looks at no value of a
-    parameter, and its normaliser and entropy keep their digits in single precision for large ν. ``cdf`` and
-    ``icdf`` are scipy's; they have no gradient by ν and refuse to be asked for one.
+    Unlike torch's, it draws without the shape gradient of a Gamma variate and never branches on the value of a
+    parameter. Its normaliser and entropy keep their digits in single precision for large ν. ``cdf`` and ``icdf`` are
+    scipy's; they have no gradient by ν and raise NotImplementedError if one is needed.
 
     Args:
         df: ν > 0, broadcast with the others to batch_shape.
@@ -37,6 +37,12 @@ class StudentT(LocationScale):
         ValueError: if ``df`` or ``scale`` is not positive (with ``validate_args``).
 
     Draws: Bailey, "Polar generation of random variates with the t-distribution", 1994.
+
+    >>> q = StudentT(torch.tensor([1.5, 4.0]), loc=0.0, scale=1.0)
+    >>> q.rsample((5,)).shape
+    torch.Size([5, 2])
+    >>> q.variance  # ν/(ν − 2), infinite for ν ≤ 2
+    tensor([inf, 2.])
     """
 
     arg_constraints = {"df": constraints.positive, **LocationScale.arg_constraints}
@@ -81,8 +87,8 @@ class StudentT(LocationScale):
     def _draw(self, shape: torch.Size) -> Tensor:
         """R·cos θ, a coordinate of the bivariate t, with R² = ν·(W^(−2/ν) − 1), W ~ U(0, 1) and θ uniform.
 
-        A smooth map of (W, θ), so that the gradient by ν needs no rejection and no implicit function;
-        it becomes Box and Muller's as ν → ∞.
+        A smooth map of (W, θ): the gradient by ν needs neither rejection nor an implicit function. As ν → ∞ it
+        becomes Box and Muller's.
         """
         # −ln W; away from 0, where √ has no derivative.
         exponential = torch.empty(shape, dtype=self.df.dtype, device=self.df.device).exponential_()
@@ -93,7 +99,7 @@ class StudentT(LocationScale):
 
 
 class _LowerTail(torch.autograd.Function):
-    """P(u ≤ −distance), differentiable by the distance alone."""
+    """P(u ≤ −distance), differentiable only by the distance."""
 
     @staticmethod
     def forward(df: Tensor, distance: Tensor) -> Tensor:
@@ -111,7 +117,7 @@ class _LowerTail(torch.autograd.Function):
 
 
 class _Distance(torch.autograd.Function):
-    """The inverse of ``_LowerTail``, differentiable by the tail alone."""
+    """The inverse of ``_LowerTail``, differentiable only by the tail."""
 
     @staticmethod
     def forward(df: Tensor, tail: Tensor) -> Tensor:
@@ -134,7 +140,7 @@ def _refuse_gradient_by_df(ctx: Any, method: str) -> None:
 
 
 def _log_gamma_step(x: Tensor) -> Tensor:
-    """lnΓ(x + ½) − lnΓ(x) for x > 0; above ``_LARGE``, where the two are large and close, by its expansion.
+    """lnΓ(x + ½) − lnΓ(x) for x > 0; by an expansion above ``_LARGE``, where the two are large and close.
 
     ½·ln x − 1/(8x) + 1/(192x³) − 1/(640x⁵) + 17/(14336x⁷) − 31/(18432x⁹), from Stirling's series (Abramowitz and
     Stegun 6.1.40).

@@ -1,4 +1,4 @@
-"""The Weibull distribution with draws that stay positive."""
+"""The Weibull distribution, with draws that stay positive."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ _SMALLEST = 1e-30
 
 
 class Weibull(TorchWeibull):
-    """torch's Weibull(scale, concentration), finite also where its power of a draw leaves single precision.
+    """torch's Weibull(scale, concentration), with draws and moments that stay finite in single precision.
 
-    With concentration 0.1, torch's draws may be 0, where the log-density is infinite; with concentration 5,
-    its log-density is −inf from 1e-10 on down; with concentration 0.01, its variance is the NaN ∞ − ∞.
+    torch's draws can be 0 with concentration 0.1, where the log-density is infinite. With concentration 5 its
+    log-density is −inf below 1e-10. With concentration 0.01 its variance is the NaN ∞ − ∞.
+
+    >>> q = Weibull(torch.tensor([2.0, 1.0]), torch.tensor([1.0, 2.0]))
+    >>> q.rsample((5,)).shape
+    torch.Size([5, 2])
+    >>> q.variance  # of an Exponential variable of mean 2; 1 − π/4
+    tensor([4.0000, 0.2146])
     """
 
     @property

@@ -1,4 +1,4 @@
-"""Pictures of what a model does, written to the run's folder and sent to the loggers."""
+"""The callback that draws figures of a model into the run's folder and sends them to the loggers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from PIL import Image
 
 from vae_hydra.base import checks
 from vae_hydra.base.files import write_arrays, write_figure
@@ -21,25 +22,25 @@ from vae_hydra.training.module import VAEModule
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from vae_hydra.drawing.panels import Shown
+    from vae_hydra.drawing.panels import ShownExamples
 
 log = logging.getLogger(__name__)
 
-# What is shown, kept for a report that compares runs.
+# Arrays of the shown examples, for a report that compares runs.
 EXAMPLES = "examples.npz"
 
 
 class Figures(Callback):
-    """Draw figures of what the model does; by default loss curves, reconstructions, samples, and codes by class.
+    """Draw figures of the model; by default loss curves, reconstructions, samples, and codes by class.
 
-    Written at the end of training and, if asked, after chosen epochs under figures/epoch_NNNN/, with the arrays
-    shown in examples.npz and those generated in samples.npz. Draws come from a generator state of their own, so that
-    looking does not change what is trained, and the noise from yet another: runs of one dataset, noise and seed are
-    shown the same noisy inputs.
+    They are written at the end of training and, if asked, after chosen epochs under figures/epoch_NNNN/, with the
+    shown examples in examples.npz and the generated ones in samples.npz. Draws have a random state of their own, so
+    that figures do not change the training; the noise has yet another, so that runs of one dataset, noise and seed
+    show the same noisy inputs.
 
     Args:
         every_n_epochs: 0 for the end only.
-        epochs: epochs after which to draw besides; 0 is before training.
+        epochs: further epochs after which to draw; 0 is before training.
         show: ``default``, ``all``, or a list of names, see ``panels.PANELS``.
         samples: number of prior samples.
         enabled: false draws nothing.
@@ -59,13 +60,13 @@ class Figures(Callback):
         self.enabled = checks.boolean("callbacks.figures.enabled", enabled)
         self.show: list[str] = []
         if self.enabled:
-            # Here and below only where it draws: matplotlib takes its time.
+            # Imported here and below: a run without figures does not wait for matplotlib.
             from vae_hydra.drawing.panels import chosen
 
             self.show = chosen("callbacks.figures.show", show)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        # A run that goes on has drawn it already, with the weights that it had then.
+        # A resumed run has drawn this already, with its initial weights.
         if 0 in self.epochs and trainer.global_step == 0:
             self.draw(trainer, pl_module, epoch=0)
 
@@ -94,7 +95,7 @@ class Figures(Callback):
         _write_shown(subject.shown, folder / EXAMPLES)
         if epoch is not None or any(root.glob("epoch_*")):
             keep_samples(subject, folder / SAMPLES)
-        # Of all epochs, so at the end.
+        # It shows all epochs, so it is drawn at the end.
         names = [name for name in self.show if epoch is None or name != "samples_by_epoch"]
         for name, figure in drawn(subject, names):
             if isinstance(figure, str):
@@ -104,7 +105,7 @@ class Figures(Callback):
             _log(figure, name, trainer.loggers, trainer.global_step)
 
 
-def _write_shown(shown: Shown, path: Path) -> None:
+def _write_shown(shown: ShownExamples, path: Path) -> None:
     values = {name: tensor.cpu() for name, tensor in shown._asdict().items() if tensor is not None}
     write_arrays(path, {n: (tensor if n == "labels" else tensor.float()).numpy() for n, tensor in values.items()})
 
@@ -118,8 +119,6 @@ def _log(figure: Figure, name: str, loggers: Iterable[Logger], step: int) -> Non
 
 
 def _pixels(figure: Figure) -> Any:
-    from PIL import Image
-
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     return Image.open(buffer)

@@ -7,29 +7,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vae_hydra.base import checks
 from vae_hydra.base.command.output import output_folder
 from vae_hydra.base.command.process import prepare_torch
+from vae_hydra.base.files import filling_folder, write_figure
+from vae_hydra.drawing.panels import Subject, chosen, drawn
+from vae_hydra.drawing.plots.clouds import PLANES
+from vae_hydra.runs.saved import data_of, open_saved
+from vae_hydra.training.history import read_epochs
 
 log = logging.getLogger(__name__)
 
 
 def figures(config: Mapping[str, Any]) -> list[Path]:
-    """Draw figures of a saved run into its folder, say which do not apply to it and why, and return the files.
+    """Draw figures of a saved run into its folder, log which do not apply and why, and return the files.
 
     Args:
         config: resolved configuration, as ``conf/figures.yaml`` composes it.
 
     Raises:
-        ValueError: for a name that is no figure's, figures none of which applies to this run, or files that are in
-            ``output`` already.
+        ValueError: for an unknown figure, if no figure applies to this run, or if ``output`` holds a file already.
     """
-    from vae_hydra.base import checks
-    from vae_hydra.base.files import filling_folder, write_figure
-    from vae_hydra.drawing.panels import Subject, chosen, drawn
-    from vae_hydra.drawing.plots.clouds import PLANES
-    from vae_hydra.runs.saved import data_of, open_saved
-    from vae_hydra.training.history import read_epochs
-
     prepare_torch(config["threads"])
     names = chosen("show", config["show"])
     options = {
@@ -61,4 +59,4 @@ def figures(config: Mapping[str, Any]) -> list[Path]:
 def _check_any(files: Sequence[str], left_out: Mapping[str, str]) -> None:
     if not files:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-        raise ValueError(f"nothing of what show asks for applies to this run: {reasons}")
+        raise ValueError(f"none of the figures in show applies to this run: {reasons}")

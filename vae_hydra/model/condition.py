@@ -1,4 +1,4 @@
-"""Class labels given to the model: beside the encoder's input, and beside the decoder's latents."""
+"""Class labels as inputs of the model, beside the encoder's input and the decoder's latents."""
 
 from __future__ import annotations
 
@@ -13,18 +13,24 @@ ENCODINGS = ("one_hot", "scalar")
 
 
 class Condition(nn.Module):
-    """y → numbers that encoder and, if asked, decoder are given besides x and z.
+    """Encode labels y as numbers, and put them beside x for the encoder and, on request, beside z for the decoder.
 
-    ``one_hot``: K values, all 0 for an unknown label (y = −1). ``scalar``: y/(K − 1), −1 for an unknown one.
-    Images get them as constant channels, vectors and latents as further values.
+    ``one_hot``: K values, all 0 for an unknown label (y = −1). ``scalar``: y/(K − 1), or −1 for an unknown label.
+    Images receive the code as constant channels; vectors and latents receive it as further values.
 
     Args:
         classes: number K of classes.
         encoding: ``one_hot`` or ``scalar``.
-        decoder: whether the decoder is given them too, which makes a conditional VAE that generates by class.
+        decoder: whether the decoder receives the label too: a conditional VAE, which generates by class.
 
     Raises:
         ValueError: for an unknown encoding, or data with fewer than two classes.
+
+    >>> Condition(3)(torch.tensor([2, -1]))
+    tensor([[0., 0., 1.],
+            [0., 0., 0.]])
+    >>> Condition(3).beside_input(torch.zeros(5, 1, 8, 8), torch.zeros(5), event_dims=3).shape
+    torch.Size([5, 4, 8, 8])
     """
 
     def __init__(self, classes: int, encoding: str = "one_hot", decoder: bool = False) -> None:
@@ -39,33 +45,36 @@ class Condition(nn.Module):
         self.width = classes if encoding == "one_hot" else 1
 
     def input_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """Shape of one encoder input with the label beside it, from its shape without."""
+        """Shape of one encoder input with the label, from its shape without."""
         return (shape[0] + self.width, *shape[1:])
 
     def latent_values(self, latent_dim: int) -> int:
-        """Number of values that the decoder is given."""
+        """Number of inputs of the decoder."""
         return latent_dim + self.width if self.decoder else latent_dim
 
     def check(self, y: Tensor) -> None:
-        """Refuse labels [...] that are none of the classes; ValueError says which there are."""
+        """Raise ValueError for labels [...] outside the classes."""
         if not bool(((y >= 0) & (y < self.classes)).all()):
             raise ValueError(f"labels must be from 0 to {self.classes - 1}, but got {y.tolist()}")
 
     def forward(self, y: Tensor) -> Tensor:
-        """The label as numbers: [...] → [..., width]."""
+        """Encode labels: [...] → [..., width]."""
         if self.encoding == "one_hot":
             return (y.unsqueeze(-1) == torch.arange(self.classes, device=y.device)).float()
         known = y.unsqueeze(-1).float() / (self.classes - 1)
         return torch.where(y.unsqueeze(-1) < 0, -1.0, known)
 
     def beside_input(self, x: Tensor, y: Tensor, event_dims: int) -> Tensor:
-        """x [..., C, H, W] or [..., D] with the label of each example [...] as further channels or values."""
+        """x [..., C, H, W] or [..., D] with the label of each example [...] as further channels or values.
+
+        ``event_dims`` is the number of axes of one example.
+        """
         sides = x.shape[x.dim() - event_dims + 1 :]
         code = self(y).to(x.dtype).reshape(*y.shape, self.width, *[1] * len(sides))
         return torch.cat([x, code.expand(*y.shape, self.width, *sides)], dim=-event_dims)
 
     def beside_latents(self, z: Tensor, y: Tensor) -> Tensor:
-        """z [..., L] with the label of each as further values; z alone if the decoder is not given them."""
+        """z [..., L] with each label as further values; z alone for a decoder without labels."""
         if not self.decoder:
             return z
         code = self(y).to(z.dtype)

@@ -1,4 +1,4 @@
-"""Decoder features → p(x|z), a torch Distribution over the values of x."""
+"""Likelihoods: decoder features → p(x|z), a torch Distribution over the values of x."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vae_hydra.base import checks
 from vae_hydra.distributions import ContinuousBernoulli, HomoscedasticNormal, Huber, HyperbolicSecant, StudentT
 
 LOCATION_MAPS = {"identity": nn.Identity, "sigmoid": nn.Sigmoid}
-# Besides true, for one scale shared by all values, and false.
+# Options of learn_scale besides false and true, which is one scale for all values.
 SCALES_PER_VALUE = ("per_pixel", "predicted")
 
 
@@ -26,10 +26,10 @@ class Likelihood(nn.Module, ABC):
         x_shape: shape of one example.
 
     Attributes:
-        parameters_per_value: features that the decoder returns for each value of x; the first axis of
-            its output is this many times that of x.
-        unit_interval: whether x must lie in [0, 1], where the mean of p(x|z) does.
-        needs_binary_to_be_normalised: whether log p(x|z) is that of a density or a probability only for x in {0, 1}.
+        parameters_per_value: number of decoder features for each value of x; the first axis of the decoder's
+            output is this many times that of x.
+        unit_interval: whether x must lie in [0, 1], like the mean of p(x|z).
+        needs_binary_to_be_normalised: whether p(x|z) is normalised only for x in {0, 1}.
     """
 
     parameters_per_value = 1
@@ -48,20 +48,20 @@ class Likelihood(nn.Module, ABC):
 class LocationScaleLikelihood(Likelihood):
     """A density around the decoder's output.
 
-    A learned scale is min_scale + exp(parameter): without the minimum, a value that is the same in all
+    A learned scale is min_scale + exp(parameter). Without the minimum, a pixel with the same value in all
     examples would drive its scale to 0 and its density to infinity.
 
     Args:
-        scale: the scale > 0, in the units of x; where it starts from if it is learned.
-        learn_scale: ``false``; ``true`` for one learned scale of all values; ``per_pixel`` for one of each
+        scale: the scale > 0, in the units of x; a learned scale starts from it.
+        learn_scale: ``false``; ``true`` for one learned scale; ``per_pixel`` for one learned scale for each
             value of x; ``predicted`` for min_scale + (scale − min_scale)·exp(feature), with a second
-            feature of the decoder for each value.
+            decoder feature for each value.
         location: ``identity``, or ``sigmoid`` to keep the location in (0, 1).
-        min_scale: the least learned scale, > 0 and below ``scale``.
+        min_scale: least learned scale, > 0 and below ``scale``.
         x_shape: shape of one example.
 
     Raises:
-        ValueError: for an option out of its range, or a scale for each value without an ``x_shape``.
+        ValueError: for an option out of its range, or a scale per value without an ``x_shape``.
     """
 
     fixed_scale: Tensor
@@ -83,7 +83,7 @@ class LocationScaleLikelihood(Likelihood):
         self._start(checks.positive("likelihood.scale", scale))
 
     def _start(self, scale: float) -> None:
-        """Make the fixed scale, or what a learned one is computed from."""
+        """Register the fixed scale, or the parameter of a learned one."""
         if self.learn_scale is False:
             self.register_buffer("fixed_scale", torch.tensor(scale), persistent=False)
             return
@@ -99,14 +99,14 @@ class LocationScaleLikelihood(Likelihood):
 
     @property
     def scale(self) -> Tensor:
-        """The current scale, of shape [] or, per pixel, x_shape; if it is predicted, that of the feature 0."""
+        """The current scale, of shape [] or, per pixel, x_shape; a predicted one at the feature 0."""
         return self.fixed_scale if self.learn_scale is False else self._scale_of(self.log_excess)
 
     def _scale_of(self, log_excess: Tensor) -> Tensor:
         return self.min_scale + log_excess.exp()
 
     def location_and_scale(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """The location [..., *x_shape], and the scale, which broadcasts with it."""
+        """The location [..., *x_shape], and a scale that broadcasts with it."""
         if self.learn_scale != "predicted":
             return self.location(features), self.scale
         location, log_ratio = features.chunk(2, dim=-len(self.x_shape))
@@ -114,7 +114,12 @@ class LocationScaleLikelihood(Likelihood):
 
 
 class GaussianLikelihood(LocationScaleLikelihood):
-    """p(x|z) = Normal(x̂, scale): with scale 1, −log p is half-SSE + (D/2)·ln 2π nats."""
+    """p(x|z) = Normal(x̂, scale): with scale 1, −log p is half-SSE + (D/2)·ln 2π nats.
+
+    >>> p = GaussianLikelihood(scale=1.0)(torch.zeros(5, 2))
+    >>> p.log_prob(torch.tensor([3.0, 4.0])).sum(-1)[0]  # −25/2 − ln 2π
+    tensor(-14.3379)
+    """
 
     def forward(self, features: Tensor) -> Distribution:
         location, scale = self.location_and_scale(features)
@@ -123,18 +128,26 @@ class GaussianLikelihood(LocationScaleLikelihood):
 
 
 class LaplaceLikelihood(LocationScaleLikelihood):
-    """p(x|z) = Laplace(x̂, scale): −log p is the L1 distance over the scale, plus a constant."""
+    """p(x|z) = Laplace(x̂, scale): −log p is the L1 distance over the scale, plus a constant.
+
+    >>> p = LaplaceLikelihood(scale=0.5)(torch.zeros(2))
+    >>> p.log_prob(p.mean) - p.log_prob(torch.tensor([3.0, 4.0]))
+    tensor([6., 8.])
+    """
 
     def forward(self, features: Tensor) -> Distribution:
         return Laplace(*self.location_and_scale(features), validate_args=False)
 
 
 class StudentTLikelihood(LocationScaleLikelihood):
-    """p(x|z) = StudentT(df, x̂, scale): −log p grows as (df + 1)·ln|x − x̂|, so that outliers hardly count.
+    """p(x|z) = StudentT(df, x̂, scale): −log p grows as (df + 1)·ln|x − x̂|, so outliers have little weight.
 
     Args:
         scale, options: as for ``LocationScaleLikelihood``.
-        df: degrees of freedom > 1: a reconstruction is the mean of p(x|z), which does not exist below.
+        df: degrees of freedom > 1, for p(x|z) to have a mean: a reconstruction is that mean.
+
+    >>> StudentTLikelihood(scale=1.0, df=3.0)(torch.zeros(2)).variance  # df/(df − 2)
+    tensor([3., 3.])
     """
 
     df: Tensor
@@ -155,8 +168,12 @@ class HuberLikelihood(LocationScaleLikelihood):
     Args:
         scale, options: as for ``LocationScaleLikelihood``.
         threshold: where the loss turns from quadratic to linear, > 0, in units of the scale. The default
-            keeps 95 % of the mean's efficiency where the data are Normal (Holland and Welsch, "Robust
-            regression using iteratively reweighted least-squares", 1977).
+            keeps 95 % of the mean's efficiency for Normal data (Holland and Welsch, "Robust regression using
+            iteratively reweighted least-squares", 1977).
+
+    >>> p = HuberLikelihood(scale=1.0, threshold=1.0)(torch.zeros(2))
+    >>> p.log_prob(p.mean) - p.log_prob(torch.tensor([1.0, 3.0]))
+    tensor([0.5000, 2.5000])
     """
 
     threshold: Tensor
@@ -171,7 +188,12 @@ class HuberLikelihood(LocationScaleLikelihood):
 
 
 class LogCoshLikelihood(LocationScaleLikelihood):
-    """p(x|z) = HyperbolicSecant(x̂, scale): −log p is ln cosh((x − x̂)/scale) plus a constant."""
+    """p(x|z) = HyperbolicSecant(x̂, scale): −log p is ln cosh((x − x̂)/scale) plus a constant.
+
+    >>> p = LogCoshLikelihood(scale=1.0)(torch.zeros(2))
+    >>> p.log_prob(p.mean) - p.log_prob(torch.tensor([1.0, 2.0]))
+    tensor([0.4338, 1.3250])
+    """
 
     def forward(self, features: Tensor) -> Distribution:
         return HyperbolicSecant(*self.location_and_scale(features), validate_args=False)
@@ -180,8 +202,11 @@ class LogCoshLikelihood(LocationScaleLikelihood):
 class BernoulliLikelihood(Likelihood):
     """p(x|z) = Bernoulli with the decoder's output as logits.
 
-    For x strictly between 0 and 1 this is the usual binary cross-entropy, which is not a normalised
-    density; ``ContinuousBernoulliLikelihood`` is.
+    For x strictly between 0 and 1, −log p is the usual binary cross-entropy, which is not that of a normalised
+    density. ``ContinuousBernoulliLikelihood`` is normalised on [0, 1].
+
+    >>> BernoulliLikelihood()(torch.zeros(2)).log_prob(torch.tensor([1.0, 0.5]))  # −ln 2
+    tensor([-0.6931, -0.6931])
     """
 
     unit_interval = True
@@ -196,6 +221,9 @@ class ContinuousBernoulliLikelihood(Likelihood):
 
     Source: Loaiza-Ganem and Cunningham, "The continuous Bernoulli: fixing a pervasive error in
     variational autoencoders", 2019.
+
+    >>> ContinuousBernoulliLikelihood()(torch.zeros(2)).log_prob(torch.tensor([1.0, 0.5]))  # uniform
+    tensor([0., 0.])
     """
 
     unit_interval = True

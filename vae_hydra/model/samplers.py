@@ -1,4 +1,4 @@
-"""Encoder features → q(z|x), a torch Distribution, and the prior p(z) it is held against."""
+"""Samplers: encoder features → the posterior q(z|x), a torch Distribution, with the prior p(z) beside it."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from vae_hydra.base import checks
 from vae_hydra.distributions import Delta, FixedDistribution, InverseGaussian, StudentT, Weibull, with_parameters
 
 KL_ESTIMATES = ("closed", "monte_carlo")
-# Added to every positive parameter: keeps it above 0 where the map underflows.
+# Added to every positive parameter, to keep it above 0 where the map underflows.
 FLOOR = 1e-6
 
 
 def elu_plus_one(a: Tensor) -> Tensor:
-    """ELU(a) + 1, that is a + 1 above 0 and exp(a) below, without the rounding to 0 of the literal sum."""
+    """ELU(a) + 1: a + 1 above 0 and exp(a) below, which does not round to 0 like the literal sum."""
     return torch.relu(a) + a.clamp(max=0).exp()
 
 
 POSITIVE_MAPS: dict[str, Callable[[Tensor], Tensor]] = {
     "softplus": nn.functional.softplus,
     "exp": torch.exp,
-    # The encoder predicts a log-variance: the scale of Kingma and Welling's VAE.
+    # The encoder predicts a log-variance, as in Kingma and Welling's VAE.
     "half_exp": lambda a: torch.exp(0.5 * a),
     "elu_plus_one": elu_plus_one,
 }
 
 
 class Sampler(nn.Module, ABC):
-    """Turn encoder features into the posterior q(z|x), and own the prior p(z).
+    """Turn encoder features into the posterior q(z|x), and hold the prior p(z).
 
     Subclasses set ``parameters_per_latent`` and define ``forward``: features of shape
     [..., parameters_per_latent·L] → a Distribution of batch_shape [..., L].
@@ -41,6 +41,10 @@ class Sampler(nn.Module, ABC):
         prior: the distribution of one latent under p(z).
         positive: key of ``POSITIVE_MAPS``, the map from features to positive parameters.
         kl: ``closed``, or ``monte_carlo`` for log q(z) − log p(z) at the drawn z.
+
+    Attributes:
+        parameters_per_latent: number of encoder features for each latent.
+        has_elbo: whether the KL is finite, so that the model has an ELBO.
 
     Raises:
         ValueError: for an unknown option, or a prior that is not a Distribution.
@@ -62,7 +66,7 @@ class Sampler(nn.Module, ABC):
     def kl_divergence(self, q: Distribution, z: Tensor) -> Tensor:
         """KL(q‖p) per example and latent [nats], of shape [..., L].
 
-        ``z`` is a draw from q, used by ``monte_carlo`` alone.
+        ``z`` is a draw from q, which only ``monte_carlo`` uses.
 
         Raises:
             ValueError: if no closed form is registered for the pair.
@@ -79,26 +83,32 @@ class Sampler(nn.Module, ABC):
             ) from error
 
     def posterior(self, parameters: Mapping[str, Tensor]) -> Distribution:
-        """The distribution of the family of q(z|x) with these parameters, by their names: without an encoder."""
+        """Build a distribution of the family of q(z|x) from its parameters by name, without an encoder."""
         features = torch.zeros(self.parameters_per_latent).to(next(self.prior.buffers()))
         with torch.no_grad():
             return with_parameters(self(features), parameters)
 
     def code(self, q: Distribution) -> Tensor:
-        """The point that stands for q(z|x), of shape [..., L]: its mean, unless the family need not have one."""
+        """The point that represents q(z|x), of shape [..., L]: its mean, or another point if that may not exist."""
         return q.mean
 
     def prior_sample(self, shape: tuple[int, ...]) -> Tensor:
-        """Draw z ~ p(z) of the given shape; its last dimension is the latents."""
+        """Draw z ~ p(z) of the given shape, whose last dimension counts the latents."""
         return self.prior().sample(torch.Size(shape))
 
     def positive(self, a: Tensor) -> Tensor:
-        """The configured map from the real line to positive numbers."""
+        """Apply the configured map from the real line to positive numbers."""
         return self._map(a) + FLOOR
 
 
 class NormalSampler(Sampler):
-    """q(z|x) = Normal(loc, scale)."""
+    """q(z|x) = Normal(loc, scale).
+
+    >>> sampler = NormalSampler(Normal(0.0, 1.0), positive="half_exp")
+    >>> q = sampler(torch.tensor([1.0, 2.0, 0.0, 0.0]))  # two means, two log-variances
+    >>> sampler.kl_divergence(q, q.mean)  # loc²/2 nats where the scale is 1
+    tensor([0.5000, 2.0000])
+    """
 
     def forward(self, features: Tensor) -> Distribution:
         loc, scale = features.chunk(2, dim=-1)
@@ -106,7 +116,13 @@ class NormalSampler(Sampler):
 
 
 class LaplaceSampler(Sampler):
-    """q(z|x) = Laplace(loc, scale)."""
+    """q(z|x) = Laplace(loc, scale).
+
+    >>> sampler = LaplaceSampler(Laplace(0.0, 1.0), positive="exp")
+    >>> q = sampler(torch.tensor([1.0, 2.0, 0.0, 0.0]))
+    >>> sampler.kl_divergence(q, q.mean)  # |loc| + e^(−|loc|) − 1 nats where the scale is 1
+    tensor([0.3679, 1.1353])
+    """
 
     def forward(self, features: Tensor) -> Distribution:
         loc, scale = features.chunk(2, dim=-1)
@@ -116,12 +132,18 @@ class LaplaceSampler(Sampler):
 class StudentTSampler(Sampler):
     """q(z|x) = StudentT(df, loc, scale).
 
-    No closed KL between two Student's t is known; that to a Normal is, and is infinite for df ≤ 2.
+    The KL to a Normal has a closed form, which is infinite for df ≤ 2. Between two Student's t none is known.
 
     Args:
-        df: degrees of freedom > 0, if they are not learned.
-        learn_df: whether the encoder predicts them for each latent, as min_df + positive(feature).
-        min_df: the least that are predicted, ≥ 0.
+        df: fixed degrees of freedom > 0, unless they are learned.
+        learn_df: whether the encoder predicts df for each latent, as min_df + positive(feature).
+        min_df: least predicted df, ≥ 0.
+
+    >>> q = StudentTSampler(Normal(0.0, 1.0), positive="exp", df=4.0)(torch.zeros(5, 6))
+    >>> q.batch_shape
+    torch.Size([5, 3])
+    >>> q.variance[0]  # df/(df − 2)
+    tensor([2.0000, 2.0000, 2.0000])
     """
 
     df: Tensor
@@ -146,12 +168,18 @@ class StudentTSampler(Sampler):
         return StudentT(df, loc, self.positive(scale), validate_args=False)
 
     def code(self, q: Distribution) -> Tensor:
-        """Its location, which is there also for df ≤ 1."""
+        """The location of q(z|x), which exists for df ≤ 1 too."""
         return q.mode
 
 
 class LogNormalSampler(Sampler):
-    """q(z|x) = LogNormal(loc, scale), the exponential of a Normal."""
+    """q(z|x) = LogNormal(loc, scale), the exponential of a Normal.
+
+    >>> sampler = LogNormalSampler(LogNormal(0.0, 1.0), positive="half_exp")
+    >>> q = sampler(torch.tensor([1.0, 2.0, 0.0, 0.0]))
+    >>> sampler.kl_divergence(q, q.mean)  # that of the Normals of ln z
+    tensor([0.5000, 2.0000])
+    """
 
     def forward(self, features: Tensor) -> Distribution:
         loc, scale = features.chunk(2, dim=-1)
@@ -162,7 +190,11 @@ class GammaSampler(Sampler):
     """q(z|x) = Gamma(concentration, rate), both through the positive map.
 
     Args:
-        min_concentration: the least concentration ≥ 0; above 1, E[1/z] is finite, as an Inverse Gaussian prior needs.
+        min_concentration: least concentration ≥ 0; above 1, E[1/z] is finite, as an Inverse Gaussian prior requires.
+
+    >>> q = GammaSampler(Gamma(2.0, 2.0), positive="exp")(torch.tensor([0.0, 1.0986, 0.0, 0.0]))
+    >>> q.mean  # concentration/rate, with ln 3 = 1.0986
+    tensor([1.0000, 3.0000])
     """
 
     def __init__(
@@ -180,8 +212,12 @@ class WeibullSampler(Sampler):
     """q(z|x) = Weibull(scale, concentration), both through the positive map.
 
     Args:
-        min_concentration: the least concentration > 0; the mean grows as Γ(1 + 1/concentration), beyond
-            single precision from 0.03 on down. Above 1, E[1/z] is finite, as an Inverse Gaussian prior needs.
+        min_concentration: least concentration > 0. The mean grows as Γ(1 + 1/concentration), which leaves
+            single precision below 0.03. Above 1, E[1/z] is finite, as an Inverse Gaussian prior requires.
+
+    >>> q = WeibullSampler(Weibull(1.0, 1.0), positive="exp", min_concentration=1.0)(torch.zeros(4))
+    >>> q.mean  # Γ(1 + 1/concentration), with concentration = 1 + e^0
+    tensor([0.8862, 0.8862])
     """
 
     def __init__(
@@ -200,6 +236,11 @@ class InverseGaussianSampler(Sampler):
 
     Args:
         gradient: ``implicit`` (unbiased) or ``pathwise`` (as published, biased); see ``InverseGaussian``.
+
+    >>> sampler = InverseGaussianSampler(InverseGaussian(1.0, 1.0))
+    >>> q = sampler(torch.tensor([1.0, 3.0, 0.0, 0.0]))  # loc 2 and 4, concentration 1
+    >>> sampler.kl_divergence(q, q.mean)  # (loc − 1)²/(2·loc) nats
+    tensor([0.2500, 1.1250])
     """
 
     def __init__(
@@ -207,7 +248,7 @@ class InverseGaussianSampler(Sampler):
     ) -> None:
         super().__init__(prior, positive, kl)
         self.gradient = gradient
-        InverseGaussian(1.0, 1.0, gradient)  # refuses an unknown gradient now rather than in the first step
+        InverseGaussian(1.0, 1.0, gradient)  # raises for an unknown gradient before the first step
 
     def forward(self, features: Tensor) -> Distribution:
         loc, concentration = self.positive(features).chunk(2, dim=-1)
@@ -217,8 +258,11 @@ class InverseGaussianSampler(Sampler):
 class DeterministicSampler(Sampler):
     """q(z|x) is a point: the model is a plain autoencoder.
 
-    Its KL is set to 0 by convention; the true one, of a point to a density, is infinite, so that the
-    model has no ELBO. The prior only says where generated samples start from.
+    The KL is 0 by convention. The KL of a point to a density is infinite, so the model has no ELBO. Only
+    generation uses the prior.
+
+    >>> DeterministicSampler(Normal(0.0, 1.0))(torch.tensor([1.0, 2.0])).rsample()
+    tensor([1., 2.])
     """
 
     parameters_per_latent = 1

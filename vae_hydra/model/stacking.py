@@ -7,7 +7,8 @@ along a new first axis, under the members' own names.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,8 +42,8 @@ class StackedConvolution(nn.Module):
         self.weight = _stacked_parameter([member.weight for member in members])
         self.bias = _stacked_parameter([member.bias for member in members])
         first = members[0]
-        self.options = {"stride": first.stride, "padding": first.padding, "dilation": first.dilation}
-        self.convolve = nn.functional.conv2d
+        self.options: dict[str, Any] = {"stride": first.stride, "padding": first.padding, "dilation": first.dilation}
+        self.convolve: Callable[..., Tensor] = nn.functional.conv2d
         if isinstance(first, nn.ConvTranspose2d):
             self.convolve = nn.functional.conv_transpose2d
             self.options["output_padding"] = first.output_padding
@@ -102,7 +103,7 @@ def _stack(members: Sequence[nn.Module], event_dims: int) -> nn.Module:
     if isinstance(first, (FixedDistribution, Sampler, Likelihood)):
         _stack_buffers(stacked, members, event_dims)
     if isinstance(first, (PlannedEncoder, PlannedDecoder)):
-        stacked.has_runs = True
+        stacked.has_runs = True  # type: ignore[assignment]
     for name, _ in first.named_children():
         stacked.add_module(name, _stack([member.get_submodule(name) for member in members], event_dims))
     return stacked

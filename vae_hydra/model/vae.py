@@ -1,4 +1,4 @@
-"""The variational autoencoder: encoder, sampler, decoder and likelihood put together."""
+"""The variational autoencoder: encoder, sampler, decoder and likelihood in one module."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from vae_hydra.model.condition import Condition
 from vae_hydra.model.likelihoods import Likelihood
 from vae_hydra.model.samplers import Sampler
 
-# Of the greatest number: 3e28 in single precision, which leaves a network a factor of 1e10.
+# Power of the greatest number that bounds a latent: 3e28 in single precision, a factor of 1e10 below overflow.
 _LARGEST_POWER = 0.74
 
 
 class VAEOutput(NamedTuple):
-    """What one pass gives: the posterior, a draw from it, and the distribution of the data given the draw."""
+    """The result of one pass: the posterior q(z|x), a draw z from it, and p(x|z)."""
 
     q: Distribution
     z: Tensor
@@ -26,7 +26,7 @@ class VAEOutput(NamedTuple):
 
 
 class VAE(nn.Module):
-    """x → q(z|x) → z → p(x|z), where asked with the class label y beside x, z or both.
+    """x → q(z|x) → z → p(x|z), on request with the class label y beside x, z or both.
 
     Args:
         encoder: x [..., *input_shape] → features [..., sampler.parameters_per_latent·latent_dim].
@@ -35,7 +35,7 @@ class VAE(nn.Module):
         likelihood: features → p(x|z) of batch_shape [..., *x_shape].
         latent_dim: number of latents L.
         x_shape: shape of one example.
-        condition: how labels are given to encoder and decoder; None for a model that sees none.
+        condition: how encoder and decoder receive labels; None for a model without labels.
         classifier: z [..., latent_dim] → logits [..., classes]; None for a model that predicts no labels.
     """
 
@@ -58,7 +58,7 @@ class VAE(nn.Module):
 
     @property
     def decodes_by_class(self) -> bool:
-        """Whether the decoder is given labels, so that the model generates by class."""
+        """Whether the decoder receives labels, so that the model generates by class."""
         return self.condition is not None and self.condition.decoder
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> VAEOutput:
@@ -74,7 +74,7 @@ class VAE(nn.Module):
         """q(z|x), of batch_shape [..., L], for inputs [..., *input_shape] and, if conditional, labels [...].
 
         Raises:
-            ValueError: if the model was trained with labels beside its input and ``y`` is None.
+            ValueError: if the encoder needs labels and ``y`` is None.
         """
         if self.condition is not None:
             x = self.condition.beside_input(x, _given(y, "encode"), len(self.x_shape))
@@ -84,7 +84,7 @@ class VAE(nn.Module):
         """p(x|z), of batch_shape [..., *x_shape], for latents [..., L] and, if conditional, labels [...].
 
         Raises:
-            ValueError: if the model was trained with labels beside its latents and ``y`` is None.
+            ValueError: if the decoder needs labels and ``y`` is None.
         """
         if self.condition is not None and self.condition.decoder:
             z = self.condition.beside_latents(z, _given(y, "decode"))
@@ -94,16 +94,16 @@ class VAE(nn.Module):
         """Logits of the classes, of shape [..., classes], for latents [..., L].
 
         Raises:
-            ValueError: if the model was trained without a head.
+            ValueError: if the model has no classifier head.
         """
         if self.classifier is None:
             raise ValueError("this model has no head that classifies; train one with classifier=mlp")
         return self.classifier(self._bounded(z))
 
     def _bounded(self, z: Tensor) -> Tensor:
-        """Latents small enough that a network's sums of their multiples are numbers and not ∞ − ∞.
+        """Clamp latents outside training, so that sums in the next network cannot become ∞ − ∞.
 
-        Not in training, which has to stop where latents exceed the precision, and not train on without their gradient.
+        In training, latents beyond the precision must stop the run: clamped ones would have no gradient.
         """
         limit = torch.finfo(z.dtype).max ** _LARGEST_POWER
         return z if self.training else z.clamp(-limit, limit)
@@ -116,11 +116,11 @@ class VAE(nn.Module):
         """Means of p(x|z) for n draws z ~ p(z), of shape [n, *x_shape].
 
         Args:
-            n: how many.
-            y: labels [n], or one for all, of a model that generates by class; None draws them uniformly.
+            n: number of draws.
+            y: labels [n], or one for all, for a model that generates by class; None draws labels uniformly.
 
         Raises:
-            ValueError: for a label that is none of the model's classes.
+            ValueError: for a label outside the model's classes.
         """
         labels = self.labels_for(n) if y is None else torch.as_tensor(y, device=next(self.parameters()).device)
         if self.condition is not None and labels is not None:
@@ -128,7 +128,7 @@ class VAE(nn.Module):
         return self.decode(self.prior_sample(n), labels).mean
 
     def labels_for(self, n: int) -> Tensor | None:
-        """n labels drawn uniformly for a decoder that is given them; None for one that is not."""
+        """Draw n labels uniformly for a decoder with labels; None for a decoder without."""
         if self.condition is None or not self.condition.decoder:
             return None
         device = next(self.parameters()).device
@@ -145,10 +145,10 @@ class VAE(nn.Module):
 
 def _given(y: Tensor | None, verb: str) -> Tensor:
     if y is None:
-        raise ValueError(f"this model was trained with labels given to it: {verb} needs y")
+        raise ValueError(f"this model was trained with class labels as inputs: {verb} needs y")
     return y
 
 
 def _full_precision(features: Tensor) -> Tensor:
-    """Densities need single precision also where mixed precision made the features half."""
+    """Raise half-precision features of mixed training to single precision, which densities need."""
     return features.float() if features.dtype.itemsize < 4 else features

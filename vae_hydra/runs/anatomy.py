@@ -1,4 +1,4 @@
-"""What a model is made of: its parts, their parameters, and its layers with their shapes."""
+"""The anatomy of a model: its parts, their parameters, and its layers with their shapes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vae_hydra.training.module import VAEModule
 
 
 class Layer(NamedTuple):
-    """A layer that holds no others; shapes are those of a batch of one example."""
+    """A layer without layers inside; shapes are those of a batch of one example."""
 
     name: str
     kind: str
@@ -24,7 +24,7 @@ class Layer(NamedTuple):
 
 
 class _Shown(L.LightningModule):
-    """A pass through every part, for Lightning's summary, which asks for a LightningModule."""
+    """A pass through every part, as the LightningModule that Lightning's summary needs."""
 
     def __init__(self, vae: VAE, example: tuple[Tensor, Tensor]) -> None:
         super().__init__()
@@ -37,13 +37,13 @@ class _Shown(L.LightningModule):
 
 
 def parameter_counts(vae: VAE) -> dict[str, int]:
-    """Part → number of parameters, without parts that have none."""
+    """Part → number of parameters; parts without parameters are left out."""
     counts = {name: sum(p.numel() for p in part.parameters()) for name, part in vae.named_children()}
     return {name: count for name, count in counts.items() if count}
 
 
 def layers(module: VAEModule) -> list[Layer]:
-    """The layers of encoder, decoder and classifier in their order."""
+    """The layers of encoder, decoder and classifier, in order."""
     vae = module.vae
     x = module.noise.clean(next(vae.parameters()).new_zeros(1, *vae.x_shape))
     summary = ModelSummary(_Shown(vae, (x, torch.zeros(1, dtype=torch.long, device=x.device))), max_depth=-1)

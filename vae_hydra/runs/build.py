@@ -1,4 +1,4 @@
-"""Configuration → model, data and trainer: the one place that derives sizes and wires parts."""
+"""Configuration → model and data: the one place that derives sizes and connects parts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from vae_hydra.runs.nodes import Config, make, naming, node_at
 from vae_hydra.training.module import VAEModule
 from vae_hydra.training.objective import Objective
 
-# How a model was run rather than what it is: not stored in its checkpoints.
+# Groups that say how a model was run; checkpoints do not hold them.
 NOT_IN_CHECKPOINT = ("callbacks", "logger", "trainer", "output_dir")
 
 
@@ -39,22 +39,22 @@ class Experiment(NamedTuple):
 
 
 def build_experiment(config: Config, data: DataModule | None = None) -> Experiment:
-    """Build and check everything that ``config`` describes short of the trainer; ``data`` if they are built already.
+    """The module and the data of ``config``, checked; ``data`` if they are built already.
 
     Raises:
-        ValueError: for anything in ``config`` that cannot work, before a file is written.
+        ValueError: for a configuration that cannot work; nothing has been written.
     """
     seed = checks.seed("seed", config["seed"])
     check_optimizer_options(node_at(config, "optimizer"))
     check_scheduler_options(config["scheduler"] or {})
     data = build_data(config) if data is None else data
     check_enough_examples(data)
-    # The weights' initial values: a function of the seed alone.
+    # The initial weights depend on the seed alone.
     torch.manual_seed(seed)
     description = describe(config, data)
     noise = build_noise(config)
     vae = build_vae(config, data.x_shape, noise, data.classes)
-    module = _module(config, vae, noise, description, build_test_noises(config), data)
+    module = build_module(config, vae, noise, description, build_test_noises(config), data)
     check_likelihood_fits(module, data)
     check_kl_exists(vae)
     check_free_bits(module)
@@ -64,7 +64,7 @@ def build_experiment(config: Config, data: DataModule | None = None) -> Experime
 
 
 def build_data(config: Config, **source: Any) -> DataModule:
-    """The DataModule of ``config.dataset``; ``source`` overrides where its files are and whether to download them."""
+    """The DataModule of ``config.dataset``; ``source`` overrides options of its source, such as root and download."""
     given = node_at(config, "dataset.source")
     options = without_short_names(node_at(config, "dataset"))
     options["source"] = {**given, **{key: value for key, value in source.items() if key in given}}
@@ -72,22 +72,22 @@ def build_data(config: Config, **source: Any) -> DataModule:
 
 
 def without_short_names(dataset: Config) -> dict[str, Any]:
-    """The options of a dataset except its short names for options of its source, which are not the DataModule's."""
+    """The options of a dataset that the DataModule takes: without those that only abbreviate options of its source."""
     arguments = inspect.signature(DataModule).parameters
     short_names = dataset["source"].keys() - arguments.keys() - {"_target_"}
     return {key: value for key, value in dataset.items() if key not in short_names}
 
 
 def build_noise(config: Config) -> Noise:
-    """The noise of ``config.noise``, which keeps its name."""
+    """The noise of ``config.noise``."""
     return make("noise", node_at(config, "noise"))
 
 
 def build_test_noises(config: Config) -> list[Noise]:
-    """The noises of ``config`` that a run denoises in its test: its own first, then those of ``config.test_noises``.
+    """The noises that a run of ``config`` is tested on: its own first, then those of ``config.test_noises``.
 
     Raises:
-        ValueError: for two of ``config.test_noises`` that share a name, or anything that is no noise.
+        ValueError: if two of ``config.test_noises`` share a name, or one is no noise.
     """
     own = node_at(config, "noise")
     nodes = nodes_to_test(own, config.get("test_noises"))
@@ -95,10 +95,10 @@ def build_test_noises(config: Config) -> list[Noise]:
 
 
 def build_vae(config: Config, x_shape: Sequence[int], noise: Noise, classes: int) -> VAE:
-    """The VAE of ``config`` for examples of ``x_shape`` in ``classes`` under ``noise``, with freshly drawn weights.
+    """The VAE of ``config`` with new weights, for examples of ``x_shape`` in ``classes`` under ``noise``.
 
-    The encoder's width out is sampler.parameters_per_latent · latent_dim; its input has the extra
-    channels of stacked noise and of labels. The decoder's first axis out is likelihood.parameters_per_value times x's.
+    The encoder has sampler.parameters_per_latent · latent_dim outputs; its input has the extra channels of stacked
+    noise and of labels. The first axis of the decoder's output is likelihood.parameters_per_value times that of x.
     """
     model = node_at(config, "model")
     latent_dim = checks.positive_integer("model.latent_dim", model.get("latent_dim"))
@@ -117,28 +117,26 @@ def build_vae(config: Config, x_shape: Sequence[int], noise: Noise, classes: int
 
 
 def _condition(config: Config, classes: int) -> Condition | None:
-    # Runs from before there were conditions have no such node.
-    node = config.get("condition")
-    return make("condition", node, classes=classes) if node else None
+    return make("condition", config["condition"], classes=classes) if config["condition"] else None
 
 
 def _classifier(config: Config, latent_dim: int, classes: int) -> nn.Module | None:
-    if not config.get("classifier"):
+    if not config["classifier"]:
         return None
     if classes < 2:
         raise ValueError(
             f"classifier needs data with two classes or more, but these have {classes}; use classifier=none"
         )
-    if config.get("condition"):
+    if config["condition"]:
         raise ValueError(
-            "classifier and condition do not go together: a head would read off z the label that the encoder was "
+            "classifier and condition exclude each other: the head could read from z the label that the encoder was "
             "given; use condition=none or classifier=none"
         )
     return make("classifier.head", node_at(config, "classifier.head"), in_shape=[latent_dim], out_features=classes)
 
 
 def describe(config: Config, data: DataModule) -> dict[str, Any]:
-    """What a checkpoint holds besides tensors: enough to rebuild the model and show what it generates without data."""
+    """The part of a checkpoint besides tensors: enough to rebuild the model and show its samples without data."""
     kept = {key: value for key, value in config.items() if key not in NOT_IN_CHECKPOINT}
     return {
         "config": kept,
@@ -148,7 +146,7 @@ def describe(config: Config, data: DataModule) -> dict[str, Any]:
     }
 
 
-def _module(
+def build_module(
     config: Config,
     vae: VAE,
     noise: Noise,
@@ -156,7 +154,7 @@ def _module(
     test_noises: Sequence[Noise],
     data: DataModule | None = None,
 ) -> VAEModule:
-    """The module, which can be trained if its ``data`` are given."""
+    """The module of ``config`` around ``vae``; it can be trained only with ``data``."""
     trainable = data is not None
     shares = {}
     if data is not None:
@@ -177,8 +175,8 @@ def _module(
 
 
 def _of_classifier(config: Config, option: str) -> float:
-    """An option of the classifier beside its head; 1 for runs without a classifier."""
-    return (config.get("classifier") or {}).get(option, 1.0)
+    """The option ``weight`` or ``labelled`` of the classifier; 1 for runs without a classifier."""
+    return (config["classifier"] or {}).get(option, 1.0)
 
 
 def _objective(options: Config) -> Objective:

@@ -1,4 +1,4 @@
-"""Parts of a configuration that do not go together: each check raises ValueError and says what to change."""
+"""Checks that the parts of a configuration fit together: each raises ValueError with a remedy."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from vae_hydra.training.module import VAEModule
 
 log = logging.getLogger(__name__)
 
-# Weights in half precision (bf16-true) would be too coarse for the densities.
+# Not bf16-true: weights in half precision are too coarse for the densities.
 PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
-# Lengths of schedules [epochs], as torch.optim.lr_scheduler names them.
+# Lengths of schedules [epochs] in torch.optim.lr_scheduler.
 LENGTHS = ("T_max", "step_size", "T_0", "T_mult", "total_iters")
-# Numbers of optimizers, as torch.optim names them.
+# Non-negative numbers of optimizers in torch.optim.
 NOT_NEGATIVE = ("eps", "weight_decay", "momentum")
-# Enough draws to meet the part of the line where a prior has no density.
+# Enough draws to meet values at which a prior has no density.
 KL_DRAWS = 1000
 
 
 def check_likelihood_fits(module: VAEModule, data: DataModule) -> None:
-    """Refuse data outside [0, 1] for a likelihood that is a density there alone."""
+    """Refuse data outside [0, 1] for a likelihood that is a density only there."""
     if not module.vae.likelihood.unit_interval:
         return
     low, high = data.full_range()
@@ -40,22 +40,22 @@ def check_likelihood_fits(module: VAEModule, data: DataModule) -> None:
 
 
 def check_free_bits(module: VAEModule) -> None:
-    """Refuse to free a part of a KL that the model has not."""
+    """Refuse free bits for a model without a KL."""
     if module.objective.free_bits and not module.vae.sampler.has_elbo:
         raise ValueError("objective.free_bits frees part of a KL, and a deterministic sampler has none; leave it at 0")
 
 
 def check_same_mode(test: Noise, trained: Noise) -> None:
-    """Refuse to test on a noise whose channels the encoder does not have."""
+    """Refuse to test on a noise whose channels do not fit the encoder."""
     if test.mode != trained.mode:
         raise ValueError(
-            f"the run was trained with noise.mode={trained.mode}, so that its encoder cannot take "
+            f"the run was trained with noise.mode={trained.mode}, so its encoder cannot take "
             f"noise.mode={test.mode}; add noise.mode={trained.mode}"
         )
 
 
 def check_enough_examples(data: DataModule) -> None:
-    """Refuse fewer training examples than classes; warn of fewer than a batch."""
+    """Refuse fewer training examples than classes, or than two; warn of fewer than a batch."""
     count, least = len(data.splits["train"]), max(2, data.classes)
     if count < least:
         raise ValueError(
@@ -67,7 +67,7 @@ def check_enough_examples(data: DataModule) -> None:
 
 
 def check_optimizer_options(options: Mapping[str, Any]) -> None:
-    """Refuse numbers that are none, and a learning rate at which nothing is learnt."""
+    """Refuse numbers out of range, and a learning rate of 0."""
     if options.get("lr") is not None:
         checks.positive("optimizer.lr", options["lr"])
     for name in NOT_NEGATIVE:
@@ -76,7 +76,7 @@ def check_optimizer_options(options: Mapping[str, Any]) -> None:
     betas = options.get("betas")
     if betas is None:
         return
-    # Other packages have optimizers of three.
+    # Optimizers of other packages may have three betas.
     are_two = not str(options.get("_target_")).startswith("torch.optim.") or (
         isinstance(betas, (list, tuple)) and len(betas) == 2
     )
@@ -87,21 +87,21 @@ def check_optimizer_options(options: Mapping[str, Any]) -> None:
 
 
 def check_scheduler_options(options: Mapping[str, Any]) -> None:
-    """Refuse lengths of a schedule that are no lengths; torch divides by them, or takes them as they are."""
+    """Refuse lengths of a schedule that are not positive; torch does not check them."""
     for name in LENGTHS:
         if options.get(name) is not None:
             checks.positive(f"scheduler.{name}", options[name])
 
 
 def warn_of_busy_cores(devices: int, processor: str) -> None:
-    """Warn of more processes on the CPU than it has cores."""
+    """Warn if more processes than cores train on the CPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if processor == "cpu" and devices > cores:
         log.warning("trainer.devices=%d starts as many processes, but the CPU has %d cores for them", devices, cores)
 
 
 def check_trainer_options(options: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Refuse options of the trainer that could not end in a scored run, or do not go with the optimizer."""
+    """Refuse options of the trainer that exclude a scored run, or that do not fit the optimizer."""
     checks.positive_integer("trainer.max_epochs", options.get("max_epochs"))
     checks.one_of("trainer.precision", options.get("precision"), PRECISIONS)
     clipping = options.get("gradient_clip_val")
@@ -114,7 +114,7 @@ def check_trainer_options(options: Mapping[str, Any], config: Mapping[str, Any])
 
 
 def check_kl_exists(vae: VAE) -> None:
-    """Fail now rather than in the first step if posterior and prior have no KL, closed or estimated."""
+    """Refuse a posterior and a prior without a KL, closed or estimated, before the first step."""
     q = vae.sampler(torch.zeros(KL_DRAWS, vae.sampler.parameters_per_latent * vae.latent_dim))
     if not torch.isfinite(vae.sampler.kl_divergence(q, q.sample())).all():
         families = f"KL({type(q).__name__} ‖ {type(vae.sampler.prior()).__name__})"

@@ -1,4 +1,4 @@
-"""The examples that a run's figures show: whether they can be loaded, and their arrays."""
+"""The examples in a run's figures, read without running code or using much memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
-# What a run's own figures keep, see callbacks.Figures.
+# The file that drawing.callback.Figures writes.
 EXAMPLES = "figures/examples.npz"
 PARTS = ("original", "reconstruction", "noisy", "denoised")
 # Ten colour images of 64 × 64 in four versions are 2 MB.
@@ -19,9 +19,9 @@ LARGEST = 64 * 2**20
 
 
 def check_examples(folder: Path) -> None:
-    """Raise ValueError for a file of examples that takes too much memory, before any is taken; one may be absent.
+    """Raise ValueError for a file of examples that would take too much memory; the file may be absent.
 
-    Sizes are those of the archive's directory, beyond which nothing is unpacked, and of the arrays' own headers.
+    The sizes are read from the archive's directory and from the headers of the arrays.
     """
     path = folder / EXAMPLES
     if not path.is_file():
@@ -36,7 +36,7 @@ def check_examples(folder: Path) -> None:
 
 
 def _declared(archive: ZipFile) -> Iterator[int]:
-    """Bytes of the arrays that are shown, as their headers have it."""
+    """Bytes of each array of ``PARTS``, from its header."""
     for name in PARTS:
         if f"{name}.npy" in archive.NameToInfo:
             with archive.open(f"{name}.npy") as file:
@@ -52,7 +52,7 @@ def _bytes_of(file: IO[bytes]) -> int:
 
 
 def load_examples(folder: Path) -> dict[str, Any] | None:
-    """The arrays that a run's figures show; None without the file or for one that holds something else."""
+    """The arrays in a run's figures by name; None if the file is absent or holds anything else."""
     try:
         check_examples(folder)
         with np.load(folder / EXAMPLES, allow_pickle=False) as file:
@@ -62,7 +62,7 @@ def load_examples(folder: Path) -> dict[str, Any] | None:
     parts = [arrays.get(name) for name in PARTS]
     values = [value for value in parts if value is not None]
     are_whole = parts[0] is not None and parts[1] is not None and (parts[2] is None) == (parts[3] is None)
-    # One channel of stacked noise is shown of images that have three.
+    # Of stacked noise one channel is kept, even for images with three.
     are_alike = len({(len(value), *value.shape[-2:]) for value in values if value.ndim == 4}) <= 1
     return arrays if are_whole and are_alike and all(map(_can_be_shown, values)) else None
 

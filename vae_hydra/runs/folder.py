@@ -1,15 +1,14 @@
-"""A run's folder: what is in it, who is writing to it, and whether it is done."""
+"""A run's folder: its files, its status, and the process that writes to it."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import platform
 import secrets
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
@@ -20,12 +19,11 @@ import yaml
 
 from vae_hydra.base import checks
 from vae_hydra.base.files import json_text, remove_leftovers, write_json, write_text
-from vae_hydra.base.system_errors import first_line
 from vae_hydra.data.noise_nodes import nodes_to_test
 from vae_hydra.runs import scoring
 from vae_hydra.runs.identity import run_name
 from vae_hydra.runs.ownership import LOCK_WAIT, explaining_a_full_disk, locked, logging_to, overwrite
-from vae_hydra.runs.upgrade import upgrade
+from vae_hydra.runs.reading import read_config, read_record, read_scores
 from vae_hydra.training.protocols import DENOISE, missing_protocols
 
 log = logging.getLogger(__name__)
@@ -37,8 +35,10 @@ PACKAGES = ("torch", "lightning", "hydra-core", "numpy", "vae_hydra")
 class Run:
     """A folder that holds one training run.
 
+    Reading a file that is damaged raises ValueError with the remedy.
+
     Args:
-        folder: where it is; ``Run.of(config)`` and ``Run.open(folder)`` are the usual ways to get one.
+        folder: its place; ``Run.of(config)`` and ``Run.open(folder)`` are the usual constructors.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,12 +47,12 @@ class Run:
 
     @classmethod
     def of(cls, config: Mapping[str, Any], options: Mapping[str, Any] | None = None) -> Run:
-        """The run that ``config`` describes, whether it exists yet or not; ``options`` as in ``run_name``."""
+        """The run of ``config``, whether it exists yet or not; ``options`` as in ``run_name``."""
         return cls(_folder("output_dir", config["output_dir"]) / run_name(config, options))
 
     @classmethod
     def open(cls, folder: str | Path, key: str = "run") -> Run:
-        """An existing run; ValueError for a folder that is none, which names the option ``key`` it came from."""
+        """An existing run; ValueError for any other folder, with the name of the option, ``key``, that gave it."""
         run = cls(_folder(key, folder))
         if not run.record_path.is_file():
             if run.folder.is_file():
@@ -67,11 +67,11 @@ class Run:
     @property
     def record(self) -> dict[str, Any]:
         """Status, error, times and versions; empty before the run was ever started."""
-        return self._read_json("run.json") if self.record_path.is_file() else {}
+        return self._read("run.json", read_record) if self.record_path.is_file() else {}
 
     @cached_property
     def id(self) -> str:
-        """Tells this run from another of the same name: one elsewhere, or one made after this was deleted."""
+        """Eight digits that differ between runs of one name, in two folders or one after the other."""
         return self.record.get("id") or secrets.token_hex(4)
 
     @property
@@ -80,26 +80,19 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The test scores that training ended with."""
-        scores = self._read_json("metrics.json")
-        if not all(isinstance(value, (int, float)) for value in scores.values()):
-            raise ValueError(f"{self.folder / 'metrics.json'} is damaged (scores are not all numbers); {self._anew}")
-        return scores
-
-    def _read_json(self, name: str) -> dict[str, Any]:
-        try:
-            return _named_values(json.loads((self.folder / name).read_bytes()))
-        except (FileNotFoundError, RecursionError, ValueError) as error:
-            raise ValueError(f"{self.folder / name} is damaged ({first_line(error)}); {self._anew}") from error
+        """The test scores at the end of training."""
+        return self._read("metrics.json", read_scores)
 
     @property
     def config(self) -> dict[str, Any]:
-        """The resolved configuration; ValueError if it is damaged or gone."""
-        path = self.folder / "config.yaml"
+        """The resolved configuration in today's terms."""
+        return self._read("config.yaml", read_config)
+
+    def _read(self, name: str, read: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
         try:
-            return upgrade(_named_values(yaml.safe_load(path.read_bytes())))
-        except (FileNotFoundError, yaml.YAMLError, RecursionError, ValueError) as error:
-            raise ValueError(f"{path} is damaged ({first_line(error)}); {self._anew}") from error
+            return read(self.folder / name)
+        except ValueError as error:
+            raise ValueError(f"{self.folder}/{error}; {self._anew}") from error
 
     @property
     def _anew(self) -> str:
@@ -129,24 +122,24 @@ class Run:
         return path
 
     def checkpoints(self) -> list[Path]:
-        """Those of best.ckpt and last.ckpt that are there."""
+        """The existing ones of best.ckpt and last.ckpt."""
         paths = [self.folder / f"{which}.ckpt" for which in CHECKPOINTS]
         return [path for path in paths if path.is_file()]
 
     def resume_path(self) -> Path | None:
-        """last.ckpt if training got as far as writing one."""
+        """last.ckpt; None before training has written one."""
         path = self.folder / "last.ckpt"
         return path if path.is_file() else None
 
     @contextmanager
     def writing(self, config: Mapping[str, Any], wait: float | None = None, **notes: Any) -> Iterator[None]:
-        """Own the folder while training: lock it, keep its record, and write a log beside it.
+        """Own the folder while training: lock it, keep its record, and write its log.
 
-        Of several processes that train one run together, the first does so.
+        Only the first of several processes that train one run together does so.
 
         Args:
-            config: resolved configuration, which is kept in the folder.
-            wait: seconds to wait for a process that has the folder now; None for ``LOCK_WAIT``.
+            config: resolved configuration, to be written to the folder.
+            wait: seconds to wait for another process that owns the folder; None for ``LOCK_WAIT``.
             notes: further entries of the record.
 
         Raises:
@@ -177,18 +170,18 @@ class Run:
                 log.debug("stopped by an error", exc_info=True)  # for the run's own log
                 ended = {"status": "failed", "error": _described(error), **started}
             else:
-                # A search that gave the run up says so itself.
+                # A search that gives a run up sets the status itself.
                 status = getattr(error, "run_status", "interrupted")
                 ended = {"status": status, "error": repr(error), **started}
             if done is not None:
-                # It was only to be tested again: what was done stays done.
+                # A finished run that was only to be tested again stays finished.
                 ended = done[0]
                 overwrite(path, done[1])
             overwrite(self.record_path, json_text(ended))
             raise
 
     def fail(self, config: Mapping[str, Any], error: Exception) -> None:
-        """Leave ``error`` in the folder, unless it is there already, the run is done, or another process has it."""
+        """Write ``error`` to the folder, unless it is there already, the run is done, or another process owns it."""
         if self.is_done or self.record.get("error") == _described(error):
             return
         with contextlib.suppress(Exception), self.writing(config, wait=0):
@@ -201,15 +194,15 @@ class Run:
         seconds_per_epoch: float | None,
         partial: str | None = None,
     ) -> None:
-        """Write the test scores, then the record that says done, and by which options only in part."""
+        """Write the test scores, then the record; ``partial`` are the options that cut the run short."""
         write_json(self.folder / "metrics.json", dict(metrics))
         done = {"status": "done", "finished": _now(), "checkpoint": checkpoint, "seconds_per_epoch": seconds_per_epoch}
         write_json(self.record_path, {**self.record, **done, **({"partial": partial} if partial else {})})
 
 
 def is_first_process() -> bool:
-    """False in the processes that Lightning starts for further devices."""
-    from lightning.pytorch.utilities import rank_zero_only
+    """Whether this is the only process of a run, or the first; Lightning starts one for each further device."""
+    from lightning.pytorch.utilities import rank_zero_only  # here: planning a sweep does not wait for torch
 
     return rank_zero_only.rank == 0  # type: ignore[attr-defined]
 
@@ -218,12 +211,6 @@ def _folder(key: str, value: Any) -> Path:
     if not isinstance(value, (str, Path)) or not str(value):
         raise ValueError(f"{key} must be a folder, but got {value!r}")
     return Path(value).expanduser()
-
-
-def _named_values(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError("it holds no names and values")
-    return value
 
 
 def _runs_beside(folder: Path) -> str:
@@ -240,7 +227,7 @@ def _now() -> str:
 
 
 def _environment() -> dict[str, Any]:
-    import torch
+    import torch  # here: planning a sweep does not wait for it
 
     versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
     return {"versions": versions, "git_commit": _git_commit(), "threads": torch.get_num_threads()}

@@ -1,8 +1,7 @@
-"""What a run is, as opposed to where and how it is done: a hash of its configuration, and its name."""
+"""The name of a run: a hash of the options that determine what is trained."""
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from collections.abc import Mapping
@@ -11,13 +10,17 @@ from typing import Any
 
 from vae_hydra._moved import old_name
 from vae_hydra.base import checks
-from vae_hydra.base.nested import flat
+from vae_hydra.base.nested import MISSING, flat
+from vae_hydra.runs.first_options import FIRST, FIRST_GROUPS
+from vae_hydra.runs.later_options import later_defaults
 
-# Where and how a run is done; everything else is what it is, and part of its name.
+# Options for where and how a run is done; all others determine what is trained, and are part of its name.
 NOT_IDENTITY = (
     "output_dir",
     "logger",
     "threads",
+    "stack",
+    "cells",
     "trust",
     "dataset.root",
     "dataset.download",
@@ -27,66 +30,50 @@ NOT_IDENTITY = (
     "callbacks.histograms",
     "test_noises",
 )
-# Options that came later, with the value at which a run is what it was without them: such a run keeps its name,
-# and a sweep that was finished before stays finished.
-CAME_LATER: dict[str, Any] = {
-    "condition": {},
-    "classifier": {},
-    "init_from": None,
-    "keep_optimizer": False,
-    "objective.free_bits": 0.0,
-    "dataset.fraction": 1.0,
-    "dataset.folds": 5,
-    "dataset.fold": None,
-    "dataset.resize": None,
-    "dataset.binarise": "none",
-    "likelihood.min_scale": 0.001,
-    "callbacks.checkpoints.after_annealing": False,
-    "callbacks.figures.epochs": [],
-    "callbacks.figures.show": "default",
-    **{
-        f"model.{part}{option}": value
-        for part in ("", "encoder.", "decoder.")
-        for option, value in (("kernel", 4), ("residual_blocks", 0))
-    },
-}
 
 
 def identity(config: Mapping[str, Any]) -> str:
-    """Eight hexadecimal digits of what ``config`` describes, the same on any machine."""
+    """Eight hexadecimal digits that stand for ``config``, the same on any machine."""
     return _digest(identifying_options(config))
 
 
 def identifying_options(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of ``config`` says what is trained; options that came later only where they change it."""
-    kept = copy.deepcopy(dict(config))
-    for path in NOT_IDENTITY:
-        _drop(kept, path)
-    for path, value in CAME_LATER.items():
-        _drop(kept, path, only_if=value)
+    """The options of ``config`` that determine what is trained.
+
+    An option that runs did not have from the start is left out where it stands at its default (``later_defaults``):
+    a run keeps its name, and a finished sweep stays finished, when an option is added.
+    """
+    kept = _kept(config)
     if kept.get("init_from"):
         # A run's folder is known by its name wherever it is; a checkpoint by itself only by its path.
         source = Path(kept["init_from"])
         kept["init_from"] = str(source) if source.suffix == ".ckpt" else source.name
-    return _canonical(kept)
+    return kept
 
 
-def _drop(config: dict[str, Any], path: str, only_if: Any = ...) -> None:
-    """Remove the value at a dotted path, if there is one and, where ``only_if`` is given, it equals that."""
-    *parents, leaf = path.split(".")
-    node: Any = config
-    for parent in parents:
-        node = node.get(parent) if isinstance(node, dict) else None
-    if isinstance(node, dict) and leaf in node and (only_if is ... or node[leaf] == only_if):
-        del node[leaf]
+def _kept(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The identifying options of a group, with equal numbers written alike."""
+    kept = {}
+    for key, value in node.items():
+        path = f"{prefix}{key}"
+        if path in NOT_IDENTITY:
+            continue
+        if isinstance(value, Mapping) and value:
+            group = _kept(value, f"{path}.")
+            # A new group at its defaults leaves no trace.
+            if group or path in FIRST_GROUPS:
+                kept[str(key)] = group
+        elif path in FIRST or _canonical(value, key) != _canonical(later_defaults().get(path, MISSING), key):
+            kept[str(key)] = _canonical(value, key)
+    return kept
 
 
 def run_name(config: Mapping[str, Any], options: Mapping[str, Any] | None = None) -> str:
-    """A name that says what the run is: dataset-noise-sampler-seed-identity.
+    """The name of the run of ``config``: dataset-noise-sampler-seed-identity.
 
     Args:
-        config: of the run.
-        options: its ``identifying_options``, if they are known.
+        config: the run's configuration.
+        options: its ``identifying_options``, if they are known already.
     """
     parts = [_name(config, group) for group in ("dataset", "noise", "sampler")]
     seed = checks.seed("seed", config["seed"])
@@ -97,20 +84,15 @@ def _digest(options: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _canonical(value: Any) -> Any:
-    """Numbers that are equal become the same text: 1 and 1.0."""
+def _canonical(value: Any, key: Any = None) -> Any:
+    """Numbers that are equal become the same text (1 and 1.0), and classes get their first names."""
     if isinstance(value, Mapping):
-        return {
-            str(key): _first_name(entry) if key == "_target_" else _canonical(entry) for key, entry in value.items()
-        }
+        return {str(name): _canonical(entry, name) for name, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [_canonical(entry) for entry in value]
+    if key == "_target_" and isinstance(value, str):
+        return old_name(value)
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _first_name(target: Any) -> Any:
-    # The name of a run does not change when a class moves.
-    return old_name(target) if isinstance(target, str) else target
 
 
 def _name(config: Mapping[str, Any], group: str) -> str:
@@ -119,7 +101,7 @@ def _name(config: Mapping[str, Any], group: str) -> str:
 
 
 def leaves(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted path → value of everything that says what a run trains."""
+    """Dotted path → value of the options that determine what is trained."""
     return flat(identifying_options(config))
 
 

@@ -1,4 +1,4 @@
-"""Nodes of a configuration → objects, with errors that name the option."""
+"""Groups of options → objects, with errors that name the group."""
 
 from __future__ import annotations
 
@@ -10,21 +10,18 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from vae_hydra.base import checks
+from vae_hydra.base import checks, nested
 
 Config = Mapping[str, Any]
 
 
 def node_at(config: Config, path: str) -> Config:
     """The group of options at a dotted path; ValueError if there is none."""
-    node: Any = config
-    for key in path.split("."):
-        node = node.get(key) if isinstance(node, Mapping) else None
-    return checks.group(path, node)
+    return checks.group(path, nested.get(config, path))
 
 
 def make(key: str, node: Config, **arguments: Any) -> Any:
-    """Instantiate one node of the configuration; its ``name`` is for people unless it is the noise's."""
+    """The object that a group of options describes; only a noise takes its ``name`` as an argument."""
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise ValueError(f"{key} must be a group of options with a _target_, but got {node!r}")
     is_noise = key.split(".")[0] in ("noise", "test_noises")
@@ -35,7 +32,7 @@ def make(key: str, node: Config, **arguments: Any) -> Any:
 
 @contextmanager
 def naming(key: str) -> Iterator[None]:
-    """Turn errors about values of the configuration into a ValueError that says which part of it."""
+    """Turn errors about values of the configuration into a ValueError that names the group ``key``."""
     try:
         yield
     except InstantiationException as error:

@@ -1,4 +1,4 @@
-"""A folder that one process owns while it trains: a lock, a log, and what is said of it when the disk is full."""
+"""Ownership of a run's folder while it trains: its lock, its log, and its errors on a full disk."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from vae_hydra.base.system_errors import FULL, TOO_LARGE
 
 log = logging.getLogger(__name__)
 
-# Seconds that a process which is about to end, as a worker of a sweep that was killed, has to leave a folder.
+# Seconds that an ending process, such as the worker of a killed sweep, has to release a folder.
 LOCK_WAIT = 15.0
-# A full disk, a quota that is used up, a file larger than the process may write.
+# Errors of a full disk, a used-up quota and a limit on file sizes.
 DISK_FULL = FULL | TOO_LARGE
 
 
 @contextmanager
 def locked(folder: Path, wait: float) -> Iterator[None]:
-    """Keep other processes off ``folder``, which is made if there is none.
+    """Lock ``folder`` against other processes; make it if there is none.
 
     Args:
-        folder: a run's.
-        wait: seconds to wait for a process that has it now.
+        folder: of a run.
+        wait: seconds to wait for a process that has the lock.
 
     Raises:
-        ValueError: if another process keeps it, or it cannot be written.
+        ValueError: if another process keeps the lock, or the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def _acquire(lock: FileLock, folder: Path, wait: float) -> None:
 
 
 class _RunLog(logging.FileHandler):
-    """A log file whose own troubles, as on a full disk, are none of the run's."""
+    """A log file whose own errors, as on a full disk, do not stop the run."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         pass
@@ -69,7 +69,7 @@ class _RunLog(logging.FileHandler):
 
 @contextmanager
 def logging_to(path: Path, run: str) -> Iterator[None]:
-    """Write the messages of the package to a file as well, but for those about another run of the same process."""
+    """Write the messages of the package to a file too, except those about another run of the same process."""
     handler = _RunLog(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handler.addFilter(lambda record: getattr(record, "run", run) == run)
@@ -87,7 +87,7 @@ def logging_to(path: Path, run: str) -> Iterator[None]:
 
 @contextmanager
 def explaining_a_full_disk(folder: Path) -> Iterator[None]:
-    """Turn the error of a disk that is full into a ValueError that says what to do."""
+    """Turn the error of a full disk into a ValueError with the remedy."""
     try:
         yield
     except OSError as error:
@@ -100,9 +100,9 @@ def explaining_a_full_disk(folder: Path) -> Iterator[None]:
 
 
 def overwrite(path: Path, text: str) -> None:
-    """Write ``text``, on a full disk within the file's own space; where even that fails, only say so.
+    """Write ``text``, on a full disk within the file's own block; log an error if even that fails.
 
-    For what a run leaves behind as it fails: the reason counts more than that it could not be written down.
+    For the record of a failing run, whose own error must not be hidden by this one.
     """
     try:
         overwrite_text(path, text)

@@ -1,44 +1,55 @@
-"""Options of the trainer that cut a run short of what its configuration describes."""
+"""Options of the trainer that leave out batches or epochs of a run."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightning as L
-from lightning.pytorch.callbacks import EarlyStopping
+if TYPE_CHECKING:
+    # A report, which imports this module, does not wait for torch.
+    import lightning as L
 
 LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches")
+# Options that leave out batches whenever they are given.
+SWITCHES = ("fast_dev_run", "overfit_batches")
 
 
 def partial_options(options: Mapping[str, Any], trainer: L.Trainer) -> str | None:
-    """The options by which a run saw less than its data and epochs, as typed; None for a whole run.
+    """The options by which a finished run saw less than its data and epochs, as overrides; None for a whole run.
 
     Args:
         options: of the trainer, as configured.
         trainer: after training; ``max_steps`` and ``max_time`` count only where they ended it.
     """
-    found = [name for name in ("fast_dev_run", "overfit_batches") if options.get(name)]
-    found += [name for name in LIMITS if _limits(name, options.get(name))]
+    # No validation at all is a choice, as dataset.validation=0 is.
+    validated = {key: value for key, value in options.items() if key != "limit_val_batches" or value != 0}
+    found = limiting_options(validated)
     is_cut = not found and _is_cut(trainer)
     found += [name for name in ("max_steps", "max_time") if is_cut and options.get(name) not in (None, -1)]
-    return ", ".join(f"trainer.{name}={_typed(options[name])}" for name in found) or None
+    return as_overrides(found, options) or None
 
 
-def _limits(name: str, value: Any) -> bool:
-    # No validation at all is a choice, as dataset.validation=0 is; the integer 1 is one batch, 1.0 is all.
-    if value is None or (name == "limit_val_batches" and value == 0):
-        return False
-    return isinstance(value, int) or value != 1.0
+def limiting_options(options: Mapping[str, Any]) -> list[str]:
+    """The options of a trainer that leave out batches."""
+    return [name for name in SWITCHES if options.get(name)] + [name for name in LIMITS if _limits(options.get(name))]
+
+
+def _limits(value: Any) -> bool:
+    # Lightning takes 1.0 for all batches, and the integer 1 for one.
+    return value is not None and not (isinstance(value, float) and value == 1)
 
 
 def _is_cut(trainer: L.Trainer) -> bool:
-    """Whether training ended before its last step, and not because early stopping had it end."""
+    """Whether training ended before its last step for another reason than early stopping."""
     steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-    stops = [callback for callback in trainer.callbacks if isinstance(callback, EarlyStopping)]  # type: ignore[attr-defined]
-    return trainer.global_step < (trainer.max_epochs or 0) * steps and not any(stop.stopped_epoch for stop in stops)
+    # Of the callbacks only EarlyStopping has this attribute.
+    has_stopped = any(getattr(callback, "stopped_epoch", 0) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+    return trainer.global_step < (trainer.max_epochs or 0) * steps and not has_stopped
 
 
-def _typed(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def as_overrides(names: list[str], options: Mapping[str, Any]) -> str:
+    """Options of the trainer with their values, as on a command line."""
+    values = {name: options[name] for name in names}
+    texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in values.items()}
+    return ", ".join(f"trainer.{name}={text}" for name, text in texts.items())

@@ -1,4 +1,8 @@
-"""What could be read of a run's folder, without torch: damage is reported with the run, never raised."""
+"""Readers of a run's files, and ``read_run``, which reports damage instead of raising. No torch.
+
+Each reader raises ValueError with the file's name and its defect. Files may come from anyone: they are read within the
+limits of ``base.bounded``.
+"""
 
 from __future__ import annotations
 
@@ -14,37 +18,34 @@ from vae_hydra.base import bounded, checks
 from vae_hydra.runs.examples import check_examples
 from vae_hydra.runs.identity import Leaves, leaves
 from vae_hydra.runs.scoring import standing
+from vae_hydra.runs.upgrade import upgrade
 from vae_hydra.training.history import read_epochs
 
 STATUSES = ("done", "running", "failed", "interrupted", "pruned")
-
+# Groups that give a run its name.
 NAMED = ("dataset", "noise", "sampler")
-
-# What a report shows of a record, and what it has to be.
+# Entries of a record → their types.
 RECORDED: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("started", "finished", "checkpoint", "error", "id", "git_commit", "partial"), str),
     "seconds_per_epoch": (int, float),
     "scores_version": int,
     "versions": dict,
 }
-
 LONGEST_NAME = 200
-
 LARGEST_HISTORY = 64 * 2**20
-
 # Squares of larger scores, and their sums, are not finite.
 LARGEST_SCORE = 1e150
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """What could be read of one run.
+    """The readable part of one run.
 
     Attributes:
-        leaves: dotted path → value of what identifies it, from its configuration.
-        problem: what is damaged, so that nothing of the run can be used; None if all is well.
-        remarks: what is damaged besides, and was left out.
-        copies: the same run elsewhere, whose scores it may lack; the fullest first.
+        leaves: dotted path → value of its identifying options.
+        problem: the damage that makes the run unusable; None if there is none.
+        remarks: further damage; the files concerned are left out.
+        copies: the same run in other folders, which may have scores that this one lacks; the fullest first.
     """
 
     path: Path
@@ -60,8 +61,8 @@ class RunFolder:
 
     @property
     def status(self) -> str:
-        """As run.json says; ``damaged`` where it, the configuration or the scores cannot be read, ``partial`` or
-        ``outdated`` where the run does not belong in a table."""
+        """The status in run.json; ``damaged`` if the record, the configuration or the scores cannot be read;
+        ``partial`` or ``outdated`` if the run is not comparable with others."""
         return "damaged" if self.problem else self._aside[0] if self._aside else self.record["status"]
 
     @property
@@ -71,7 +72,7 @@ class RunFolder:
 
     @property
     def is_set_aside(self) -> bool:
-        """Whether it has no place in a table, because it is not comparable with other runs."""
+        """Whether the run is left out of tables, because it is not comparable with others."""
         return self._aside is not None
 
     @cached_property
@@ -80,14 +81,13 @@ class RunFolder:
 
 
 def read_run(path: Path) -> RunFolder:
-    """A run's record, configuration, scores, epochs and evaluations; what is damaged is said, not raised."""
+    """A run's record, configuration, scores, epochs and evaluations; damage is reported, not raised."""
     try:
-        record, config = _record(path / "run.json"), _config(path / "config.yaml")
+        record, config = read_record(path / "run.json"), read_config(path / "config.yaml")
         identifying = leaves(config)
-        metrics = (
-            _scores(bounded.read_json(path / "metrics.json"), "metrics.json") if record["status"] == "done" else {}
-        )
-    except Exception as error:  # whatever a stranger's file leads to ends with its run
+        scores = read_scores(path / "metrics.json") if record["status"] == "done" else {}
+        metrics = _averageable(scores, "metrics.json")
+    except Exception as error:  # a stranger's file must not end the report
         return RunFolder(path, **_readable_config(path), problem=_one_line(error))
     remarks: list[str] = []
     epochs = _guarded(remarks, lambda: _epochs(path / "metrics.csv")) or []
@@ -99,7 +99,7 @@ def read_run(path: Path) -> RunFolder:
 
 
 def _guarded(remarks: list[str], read: Callable[[], Any]) -> Any:
-    """What ``read`` returns; None, and a remark, where it fails."""
+    """The result of ``read``; None, and a remark, where it fails."""
     try:
         return read()
     except Exception as error:
@@ -107,14 +107,16 @@ def _guarded(remarks: list[str], read: Callable[[], Any]) -> Any:
         return None
 
 
-def _group(value: Any, name: str) -> dict[str, Any]:
+def named_values(value: Any, name: str) -> dict[str, Any]:
+    """``value`` if it is a mapping; ``name`` is the file that it comes from."""
     if not isinstance(value, dict):
         raise ValueError(f"{name} is damaged (it holds no names and values)")
     return value
 
 
-def _record(path: Path) -> dict[str, Any]:
-    record = _group(bounded.read_json(path), path.name)
+def read_record(path: Path) -> dict[str, Any]:
+    """The content of run.json."""
+    record = named_values(_existing(bounded.read_json, path), path.name)
     if record.get("status") not in STATUSES:
         raise ValueError(f"{path.name} is damaged (status {record.get('status')!r})")
     for name, kinds in RECORDED.items():
@@ -123,11 +125,24 @@ def _record(path: Path) -> dict[str, Any]:
     return record
 
 
-def _config(path: Path) -> dict[str, Any]:
-    return _checked(bounded.read_yaml(path), path.name)
+def read_config(path: Path) -> dict[str, Any]:
+    """The content of config.yaml in today's terms."""
+    return upgrade(checked_config(_existing(bounded.read_yaml, path), path.name))
 
 
-def _checked(config: Any, name: str) -> dict[str, Any]:
+def read_scores(path: Path) -> dict[str, float]:
+    """The content of metrics.json."""
+    return _numbers(_existing(bounded.read_json, path), path.name)
+
+
+def _existing(read: Callable[[Path], Any], path: Path) -> Any:
+    if not path.exists():
+        raise ValueError(f"{path.name} is damaged (it is missing)")
+    return read(path)
+
+
+def checked_config(config: Any, name: str) -> dict[str, Any]:
+    """``config`` if it has the options in a run's name; ``name`` is the file that it comes from."""
     groups = [config.get(group) for group in NAMED] if isinstance(config, dict) else [None]
     if not all(isinstance(group, dict) and _is_name(group.get("name")) for group in groups):
         raise ValueError(f"{name} is damaged (it does not name a dataset, a noise and a sampler)")
@@ -148,9 +163,9 @@ def _is_name(value: Any) -> bool:
 
 
 def _readable_config(path: Path) -> dict[str, Any]:
-    """Configuration and options of a run that is damaged elsewhere."""
+    """Configuration and leaves of a run that is damaged elsewhere, as arguments of RunFolder."""
     try:
-        config = _config(path / "config.yaml")
+        config = read_config(path / "config.yaml")
         return {"config": config, "leaves": leaves(config)}
     except Exception:
         return {}
@@ -170,19 +185,24 @@ def _epochs(path: Path) -> list[dict[str, float]]:
 
 
 def _evaluation(path: Path) -> dict[str, Any]:
-    evaluation = _group(bounded.read_json(path), path.name)
-    return {**evaluation, "scores": _scores(evaluation.get("scores"), path.name)}
+    evaluation = named_values(bounded.read_json(path), path.name)
+    return {**evaluation, "scores": _averageable(_numbers(evaluation.get("scores"), path.name), path.name)}
 
 
-def _scores(values: Any, name: str) -> dict[str, float]:
+def _numbers(values: Any, name: str) -> dict[str, float]:
     if not isinstance(values, dict) or not all(type(value) in (int, float) for value in values.values()):
-        raise ValueError(f"{name}: scores are damaged (they are not all numbers)")
-    for metric, value in values.items():
+        raise ValueError(f"{name} is damaged (its scores are not all numbers)")
+    return values
+
+
+def _averageable(scores: Mapping[str, float], name: str) -> dict[str, float]:
+    """``scores`` as floats, if a table can hold them."""
+    for metric, value in scores.items():
         if not _is_name(metric) or "/" not in metric:
-            raise ValueError(f"{name}: scores are damaged ({_short(metric)} is no name of a score, such as a/b)")
+            raise ValueError(f"{name} is damaged ({_short(metric)} is no name of a score, such as a/b)")
         if LARGEST_SCORE < abs(value) < math.inf:
-            raise ValueError(f"{name}: scores are damaged ({metric} is {value:.3g}, which is too large to average)")
-    return {metric: float(value) for metric, value in values.items()}
+            raise ValueError(f"{name} is damaged ({metric} is {value:.3g}, which is too large to average)")
+    return {metric: float(value) for metric, value in scores.items()}
 
 
 def _short(value: Any) -> str:

@@ -26,7 +26,7 @@ NOTE = (
 
 
 def table(metrics: Mapping[str, float], number: str = ".4f") -> str:
-    """The scores as text: a row a protocol, and below it, a line each, what was measured on request.
+    """The scores as text: a row for each protocol, then a line for each measure on request.
 
     ``number`` is the format of a value.
     """
@@ -43,7 +43,7 @@ def table(metrics: Mapping[str, float], number: str = ".4f") -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of as many cells each as lines: the first column to the left, the others to the right."""
+    """Rows of equal length as lines: the first column flush left, the others flush right."""
     if not rows:
         return []
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

@@ -1,4 +1,4 @@
-"""Test scores of a trained model, and the table they are printed as."""
+"""Test scores of a trained model."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ log = logging.getLogger(__name__)
 
 
 def score(trainer: L.Trainer, module: VAEModule, data: DataModule, split: str = "test") -> dict[str, float]:
-    """Mean scores of ``module`` on a split under every protocol of the module, each from one draw of z per example.
+    """Mean scores of ``module`` on a split under each of its protocols, from one draw of z per example.
 
     Returns:
-        ``reconstruct/clean/half_sse`` and so on: fed the clean input; ``denoise/<noise>/half_sse``: fed a
-        noisy one, in the order of the module's protocols. All are compared with the clean example.
+        Name → score, in the order of the protocols. The input is clean for ``reconstruct/clean/half_sse`` and so on,
+        and noisy for ``denoise/<noise>/half_sse``; outputs are compared with the clean example.
     """
     data.test_split = split
     (results,) = trainer.test(module, datamodule=data, verbose=False)

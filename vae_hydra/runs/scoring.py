@@ -1,6 +1,7 @@
-"""Changes of what is trained and scored, after which runs of a kind are not comparable with those from before.
+"""Which runs are comparable: whole ones, trained after the latest change that concerns them.
 
-A run's record holds the version that it was trained by. To declare the next change, add an entry to ``CHANGES``.
+A run's record holds the version it was trained by. To declare a change of training or of the scores, add an entry to
+``CHANGES``.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-# In a run's record; runs without it are of the first version.
+from vae_hydra.runs.partial import as_overrides, limiting_options
+
+# The entry of a run's record; runs without it are of the first version.
 KEY = "scores_version"
 
 
@@ -16,8 +19,8 @@ class Change(NamedTuple):
     """One change.
 
     Attributes:
-        concerns: whether it makes a difference to the run of a configuration.
-        reason: what was wrong before, for people.
+        concerns: whether it makes a difference to a run of this configuration.
+        reason: the fault that was mended, as a sentence without its subject.
     """
 
     concerns: Callable[[Mapping[str, Any]], bool]
@@ -35,7 +38,7 @@ def _has_few_labels(config: Mapping[str, Any]) -> bool:
 
 
 def _outlasts_training(config: Mapping[str, Any]) -> bool:
-    """Whether β still rises in the last epoch; of a ramp by step the configuration does not say it."""
+    """Whether β still rises in the last epoch. The configuration does not tell this of a ramp counted in steps."""
     beta, trainer = config.get("beta"), config.get("trainer")
     if not isinstance(beta, Mapping) or not isinstance(trainer, Mapping) or beta.get("unit") != "epoch":
         return False
@@ -53,7 +56,7 @@ def _has_data_of_inverse_gaussians(config: Mapping[str, Any]) -> bool:
     return isinstance(dataset, Mapping) and dataset.get("name") == "inverse_gaussian_2d"
 
 
-# Version → what changed with it; the first version has no entry.
+# Version → its change; the first version has none.
 CHANGES: dict[int, Change] = {
     2: Change(
         _is_continuous_bernoulli,
@@ -73,9 +76,9 @@ CURRENT = max(CHANGES)
 
 
 def outdated(config: Mapping[str, Any], record: Mapping[str, Any]) -> str | None:
-    """Why a run is not comparable with one that is trained today; None if it is.
+    """Why a run is not comparable with one trained today; None if it is comparable.
 
-    Scored again by ``evaluate`` it stays what it is: its weights were trained by what has changed.
+    Scoring it again with ``evaluate`` does not help: its weights were trained before the change.
     """
     version = record.get(KEY) or 1
     reasons = (change.reason for number, change in CHANGES.items() if number > version and change.concerns(config))
@@ -83,33 +86,18 @@ def outdated(config: Mapping[str, Any], record: Mapping[str, Any]) -> str | None
 
 
 def version_of(record: Mapping[str, Any], goes_on: bool) -> int:
-    """The version that a run is trained by: one that goes on from its checkpoint keeps what it began with."""
+    """The version a run is trained by; a run that goes on from its checkpoint keeps its first version."""
     return (record.get(KEY) or 1) if goes_on else CURRENT
 
 
-LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches")
-# What either leaves of an epoch is all of it if the option is not given.
-SWITCHES = ("fast_dev_run", "overfit_batches")
-
-
 def standing(config: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[str, str] | None:
-    """``partial`` or ``outdated``, with the reason; None for a run that belongs in a table."""
-    part = record.get("partial") or ", ".join(_limiting(config))
+    """``partial`` or ``outdated``, with the reason; None for a run that is comparable with others."""
+    trainer = config.get("trainer")
+    options = trainer if isinstance(trainer, Mapping) else {}
+    part = record.get("partial") or as_overrides(limiting_options(options), options)
     if part:
         return "partial", f"trained or tested on a part of its batches ({part}); train it without"
     old = outdated(config, record)
     if old:
         return "outdated", f"{old}; move or delete its folder and train it again"
     return None
-
-
-def _limiting(config: Mapping[str, Any]) -> list[str]:
-    trainer = config.get("trainer")
-    options = trainer if isinstance(trainer, Mapping) else {}
-    limited = [name for name in LIMITS if not _is_all(options.get(name))]
-    return [f"trainer.{name}={options[name]}" for name in [*limited, *(s for s in SWITCHES if options.get(s))]]
-
-
-def _is_all(limit: Any) -> bool:
-    # Lightning takes 1.0 for every batch, and the integer 1 for a single one.
-    return limit is None or (isinstance(limit, float) and limit == 1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,10 +19,9 @@ from lightning.pytorch.callbacks import Callback
 
 from vae_hydra.base.command.process import prepare_torch
 from vae_hydra.runs.build import Experiment, build_data, build_experiment
-from vae_hydra.runs.checkpoint import read_checkpoint
+from vae_hydra.runs.checkpoint import read_checkpoint, vae_weights
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.nodes import make, node_at
-from vae_hydra.runs.rebuild import vae_weights
 from vae_hydra.runs.score_table import brief, table
 from vae_hydra.runs.train import train
 from vae_hydra.runs.trainer import choose_device
@@ -124,6 +125,12 @@ def train_together(configs: Sequence[Config], guard: InterruptGuard | None = Non
                 _train(group, guard)
 
 
+def train_cells(path: str) -> None:
+    """Train the runs whose configurations a sweep has written to a file."""
+    configs = json.loads(Path(path).read_text(encoding="utf-8"))
+    train_together([config for config in configs if not Run.of(config).is_done])
+
+
 def _epochs_done(run: Run) -> int:
     """Epochs after which last.ckpt was written; 0 without one, −1 for one from within an epoch."""
     path = run.resume_path()
@@ -137,7 +144,8 @@ def _epochs_done(run: Run) -> int:
 def _train(configs: Sequence[Config], guard: InterruptGuard) -> None:
     members = _opened(configs)
     try:
-        _Training(members, guard).train()
+        if members:
+            _Training(members, guard).train()
     except BaseException as error:
         for member in members:
             member.close(error)
@@ -145,24 +153,19 @@ def _train(configs: Sequence[Config], guard: InterruptGuard) -> None:
 
 
 def _opened(configs: Sequence[Config]) -> list[Member]:
-    """The members whose folder could be had; the others are left to the process that has it."""
-    experiments = _built(configs)
+    """Members with data that share their examples; a run that cannot be built, or whose folder is taken, is left out."""
+    data = build_data(configs[0])
     members = []
-    for config, experiment in zip(configs, experiments, strict=True):
-        member = Member(config, experiment, len(configs))
+    for config in configs:
         try:
+            member = Member(config, build_experiment(config, data.with_order(config["seed"])), len(configs))
             member.open()
         except ValueError as error:
             log.error("%s", error)
+            Run.of(config).fail(config, error)
         else:
             members.append(member)
     return members
-
-
-def _built(configs: Sequence[Config]) -> list[Experiment]:
-    """Modules, and data that share their examples."""
-    data = build_data(configs[0])
-    return [build_experiment(config, data.with_order(config["seed"])) for config in configs]
 
 
 class _Training:
@@ -196,6 +199,9 @@ class _Training:
     def train(self) -> None:
         """Train to the last epoch, then test and finish every member."""
         log.info("stack    %d runs as one, from epoch %d of %d", len(self.members), self.stack.epoch, self.max_epochs)
+        for member in self.members:
+            if remark := member.module.beta_schedule.remark():
+                member.note(logging.INFO, "%s", remark)
         while self.members and self.stack.epoch < self.max_epochs:
             self._epoch()
         self.trained += self.members

@@ -1,4 +1,4 @@
-"""Train a VAE: ``python -m vae_hydra.train sampler=lognormal noise=uniform``."""
+"""Train one run in its folder and score it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,26 @@ import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+
+from vae_hydra.base import checks
 from vae_hydra.base.command.configuration import is_sweep
 from vae_hydra.base.command.process import prepare_torch
+from vae_hydra.runs.build import Experiment, build_experiment
+from vae_hydra.runs.checkpoint import load_weights, read_checkpoint
+from vae_hydra.runs.folder import Run
+from vae_hydra.runs.partial import partial_options
+from vae_hydra.runs.score_table import brief, table
+from vae_hydra.runs.scores import score
+from vae_hydra.runs.trainer import build_trainer
+from vae_hydra.runs.warm_start import KeepOptimizer, Start, start_from
+from vae_hydra.training.callbacks import InterruptGuard
 from vae_hydra.training.callbacks.guards import Interrupted
-
-if TYPE_CHECKING:
-    import lightning as L
-    from lightning.pytorch.callbacks import Callback
-
-    from vae_hydra.runs.build import Experiment
-    from vae_hydra.runs.folder import Run
-    from vae_hydra.runs.warm_start import Start
-    from vae_hydra.training.callbacks import InterruptGuard
+from vae_hydra.training.history import read_epochs
+from vae_hydra.training.loggers import finishing
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +48,6 @@ def keep_errors(config: Mapping[str, Any]) -> Iterator[None]:
         yield
     except Exception as error:
         if is_sweep():
-            from vae_hydra.runs.folder import Run
-
             Run.of(config).fail(config, error)
         raise
 
@@ -56,28 +60,22 @@ def train(
 ) -> dict[str, float]:
     """Train one run in its folder, test it, and return its test scores.
 
-    A run that is done returns its scores at once; one that was cut off goes on from last.ckpt, and one that was trained
-    but not tested on every noise that ``config`` has is tested again.
+    A finished run returns its scores at once. A run that was cut off goes on from last.ckpt. A run that was trained but
+    not tested on every noise of ``config`` is tested again.
 
     Args:
         config: resolved configuration, as ``conf/train.yaml`` composes it.
-        watching: callbacks that are told of each epoch once it is written, and may raise ``Stopped``.
-        guard: the one that whoever trains several runs holds around them; None for one of its own.
-        quiet: leave what is said of the run to its own log.
+        watching: callbacks that run after each epoch is written, and may raise ``Stopped``.
+        guard: the interrupt guard of a caller that trains several runs; None for one of its own.
+        quiet: write messages to the run's own log only.
 
     Raises:
-        ValueError: for a configuration that cannot work; nothing is written then.
+        ValueError: for a configuration that cannot work; nothing has been written.
         Interrupted: on SIGINT or SIGTERM, once last.ckpt is written.
     """
-    from vae_hydra.runs.build import build_experiment
-    from vae_hydra.runs.folder import Run
-    from vae_hydra.runs.score_table import brief, table
-    from vae_hydra.runs.trainer import build_trainer
-    from vae_hydra.runs.warm_start import KeepOptimizer
-    from vae_hydra.training.callbacks import InterruptGuard
 
     run = Run.of(config)
-    # In a sweep the terminal gets a line a run; the run's own log has it all.
+    # In a sweep the terminal shows one line a run; the run's own log has the rest.
     detail = logging.DEBUG if quiet or is_sweep() else logging.INFO
     if run.is_done:
         lacking = run.untested(config)
@@ -86,7 +84,7 @@ def train(
             _warn_if_partial(run)
             return run.metrics
         log.info("%s is trained, but not tested on %s: testing it again", run.folder, ", ".join(lacking))
-        # Whatever it was tested on before stays in its scores.
+        # The scores keep the noises of earlier tests.
         config = {**config, "test_noises": (run.config.get("test_noises") or {}) | (config.get("test_noises") or {})}
     prepare_torch(config["threads"])
     experiment = build_experiment(config)
@@ -99,17 +97,15 @@ def train(
             metrics = _fit_and_score(run, config, trainer, experiment, guard)
             log.log(detail, "test scores\n%s", table(metrics))
             _warn_if_partial(run)
-            said = f"  {brief(metrics)}" if is_sweep() else ""
-            log.log(logging.DEBUG if quiet else logging.INFO, "run      %s%s", run.folder, said)
+            scores = f"  {brief(metrics)}" if is_sweep() else ""
+            log.log(logging.DEBUG if quiet else logging.INFO, "run      %s%s", run.folder, scores)
             for picture in sorted((run.folder / "figures").glob("*.png")):
                 log.log(detail, "figure   %s", picture)
     return metrics
 
 
 def _start(run: Run, config: Mapping[str, Any], experiment: Experiment) -> Start | None:
-    """Take over another run's weights, if asked and unless this run goes on from its own."""
-    from vae_hydra.base import checks
-    from vae_hydra.runs.warm_start import start_from
+    """Start from another run's weights; None if there is none, or this run goes on from its own."""
 
     keep_optimizer = checks.boolean("keep_optimizer", config["keep_optimizer"])
     if config["init_from"] is None:
@@ -119,24 +115,18 @@ def _start(run: Run, config: Mapping[str, Any], experiment: Experiment) -> Start
     if run.resume_path() is not None:
         return None
     if config["trainer"]["precision"] == "64-true":
-        experiment.module.double()  # before Lightning does so: weights in double precision would be rounded
+        experiment.module.double()  # Lightning does so too late: weights in double precision would be rounded
     return start_from(experiment.module.vae, config["init_from"])
 
 
 def _fit_and_score(
     run: Run, config: Mapping[str, Any], trainer: L.Trainer, experiment: Experiment, guard: InterruptGuard
 ) -> dict[str, float]:
-    from vae_hydra.runs.checkpoint import read_checkpoint
-    from vae_hydra.runs.partial import partial_options
-    from vae_hydra.runs.rebuild import load_weights
-    from vae_hydra.runs.scores import score
-    from vae_hydra.training.history import read_epochs
-    from vae_hydra.training.loggers import finishing
 
     module, data = experiment
     resume = run.resume_path()
     if resume is not None:
-        # Damaged ones are refused before they cost time: the best is needed at the end, unless there is a better one.
+        # Refuse damaged checkpoints before training: the best one is read at its end.
         for path in run.checkpoints():
             read_checkpoint(path)
     with finishing(trainer.loggers, config):

@@ -1,4 +1,4 @@
-"""Configuration → trainer, and the device that scoring runs on."""
+"""Configuration → trainer, and the device of scoring."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from vae_hydra.training.callbacks.checkpoints import AtomicCheckpointIO, Checkpo
 def build_trainer(
     config: Config, data: DataModule, folder: Path, run_id: str, extra_callbacks: Iterable[Callback] = ()
 ) -> L.Trainer:
-    """The trainer of ``config`` for ``data``, writing into ``folder``, which need not exist yet.
+    """The trainer of ``config`` for ``data``; it writes into ``folder``, which need not exist yet.
 
-    ``run_id`` is what loggers recognise a run by that is started again.
+    Loggers recognise a restarted run by ``run_id``.
 
     Raises:
-        ValueError: for options that Lightning refuses, or that could not end in a scored run.
+        ValueError: for options that Lightning refuses, or that exclude a scored run.
     """
     options = dict(node_at(config, "trainer"))
     callbacks = [make(f"callbacks.{key}", node) for key, node in node_at(config, "callbacks").items() if node]
@@ -41,7 +41,7 @@ def build_trainer(
         trainer = L.Trainer(
             **options,
             default_root_dir=folder,
-            # MetricsCSV first: Lightning keeps the order of those that run last.
+            # MetricsCSV before Checkpoints: Lightning moves checkpoints to the end, in this order.
             callbacks=[MetricsCSV(), *callbacks, *extra_callbacks],
             logger=loggers,
             plugins=[AtomicCheckpointIO()],
@@ -51,7 +51,7 @@ def build_trainer(
 
 
 def build_evaluation_trainer(accelerator: str) -> L.Trainer:
-    """A trainer for scoring on one device, which writes nothing."""
+    """A trainer that scores on one device and writes nothing."""
     with naming("accelerator"):
         return L.Trainer(
             accelerator=accelerator,
@@ -64,7 +64,7 @@ def build_evaluation_trainer(accelerator: str) -> L.Trainer:
 
 
 def choose_device(accelerator: str) -> torch.device:
-    """The device that Lightning takes for ``accelerator``, of which one is used; ValueError if there is none such."""
+    """The device that Lightning chooses for ``accelerator``; ValueError if there is none."""
     with naming("accelerator"):
         try:
             return Fabric(accelerator=accelerator, devices=1).device

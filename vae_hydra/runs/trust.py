@@ -1,4 +1,4 @@
-"""What a configuration that came with a checkpoint may name: a stranger's file must not run code."""
+"""Names that a checkpoint's configuration may use: a stranger's file must not run code."""
 
 from __future__ import annotations
 
@@ -16,31 +16,29 @@ from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.examples import Source
 from vae_hydra.training.beta import BetaSchedule
 
-# Only classes of these kinds, and the functions that provide data: modules hold much else, some of
-# which imports, loads or writes.
+# Only classes of these kinds, and the functions that provide data: other content of modules imports, loads or writes.
 ALLOWED_PACKAGES = ("vae_hydra", "torch.distributions", "torch.nn", "torch.optim")
 ALLOWED_KINDS = (nn.Module, Distribution, BetaSchedule, DataModule, Optimizer, LRScheduler, ReduceLROnPlateau)
-# Where the functions that provide data are defined: those that return a Source.
+# The package of the functions that provide data: those with the return annotation Source.
 SOURCES = "vae_hydra.data.sources"
 ALLOWED_KEYS = ("_target_", "_partial_")
 
 
 def check_config(config: Any, trust: str | Sequence[str] = (), path: str = "") -> None:
-    """Refuse a configuration that could run code we did not choose.
+    """Refuse a configuration that could run other code than models, data and training need.
 
-    A ``_target_`` must be a class of ``ALLOWED_KINDS`` defined in ``ALLOWED_PACKAGES``, or, where a dataset gets its
-    examples from and nowhere else, a function of ``SOURCES``: a model must not fetch files. What it resolves to
-    counts, not the path that leads there, because modules hold other modules. Interpolations and Hydra's other
-    special keys are refused, because they could make a target of what was not one when it was checked; a stored
-    configuration has none.
+    A ``_target_`` must be a class of ``ALLOWED_KINDS`` defined in ``ALLOWED_PACKAGES``. Only ``dataset.source`` may
+    be a function of ``SOURCES`` too, because a model must not read files. The object itself is checked, not the path
+    to it, because modules hold other modules. Interpolations and Hydra's other special keys are refused: they could
+    create a target after the check. A stored configuration has none.
 
     Args:
         config: nested mappings, lists and plain values.
-        trust: further packages of which anything may be named.
-        path: where ``config`` is in the whole, dotted.
+        trust: further packages, all of whose names are allowed.
+        path: dotted path of ``config`` in the whole configuration.
 
     Raises:
-        ValueError: naming what is refused.
+        ValueError: with the name that is refused.
     """
     trusted = _packages(trust)
     if isinstance(config, Mapping):
@@ -81,7 +79,7 @@ def _check_target(target: Any, trusted: Sequence[str], path: str) -> None:
 
 
 def _resolve(target: str) -> Any:
-    """What a public dotted name stands for; None if there is no such thing."""
+    """The object with a public dotted name; None if there is none."""
     module_name, _, attribute = target.rpartition(".")
     if any(part.startswith("_") for part in target.split(".")):
         return None
@@ -98,7 +96,7 @@ def _is_allowed(found: Any, path: str) -> bool:
 
 
 def _is_source(found: Any) -> bool:
-    """Whether an object is a function that provides data, defined where ours are."""
+    """Whether an object is one of our functions that provide data."""
     if not inspect.isfunction(found) or not _inside(found.__module__, [SOURCES]):
         return False
     return inspect.signature(found).return_annotation in (Source, Source.__name__)

@@ -1,16 +1,35 @@
-"""Configurations of older runs, in today's terms."""
+"""Older runs in today's terms: the one place that renames their classes and fills in options that they lack."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
 from vae_hydra._moved import new_name
+from vae_hydra.runs.identity import NOT_IDENTITY
+from vae_hydra.runs.later_options import later_defaults
 
 
 def upgrade(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A saved configuration with today's names of classes."""
-    return {key: _renamed(key, value) for key, value in config.items()}
+    """A saved configuration with today's names of classes, and ``filled``."""
+    return filled({key: _renamed(key, value) for key, value in config.items()})
+
+
+def filled(config: Mapping[str, Any]) -> dict[str, Any]:
+    """``config`` with the default of every group and option at the top that runs did not have from the start.
+
+    Options within groups need none: the classes that take them have the same defaults. Nor does ``test_noises``, which
+    a run that starts from an older one takes from the command line.
+    """
+    later = {path: value for path, value in later_defaults().items() if "." not in path and path not in NOT_IDENTITY}
+    missing = {key: value for key, value in later.items() if key not in config}
+    return {**config, **copy.deepcopy(missing)}
+
+
+def upgrade_description(description: Mapping[str, Any]) -> dict[str, Any]:
+    """A checkpoint's description, with the entries that older ones lack: no classes, and an unknown value range."""
+    return {"classes": 0, "value_range": None, **description, "config": upgrade(description["config"])}
 
 
 def _renamed(key: Any, value: Any) -> Any:

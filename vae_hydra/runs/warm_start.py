@@ -1,10 +1,10 @@
-"""A new run from another run's weights and options."""
+"""A new run that starts from another run's weights and options."""
 
 from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,15 +13,16 @@ from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from vae_hydra.base import nested
+from vae_hydra.base.command.configuration import plain
+from vae_hydra.base.command.overrides import path_of
 from vae_hydra.model.vae import VAE
-from vae_hydra.runs.checkpoint import read_checkpoint
-from vae_hydra.runs.folder import Run
-from vae_hydra.runs.rebuild import vae_weights
+from vae_hydra.runs.checkpoint import find_checkpoint, read_checkpoint, vae_weights
 from vae_hydra.runs.trust import check_config
 from vae_hydra.training.module import CHECKPOINT_KEY
 
-# What is taken over from the other run: what its model and data are, and how the weights were learnt. Everything else
-# is this command's own, above all where files go: the checkpoint may come from someone else.
+# The options that the new run inherits: those of model, data and training. All others come from this command, above all
+# the folders to write to, because the checkpoint may come from a stranger.
 INHERITED = (
     "model",
     "sampler",
@@ -36,14 +37,14 @@ INHERITED = (
     "optimizer",
     "scheduler",
     "seed",
-    # Of an experiment that is published; objective.kl_reduction is looked up in it.
+    # Of published experiments, whose objective.kl_reduction refers to it.
     "published_kl_reduction",
 )
 Config = dict[str, Any]
 
 
 class Start(NamedTuple):
-    """What a run starts from: a checkpoint, where it is, and how its weights fit."""
+    """The start of a run: a checkpoint, its path, and how well its weights fit."""
 
     checkpoint: Mapping[str, Any]
     path: Path
@@ -52,54 +53,53 @@ class Start(NamedTuple):
 
 
 def read_source(init_from: str) -> tuple[Path, dict[str, Any]]:
-    """The checkpoint that ``init_from`` names, a run's folder (its best, else its last) or a checkpoint by itself.
+    """The checkpoint that ``init_from`` names: a file, or that of a run's folder (the best, else the last).
 
     Raises:
         ValueError: if there is none, or it is damaged.
     """
-    path = Path(init_from).expanduser()
-    path = path if path.is_file() else Run.open(path, key="init_from").checkpoint_path()
+    path = find_checkpoint(init_from, key="init_from")
     return path, read_checkpoint(path)
 
 
 def inherit(config: DictConfig, default: DictConfig, overrides: Sequence[str]) -> Config:
-    """The options of the run ``config.init_from``, and on top those that were typed.
+    """The options of the run ``config.init_from``, changed by those of the command line.
 
-    A group that was chosen (``sampler=normal``) replaces the other run's, a value replaces its value, and so does
-    what either stands for elsewhere: another activation is that of encoder and decoder too. Only the groups of
-    ``INHERITED`` are taken over, and of a dataset neither where its files are nor whether to fetch them. With
-    ``experiment=…`` nothing is taken over: it has options for all.
+    A group on the command line (``sampler=normal``) replaces the other run's group, and a value its value. So do their
+    copies: another ``model.activation`` is also that of encoder and decoder. Only the groups of ``INHERITED`` are
+    inherited; of a dataset, neither the folder of its files nor whether to download them. With ``experiment=…`` nothing
+    is inherited, because an experiment sets all options.
 
     Args:
-        config: as composed from what was typed, interpolations and all.
-        default: as composed from nothing.
-        overrides: what was typed.
+        config: as composed from ``overrides``, with its interpolations.
+        default: as composed without overrides.
+        overrides: from the command line.
 
     Raises:
         ValueError: if ``init_from`` names no run, or its options name code that is not trusted.
     """
-    typed = _resolved(config)
-    keys = [_key(override) for override in overrides]
-    _, checkpoint = read_source(typed["init_from"])
+    options = plain(config)
+    keys = [path_of(override) for override in overrides]
+    _, checkpoint = read_source(options["init_from"])
     if "experiment" in keys:
-        return typed
+        return options
     saved = checkpoint[CHECKPOINT_KEY]["config"]
-    taken = {key: copy.deepcopy(saved[key]) for key in INHERITED if key in saved}
-    check_config(taken, typed["trust"])
-    result = {**typed, **taken}
-    _place_data_here(result["dataset"], typed["dataset"])
-    plain_default = dict(_leaves(_resolved(default)))
-    changed = [path for path, value in _leaves(typed) if plain_default.get(path, ...) != value]
+    inherited = {key: copy.deepcopy(saved[key]) for key in INHERITED if key in saved}
+    check_config(inherited, options["trust"])
+    result = {**options, **inherited}
+    _place_data_here(result["dataset"], options["dataset"])
+    plain_default = nested.flat(plain(default))
+    changed = [path for path, value in nested.flat(options).items() if plain_default.get(path, ...) != value]
     for path in [*keys, *_standing_for(config, keys), *changed]:
-        _copy(typed, result, path)
+        _copy(options, result, path)
     return result
 
 
 def start_from(vae: VAE, init_from: str) -> Start:
-    """Put those weights of a run or checkpoint into ``vae`` whose names and shapes fit.
+    """Load those weights of a run or checkpoint into ``vae`` that fit in name and shape.
 
     Raises:
-        ValueError: if there is no such run or checkpoint, or nothing of it fits.
+        ValueError: if there is no such run or checkpoint, or none of its weights fits.
     """
     path, checkpoint = read_source(init_from)
     given, wanted = vae_weights(checkpoint), vae.state_dict()
@@ -111,14 +111,14 @@ def start_from(vae: VAE, init_from: str) -> Start:
 
 
 class KeepOptimizer(Callback):
-    """Begin training with the optimizer state of a checkpoint: its moments, at this run's own learning rate.
+    """Start training with the optimizer's moments of a checkpoint, at this run's own learning rate.
 
     Args:
-        checkpoint: whose optimizer state it is.
-        vae: the model that is trained.
+        checkpoint: with the optimizer's state.
+        vae: the model to train.
 
     Raises:
-        ValueError: if the state is that of parameters of other shapes.
+        ValueError: if the state does not fit the shapes of the parameters.
     """
 
     def __init__(self, checkpoint: Mapping[str, Any], vae: VAE) -> None:
@@ -127,7 +127,7 @@ class KeepOptimizer(Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.global_step:
-            return  # a run that goes on has its own
+            return  # a run that goes on has its own state
         (optimizer,) = trainer.optimizers
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": self._state, "param_groups": groups})
@@ -147,7 +147,7 @@ def _check_state_fits(state: Mapping[int, Mapping[str, Any]], parameters: Sequen
 
 
 def _misfits(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
-    """A line for each weight that starts fresh, and for each that is left unused."""
+    """A line for each weight that keeps its random start, and for each unused weight of the other run."""
     fresh = [name for name in wanted if name not in given]
     other = [name for name in wanted if name in given and wanted[name].shape != given[name].shape]
     return [
@@ -160,51 +160,30 @@ def _misfits(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[
     ]
 
 
-def _key(override: str) -> str:
-    """The dotted path that a typed override is about."""
-    group, _, package = override.lstrip("+~").split("=")[0].partition("@")
-    return (package or group).replace("/", ".")
-
-
 def _standing_for(config: DictConfig, keys: Sequence[str]) -> list[str]:
-    """Paths of values that are written as an interpolation of one of ``keys``, or of something within."""
+    """Paths of the values that interpolate one of ``keys``, or a path within one."""
     raw: Any = OmegaConf.to_container(config, resolve=False)
     marks = [f"${{{key}{end}" for key in keys for end in ("}", ".")]
-    return [path for path, value in _leaves(raw) if isinstance(value, str) and any(mark in value for mark in marks)]
-
-
-def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return [
+        path
+        for path, value in nested.flat(raw).items()
+        if isinstance(value, str) and any(mark in value for mark in marks)
+    ]
 
 
 def _copy(source: Config, target: Config, path: str) -> None:
-    """Make ``target`` at a dotted path what ``source`` is there: another value, or none."""
-    *parents, leaf = path.split(".")
-    for parent in parents:
-        source = source.get(parent, {})
-        if not isinstance(source, dict):
-            return
-        if not isinstance(target.get(parent), dict):
-            target[parent] = {}
-        target = target[parent]
-    if leaf in source:
-        target[leaf] = copy.deepcopy(source[leaf])
+    """Make ``target`` equal to ``source`` at a dotted path: the same value, or none."""
+    value = nested.get(source, path, nested.MISSING)
+    if value is nested.MISSING:
+        nested.delete(target, path)
     else:
-        target.pop(leaf, None)
+        nested.put(target, path, copy.deepcopy(value))
 
 
-def _place_data_here(dataset: Config, typed: Config) -> None:
-    """Look for the files of ``dataset`` where ``typed`` says, else where they usually are; fetch them only if typed."""
+def _place_data_here(dataset: Config, chosen: Config) -> None:
+    """Set the folder of the data to that in ``chosen``, else to the usual one; download only if ``chosen`` says so."""
     here = {"root": os.environ.get("VAE_HYDRA_DATA", "data"), "download": False}
     for node in (dataset, dataset.get("source")):
         for option, usual in here.items():
             if isinstance(node, dict) and option in node:
-                node[option] = typed.get(option, usual)
-
-
-def _resolved(config: DictConfig) -> Config:
-    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+                node[option] = chosen.get(option, usual)

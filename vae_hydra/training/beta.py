@@ -1,4 +1,4 @@
-"""Schedules of β, the weight of the KL term: a step or an epoch → β."""
+"""Schedules of β, the weight of the KL: step or epoch → β."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ UNITS = ("step", "epoch")
 
 
 class BetaSchedule(ABC):
-    """β as a function of t, the number of optimizer steps or epochs done so far: t = 0 is the first of them.
+    """β as a function of t, the number of completed optimizer steps or epochs: the first has t = 0.
 
     Attributes:
-        unit: what t counts, ``step`` or ``epoch``.
-        final: the β that training ends with; validation and checkpoints are judged with it.
-        last: t of the last step or epoch, which is one less than their number; infinite until training sets it.
+        unit: unit of t, ``step`` or ``epoch``.
+        final: β at the end of training; validation and the choice of best.ckpt use it throughout.
+        last: t of the last step or epoch, one less than their number; infinite until training sets it.
     """
 
     final: float
@@ -28,12 +28,16 @@ class BetaSchedule(ABC):
         """β ≥ 0 at time t ≥ 0."""
 
     def remark(self) -> str | None:
-        """What a user should know of the schedule once ``last`` is known; None if there is nothing."""
+        """A message for the user once ``last`` is known; None without one."""
         return None
 
 
 class Constant(BetaSchedule):
-    """β = ``value`` throughout."""
+    """β = ``value`` throughout.
+
+    >>> Constant(0.5)(100)
+    0.5
+    """
 
     def __init__(self, value: float = 1.0) -> None:
         self.final = checks.non_negative("beta.value", value)
@@ -43,10 +47,10 @@ class Constant(BetaSchedule):
 
 
 class Ramp(BetaSchedule):
-    """β(t) = start + (end − start)·shape(min(t / duration, 1)), the duration shortened to ``last`` where it is longer.
+    """β(t) = start + (end − start)·shape(min(t / duration, 1)), with ``duration`` at most ``last``.
 
-    The first epoch (or step) has β = start, and β = end is reached after ``duration`` of them, or else in the last.
-    So 20 epochs with a duration of 20 or more rise over t = 0 … 19; a single epoch has β = end.
+    The first epoch (or step) has β = start. β = end comes after ``duration`` of them, and at the latest in the last
+    one: 20 epochs with a duration of 20 or more rise over t = 0 … 19. A single epoch has β = end.
 
     Args:
         start, end: β before and after the ramp, each ≥ 0.
@@ -54,6 +58,10 @@ class Ramp(BetaSchedule):
         unit: ``step`` or ``epoch``.
         shape: ``linear`` p; ``cosine`` (1 − cos πp)/2; ``sigmoid``, a logistic curve of slope 12
             through (½, ½), rescaled to run from 0 to 1.
+
+    >>> ramp = Ramp(start=0.0, end=1.0, duration=4)
+    >>> [ramp(t) for t in range(6)]
+    [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
     """
 
     def __init__(
@@ -69,7 +77,7 @@ class Ramp(BetaSchedule):
         return self._risen(t, self.duration, self.last)
 
     def remark(self) -> str | None:
-        """Says that the ramp is shortened by more than the last step or epoch."""
+        """A message if training shortens the ramp by more than one step or epoch."""
         if self.duration <= self.last + 1 or self.last < 1:
             return None
         return (
@@ -77,21 +85,25 @@ class Ramp(BetaSchedule):
         )
 
     def _risen(self, t: float, length: float, last: float) -> float:
-        """β at t of a ramp that is ``length`` long, or as long as there is time until ``last``."""
+        """β at t of a ramp with the given ``length``, or up to ``last`` if that is shorter."""
         length = min(length, last)
         progress = min(t / length, 1.0) if length > 0 else 1.0
         return self.start + (self.final - self.start) * self.shape(progress)
 
 
 class Cyclical(Ramp):
-    """A ramp that starts anew every ``duration`` and holds its end for the rest of each cycle.
+    """A ramp that restarts every ``duration`` and holds its end for the rest of each cycle.
 
-    A rise that training would cut off is shortened, as that of ``Ramp`` is: β = end in the last epoch (or step).
+    If training would cut off the last rise, it is shortened as in ``Ramp``: β = end in the last epoch (or step).
 
     Args:
-        rise: share of a cycle spent rising, in (0, 1]; the others as for ``Ramp``.
+        rise: share of a cycle with rising β, in (0, 1]; the others as for ``Ramp``.
 
     Source: Fu et al., "Cyclical annealing schedule: a simple approach to mitigating KL vanishing", 2019.
+
+    >>> beta = Cyclical(start=0.0, end=1.0, duration=4, rise=0.5)
+    >>> [beta(t) for t in range(6)]
+    [0.0, 0.5, 1.0, 1.0, 0.0, 0.5]
     """
 
     def __init__(
@@ -109,7 +121,7 @@ class Cyclical(Ramp):
         self.rise = rise
 
     def remark(self) -> str | None:
-        """Nothing: a last cycle may be cut off."""
+        """None: cutting off the last cycle is normal."""
         return None
 
     def __call__(self, t: int) -> float:
@@ -126,7 +138,7 @@ def _cosine(progress: float) -> float:
 
 
 def _sigmoid(progress: float, slope: float = 12.0) -> float:
-    # tanh form of the logistic function; rescaled because it reaches 0 and 1 only at infinity.
+    # The logistic function as a tanh, rescaled because it reaches 0 and 1 only at infinity.
     return 0.5 * (1 + math.tanh(slope / 2 * (progress - 0.5)) / math.tanh(slope / 4))
 
 

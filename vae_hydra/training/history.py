@@ -1,4 +1,4 @@
-"""metrics.csv: what was logged, one row an epoch, training and validation side by side."""
+"""metrics.csv: the metrics of training and validation, one row for each epoch."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 from vae_hydra.base.files import write_text
 
 Row = dict[str, float]
-REMEDY = "mend or delete it: a run goes on without the metrics of epochs before"
+REMEDY = "repair or delete it: a run continues without the metrics of earlier epochs"
 
 
 def read_epochs(path: Path) -> list[Row]:
-    """Rows of a metrics.csv in the order of their epochs; empty if there is none yet.
+    """Rows of a metrics.csv in order of epochs; empty without a file.
 
-    A value that was not logged in an epoch is absent from its row.
+    A row lacks the values that its epoch did not log.
 
     Raises:
-        ValueError: if the file holds something other than numbers, or does not number its epochs.
+        ValueError: if the file holds anything but numbers, or an epoch has no number.
     """
     if not path.exists():
         return []
@@ -34,14 +34,14 @@ def read_epochs(path: Path) -> list[Row]:
 
 
 class History:
-    """The file, kept in memory as well so that an epoch costs one write."""
+    """A metrics.csv with a copy in memory, so that an epoch costs one write."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._rows = read_epochs(path)
 
     def record(self, epoch: int, values: Mapping[str, float]) -> None:
-        """Write the row of ``epoch``; rows from it on, which a run that was cut off left, are replaced."""
+        """Write the row of ``epoch`` in place of all rows from it on, which an interrupted run left."""
         self.extend([(epoch, values)])
 
     def extend(self, epochs: Sequence[tuple[int, Mapping[str, float]]]) -> None:
@@ -54,6 +54,6 @@ class History:
         text = io.StringIO()
         writer = csv.DictWriter(text, ["epoch", *columns], lineterminator="\n")
         writer.writeheader()
-        # Rows that were read have every value as a float; an epoch stays 0 and does not become 0.0.
+        # Rows from a file hold floats, but epochs are written as 0 and not as 0.0.
         writer.writerows({**row, "epoch": int(row["epoch"])} for row in self._rows)
         write_text(self.path, text.getvalue())

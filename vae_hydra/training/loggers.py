@@ -1,4 +1,4 @@
-"""Loggers besides a run's own metrics.csv: W&B and TensorBoard."""
+"""Loggers besides metrics.csv: W&B and TensorBoard."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def wandb_logger(
     tags: Sequence[str] = (),
     entity: str | None = None,
 ) -> WandbLogger:
-    """Weights & Biases, one W&B run for this run's folder, continued when the run is.
+    """Weights & Biases, with one W&B run for a run's folder; resuming the run resumes it.
 
     Args:
-        folder: the run's, whose name is the W&B run's; W&B keeps its files there.
-        run_id: what makes the run unique, by which it is recognised when started again.
-        project, entity, group, tags: as W&B has them.
-        offline: keep everything on disk until ``wandb sync``.
+        folder: folder of the run, for the files and the name of the W&B run.
+        run_id: unique id of the run, by which W&B recognises it later.
+        project, entity, group, tags: options of W&B.
+        offline: whether to keep everything on disk until ``wandb sync``.
     """
     checks.boolean("logger.wandb.offline", offline)
     return WandbLogger(
         name=folder.name,
         id=f"{folder.name}-{run_id}",
-        save_dir=folder.resolve(),  # W&B's own process may have been started elsewhere
+        save_dir=folder.resolve(),  # W&B's process may have another working folder
         project=project,
         offline=offline,
         group=group,
@@ -50,9 +50,9 @@ def tensorboard_logger(folder: Path, run_id: str) -> TensorBoardLogger:
 
 @contextmanager
 def finishing(loggers: Sequence[Logger], config: Mapping[str, Any]) -> Iterator[None]:
-    """Log ``config``, and close W&B whatever happens, so that the next run of a sweep is its own.
+    """Log ``config``, and close W&B in any case, so that the next run of a sweep starts a new W&B run.
 
-    A block that raised is marked in W&B as crashed, unless what it raised says that it ends with exit code 0.
+    An exception in the block marks the W&B run as crashed, unless its ``exit_code`` is 0.
     """
     exit_code = 0
     try:
@@ -64,6 +64,6 @@ def finishing(loggers: Sequence[Logger], config: Mapping[str, Any]) -> Iterator[
         raise
     finally:
         if any(isinstance(logger, WandbLogger) for logger in loggers):
-            import wandb
+            import wandb  # takes two seconds
 
             wandb.finish(exit_code=exit_code)

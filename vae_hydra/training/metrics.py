@@ -1,4 +1,4 @@
-"""Test-set measures: pure functions of one batch, and their mean over many."""
+"""Measures of one batch as pure functions, and their mean over many batches."""
 
 from __future__ import annotations
 
@@ -31,24 +31,27 @@ def l1_per_pixel(reconstruction: Tensor, x: Tensor, event_dims: int) -> Tensor:
 
 
 def labelled_cross_entropy(logits: Tensor, y: Tensor, share: float) -> Tensor:
-    """Cross-entropy per example [nats] over the share of examples that have a label.
+    """Cross-entropy per example [nats] over the share of labelled examples.
 
-    Its mean over all examples is the mean over the labelled ones, in every batch in expectation: the number of
-    labels that a batch happens to hold does not change what they weigh.
+    Its mean over all examples is the mean over the labelled ones. The weight of a label does not depend on the number
+    of labels in its batch.
 
     Args:
         logits: [..., classes].
-        y: labels [...]; −1 for an example without one, whose term is 0.
-        share: of examples with a label, in (0, 1].
+        y: labels [...]; −1 for an unlabelled example, whose term is 0.
+        share: share of labelled examples in the split, in (0, 1].
+
+    >>> labelled_cross_entropy(torch.zeros(2, 10), torch.tensor([3, -1]), share=0.5)  # 2·ln 10
+    tensor([4.6052, 0.0000])
     """
     log_probability = logits.log_softmax(-1).gather(-1, y.clamp(min=0).unsqueeze(-1)).squeeze(-1)
     return -log_probability * (y >= 0).to(logits.dtype) / share
 
 
 def accuracy(logits: Tensor, y: Tensor, share: float = 1.0) -> Tensor:
-    """1/``share`` for an example [...] whose greatest logit [..., classes] is that of its label, else 0.
+    """1/``share`` for each example [...] with the greatest logit [..., classes] at its label, else 0.
 
-    Its mean over all examples is the accuracy over the labelled ones, if ``share`` of them have a label, not −1.
+    Its mean over all examples is the accuracy over the labelled ones, whose share is ``share``.
     """
     return (logits.argmax(-1) == y).to(logits.dtype) / share
 
@@ -64,12 +67,14 @@ def reconstruction_measures(reconstruction: Tensor, x: Tensor, event_dims: int) 
 def psnr(reconstruction: Tensor, x: Tensor, span: float) -> Tensor:
     """Peak signal-to-noise ratio per image [dB]: 10·log₁₀(span²/MSE), with the MSE of that image.
 
-    Reconstructions count as they are, not clipped to the range of the data, as in every other measure here; one
-    without error has inf.
+    Like every measure here, it does not clip reconstructions to the range of the data. Without error it is inf.
 
     Args:
         reconstruction, x: images [B, C, H, W].
-        span: greatest less smallest value of the training data.
+        span: greatest minus smallest value of the training data.
+
+    >>> psnr(torch.full((1, 1, 8, 8), 0.1), torch.zeros(1, 1, 8, 8), span=1.0)
+    tensor([20.])
     """
     return 10 * torch.log10(span**2 / mse_per_pixel(reconstruction, x, event_dims=3))
 
@@ -78,17 +83,19 @@ def ssim(reconstruction: Tensor, x: Tensor, span: float) -> Tensor:
     """Structural similarity per image, at most 1: the mean over windows and channels of
     (2μ_x·μ_y + c₁)(2σ_xy + c₂) / ((μ_x² + μ_y² + c₁)(σ_x² + σ_y² + c₂)), c₁ = (0.01·span)², c₂ = (0.03·span)².
 
-    The window is a Gaussian of σ = 1.5 in 11×11 pixels, at all places where it lies within the image. In images with a
-    side below 11 it is the largest odd one that fits, and σ is smaller in proportion of its reach: 7×7 and 0.9 in 8×8.
+    The window is a Gaussian of σ = 1.5 in 11×11 pixels, at all positions within the image. If a side is below 11, it
+    is the largest odd window that fits, and σ shrinks in proportion to its reach: 7×7 and 0.9 in 8×8 images.
+
+    torchmetrics' SSIM includes windows across the border, and does not fit its window to small images.
 
     Args:
         reconstruction, x: images [B, C, H, W], H and W at least 3.
-        span: greatest less smallest value of the training data.
+        span: greatest minus smallest value of the training data.
 
     Source: Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004.
     """
     reach = (min(SSIM_WINDOW, *x.shape[-2:]) - 1) // 2
-    # Sums over windows as products with matrices: a two-dimensional convolution takes many times as long.
+    # Matrix products sum over windows many times faster than a two-dimensional convolution.
     rows, columns = (_gaussian_windows(side, reach, x) for side in x.shape[-2:])
     one, other, one_square, other_square, product = (
         rows @ values @ columns.T
@@ -101,7 +108,7 @@ def ssim(reconstruction: Tensor, x: Tensor, span: float) -> Tensor:
 
 
 def _gaussian_windows(side: int, reach: int, like: Tensor) -> Tensor:
-    """Weights of the pixels of a row in each Gaussian window that lies within it: [side − 2·reach, side]."""
+    """Weights of a row's pixels in each Gaussian window within the row: [side − 2·reach, side]."""
     pixels = torch.arange(side, dtype=like.dtype, device=like.device)
     offsets = pixels - pixels[reach : side - reach, None]
     sigma = SSIM_SIGMA * reach / (SSIM_WINDOW // 2)
@@ -110,22 +117,23 @@ def _gaussian_windows(side: int, reach: int, like: Tensor) -> Tensor:
 
 
 def image_measures(reconstruction: Tensor, x: Tensor, span: float) -> dict[str, Tensor]:
-    """``psnr`` and ``ssim`` of images [B, C, H, W] by name, as far as they have them, each of shape [B]."""
+    """``psnr`` and ``ssim`` of images [B, C, H, W] by name, each of shape [B]; {} or only ``psnr`` if undefined."""
     measures = {"psnr": psnr, "ssim": ssim}
-    # Mixed precision would lose a variance, which is a difference of squares.
+    # SSIM's variances are differences of squares, which mixed precision would lose.
     with torch.autocast(x.device.type, enabled=False):
         reconstruction = reconstruction.to(x.dtype)
         return {name: measures[name](reconstruction, x, span) for name in image_measure_names(x.shape[1:])}
 
 
-# What a term counts as that is not a number, where it is not +inf: the worst, for SSIM its limit.
+# Values that replace NaN in a term, if not +inf: the worst value, and for SSIM its limit.
 _WORST = {"log_likelihood": -math.inf, "psnr": -math.inf, "ssim": 0.0}
 
 
 def defined(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Terms by name, with their limit for an example whose latents or reconstruction exceed the precision.
+    """Terms by name, with NaN replaced by its limit.
 
-    There a KL is the NaN ∞ − ln ∞ instead of ∞: a cost that is not a number counts as inf, log p(x|z) as −inf.
+    NaN comes from latents or reconstructions beyond the precision, e.g. a KL of ∞ − ln ∞. A cost becomes inf,
+    log p(x|z) −inf.
     """
     return {name: torch.where(term.isnan(), _WORST.get(name, math.inf), term) for name, term in terms.items()}
 
@@ -133,10 +141,15 @@ def defined(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class MeanOverExamples(Metric):
     """Mean over all examples of several per-example terms, accumulated on the device as one vector.
 
-    Its state is part of a checkpoint, so that an epoch that was cut off goes on with its sums.
+    Checkpoints hold its state, so that an interrupted epoch continues with its sums.
 
     Args:
-        sizes: for each term its number of values per example: 1 for shape [B], n for [B, n].
+        sizes: number of values per example of each term: 1 for shape [B], n for [B, n].
+
+    >>> means = MeanOverExamples({"loss": 1, "kl": 2})
+    >>> means.update({"loss": torch.tensor([1.0, 3.0]), "kl": torch.ones(2, 2)})
+    >>> means.compute()
+    {'loss': tensor(2.), 'kl': tensor([1., 1.])}
     """
 
     full_state_update = False
@@ -156,6 +169,6 @@ class MeanOverExamples(Metric):
         self.count += len(columns[0])
 
     def compute(self) -> dict[str, Tensor]:
-        """Mean of each term: a vector of n, which torchmetrics turns into a scalar where n is 1."""
+        """Mean of each term: a vector of n, which torchmetrics turns into a scalar if n = 1."""
         means = (self.total / self.count).split(list(self.sizes.values()))
         return dict(zip(self.sizes, means, strict=True))

@@ -1,4 +1,4 @@
-"""The LightningModule: one shared step, β, logging, optimizer."""
+"""The LightningModule: one step for all stages, β, logging and the optimizer."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ TRAIN, VALIDATION, TEST = range(3)
 
 
 class VAEModule(L.LightningModule):
-    """Train and test a VAE: noise on the input, clean target, mean over the batch of the objective.
+    """Train and test a VAE: noisy input, clean target, and the batch mean of the objective.
 
-    Randomness of every batch is seeded by (seed, stage, epoch, batch): a run that was cut off continues
-    exactly, and validation sees the same noise each epoch.
+    (seed, stage, epoch, batch) seeds the randomness of every batch: an interrupted run continues exactly, and
+    validation uses the same noise each epoch.
 
     Args:
         vae: the model.
-        noise: corrupts the training and validation input.
+        noise: noise on the training and validation input.
         beta: schedule of the KL weight.
         objective: per-example loss.
         optimizer: parameters → Optimizer.
         scheduler: Optimizer → learning rate schedule, stepped each epoch; None for a constant rate.
-        seed: of the randomness above.
-        description: plain values stored in every checkpoint, enough to rebuild the model.
-        test_noises: noises to denoise in the test, besides reconstructing clean input.
-        classifier_weight: of the cross-entropy of the model's head, if it has one.
-        train_labelled, validation_labelled: share of the training and of the validation examples that come with a
-            label, in (0, 1]. Tests are given all labels.
+        seed: seed of all randomness of training, validation and test.
+        description: plain values for every checkpoint, enough to rebuild the model.
+        test_noises: noises of the denoising test; the test also reconstructs clean input.
+        classifier_weight: weight of the cross-entropy of the model's classifier head, if it has one.
+        train_labelled, validation_labelled: share of the training and validation examples with a label, in (0, 1].
+            Tests use all labels.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class VAEModule(L.LightningModule):
         measures = dict.fromkeys(RECONSTRUCTION_MEASURES, 1)
         if vae.classifier is not None:
             nats, measures = {**nats, "cross_entropy": 1}, {**measures, "accuracy": 1}
-        # β and learning rate of the latest batch: at the end of an epoch the schedules have moved on.
+        # β and learning rate of the latest batch: by the end of an epoch the schedules have advanced.
         self._last_used: dict[str, float] = {}
         self._validated = False
         self.train_means = MeanOverExamples(nats)
@@ -97,17 +97,17 @@ class VAEModule(L.LightningModule):
 
     @property
     def protocols(self) -> list[str]:
-        """Names of the test protocols: what is fed, clean or noisy; the target is always clean."""
+        """Names of the test protocols: clean input, then each noise. The target is always clean."""
         return [CLEAN, *(f"{DENOISE}/{noise.name}" for noise in self.test_noises)]
 
     @property
     def beta(self) -> float:
-        """β at this point of training."""
+        """The current β."""
         return self.beta_schedule(self.global_step if self.beta_schedule.unit == "step" else self.current_epoch)
 
     @property
     def is_annealed(self) -> bool:
-        """Whether β has reached the value that training ends with."""
+        """Whether β has reached its final value."""
         return math.isclose(self.beta, self.beta_schedule.final)
 
     def on_train_start(self) -> None:
@@ -120,7 +120,7 @@ class VAEModule(L.LightningModule):
             self._data.resume_within_epoch(within_epoch)
 
     def _last(self, unit: str) -> float:
-        """The number of steps or epochs that come before the last; infinite if training has no set end."""
+        """The index of the last step or epoch; infinite if training has no fixed end."""
         steps = self.trainer.estimated_stepping_batches
         if unit == "step" or steps == math.inf:
             return steps - 1
@@ -140,13 +140,13 @@ class VAEModule(L.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         x = self._clean(batch)
         self.seed_batch(VALIDATION, 0, batch_idx)
-        # Judged with the final β: comparable between epochs while β still moves.
+        # The final β keeps epochs comparable while β changes.
         share = self.validation_labelled
         terms, output = self._step(self.noise(x), x, self.beta_schedule.final, batch[1], share)
         self.validation_means.update(defined({**terms, **self._measures(output, x, batch[1], share)}))
 
     def on_test_start(self) -> None:
-        # Not before: what a run is tested with is no part of its checkpoints, and may differ when it goes on.
+        # Created only now: checkpoints must not depend on the test protocols, which may change before a run resumes.
         self._span: float | None = None
         sizes = self.validation_means.sizes
         if self._data is not None:
@@ -161,32 +161,32 @@ class VAEModule(L.LightningModule):
         for make_input, (protocol, means) in zip(inputs, self._test_means.items(), strict=True):
             self.seed_batch(TEST, zlib.crc32(protocol.encode()), batch_idx)
             terms, output = self._step(make_input(x), x, self.beta_schedule.final, batch[1])
-            of_images = {} if self._span is None else image_measures(output.p.mean, x, self._span)
-            means.update(defined({**terms, **self._measures(output, x, batch[1]), **of_images}))
+            image_terms = {} if self._span is None else image_measures(output.p.mean, x, self._span)
+            means.update(defined({**terms, **self._measures(output, x, batch[1]), **image_terms}))
 
     def _clean(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """The examples of a batch in the precision of the model (trainer.precision=64-true)."""
+        """The examples of a batch in the model's precision (trainer.precision=64-true)."""
         return batch[0].to(self.dtype)
 
     def take(self, examples: Examples) -> Examples:
-        """Prepared examples on the model's device, in its precision."""
+        """Move prepared examples to the model's device and precision."""
         return Examples(examples.x.to(next(self.vae.parameters())), examples.y.to(self.device))
 
     def _draw(self, x: Tensor) -> Tensor:
-        """Training examples as they are seen this time: the data may draw them anew."""
+        """Training examples of this step: dynamic binarisation draws them anew."""
         return x if self._data is None else self._data.draw(x)
 
     @property
     def _data(self) -> Any:
-        """The DataModule that is trained on; None if the trainer was given loaders."""
+        """The trainer's DataModule; None if the trainer has plain loaders."""
         return getattr(self.trainer, "datamodule", None)
 
     def _step(
-        self, inputs: Tensor, x: Tensor, beta: float, y: Tensor | None = None, labelled: float = 1.0
+        self, inputs: Tensor, x: Tensor, beta: float | Tensor, y: Tensor | None = None, labelled: float = 1.0
     ) -> tuple[dict[str, Tensor], VAEOutput]:
         """Per-example terms [nats] of one pass, and its distributions.
 
-        Labels ``y`` are for a model that wants them; a share ``labelled`` of the examples of the stage have one.
+        ``y`` are labels for a model with a condition or a head; ``labelled`` is the stage's share of labelled examples.
         """
         output = self.vae(inputs, y)
         log_likelihood = self.vae.log_likelihood(output, x)
@@ -202,12 +202,12 @@ class VAEModule(L.LightningModule):
         measures = reconstruction_measures(output.p.mean, x, len(self.vae.x_shape))
         if self.vae.classifier is None:
             return measures
-        # Of the point that stands for the posterior: what one would predict with.
+        # Predictions use the point that represents the posterior, not a draw.
         logits = self.vae.classify(self.vae.sampler.code(output.q))
         return {**measures, "accuracy": accuracy(logits, y, labelled)}
 
     def seed_batch(self, stage: int, epoch: int, batch_idx: int) -> None:
-        """Make all randomness until the next call a function of the module's seed and these."""
+        """Seed all randomness until the next call by the module's seed, the arguments and the process."""
         entropy = (self.seed, stage, epoch, batch_idx, self.global_rank)
         _seed_generator(self.device, int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
@@ -216,9 +216,9 @@ class VAEModule(L.LightningModule):
         self._step_plateau()
 
     def _step_plateau(self) -> None:
-        """Step a plateau schedule on the validation loss, where there is one, in epochs that validated.
+        """Step a plateau schedule: on the validation loss in epochs with validation, else on the training loss.
 
-        Lightning would do so after the checkpoint of this epoch is written.
+        Lightning would step it after this epoch's checkpoint.
         """
         scheduler = self.lr_schedulers()
         validates = bool(self.trainer.limit_val_batches)
@@ -235,7 +235,7 @@ class VAEModule(L.LightningModule):
             self._log_means(protocol, means)
 
     def _log_means(self, prefix: str, means: MeanOverExamples, extra: Mapping[str, float] | None = None) -> None:
-        """Log epoch means, nats per example unless the name says per pixel, and start over."""
+        """Log epoch means, in nats per example unless the name says per pixel, and reset them."""
         values = means.compute()
         means.reset()
         values["kl"] = values.pop("kl_per_latent").sum()
@@ -256,7 +256,7 @@ class VAEModule(L.LightningModule):
         optimizer = self.make_optimizer(self.vae.parameters())
         if self.make_scheduler is None:
             return {"optimizer": optimizer}
-        # The monitor is Lightning's condition for a plateau schedule, which on_train_epoch_end steps itself.
+        # Lightning requires a monitor for a plateau schedule, although _step_plateau steps it.
         schedule = LRSchedulerConfigType(
             scheduler=self.make_scheduler(optimizer), monitor="train/loss", strict=False, interval="epoch"
         )
@@ -266,16 +266,16 @@ class VAEModule(L.LightningModule):
         checkpoint[CHECKPOINT_KEY] = self.description
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        # Checkpoints once held the sums of the test.
+        # Old checkpoints hold the sums of the test.
         state = checkpoint["state_dict"].items()
         checkpoint["state_dict"] = {name: value for name, value in state if not name.startswith("test_means.")}
-        # Lightning loads weights before it makes a model double (trainer.precision=64-true): they would be rounded.
+        # Lightning loads weights before it makes a model double (trainer.precision=64-true), which would round them.
         weights = (value for name, value in state if name.startswith("vae."))
         self.vae.to(next((value.dtype for value in weights), self.dtype))
 
 
 def _seed_generator(device: torch.device, seed: int) -> None:
-    """Seed the default generator of one device; torch.manual_seed formats a stack trace each call without CUDA."""
+    """Seed the default generator of one device. Without CUDA, torch.manual_seed formats a stack trace each call."""
     if device.type == "cuda":
         torch.cuda.default_generators[device.index or 0].manual_seed(seed)
     elif device.type == "mps":

@@ -1,4 +1,4 @@
-"""What training minimises, from the per-example terms in nats."""
+"""The loss of training, from per-example terms in nats."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ class Objective:
     """−log p(x|z) + β·KL per example [nats].
 
     Args:
-        kl_reduction: ``sum`` over the latents, which makes the negative ELBO at β = 1, or ``mean``, which
+        kl_reduction: ``sum`` over the latents, for the negative ELBO at β = 1, or ``mean``, which
             makes β effectively L times smaller.
-        normalise: divide by 1 + β.
-        free_bits: KL [nats] below which the batch's mean of a latent is neither rewarded nor punished; 0 for none.
+        normalise: whether to divide by 1 + β.
+        free_bits: KL [nats] below which a latent's batch mean has no gradient; 0 for none.
 
     ``free_bits`` is λ of Σ_j max(λ, mean over the batch of KL_j): Kingma, Salimans, Jozefowicz, Chen, Sutskever
     and Welling, "Improving variational inference with inverse autoregressive flow", 2016.
 
-    HeavyTailed-VAE publishes figures made with ``normalise`` and, for Inverse Gaussian latents,
-    ``kl_reduction=mean``; both are here to reproduce them.
+    HeavyTailed-VAE's published results use ``normalise`` and, for Inverse Gaussian latents, ``kl_reduction=mean``;
+    both options reproduce them.
+
+    >>> Objective()(torch.tensor([-3.0, -5.0]), torch.tensor([[1.0, 2.0], [0.0, 4.0]]), beta=0.5)
+    tensor([4.5000, 7.0000])
     """
 
     def __init__(self, kl_reduction: str = "sum", normalise: bool = False, free_bits: float = 0.0) -> None:
@@ -31,12 +34,12 @@ class Objective:
         self.normalise = checks.boolean("objective.normalise", normalise)
         self.free_bits = checks.non_negative("objective.free_bits", free_bits)
 
-    def __call__(self, log_likelihood: Tensor, kl: Tensor, beta: float) -> Tensor:
+    def __call__(self, log_likelihood: Tensor, kl: Tensor, beta: float | Tensor) -> Tensor:
         """Per-example loss of shape [...] from log p(x|z) [...] and KL per latent [..., L].
 
-        With ``free_bits``, the last of the leading dimensions is the batch; without any, an example is its own.
+        With ``free_bits``, the last leading dimension is the batch; without one, each example is a batch.
         """
-        # An estimate of a KL can be negative, which max(0, ·) would hide.
+        # Not with 0 free bits: max(0, ·) would hide a negative estimate of a KL.
         if self.free_bits > 0:
             kl = self._free(kl)
         total = kl.sum(-1) if self.kl_reduction == "sum" else kl.mean(-1)
@@ -44,6 +47,6 @@ class Objective:
         return loss / (1 + beta) if self.normalise else loss
 
     def _free(self, kl: Tensor) -> Tensor:
-        """λ, which has no gradient, for latents whose mean over the batch is below it; the others' own KL."""
+        """Replace the KL of latents with a batch mean below λ by λ, which has no gradient."""
         mean = kl.mean(-2, keepdim=True) if kl.dim() > 1 else kl
         return torch.where(mean < self.free_bits, self.free_bits, kl)

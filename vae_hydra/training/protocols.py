@@ -1,4 +1,4 @@
-"""Which scores a run should have: the protocols of its test and what each measures; without torch."""
+"""Test protocols and their measures: the scores that a run should have; without torch."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ CLEAN = "reconstruct/clean"
 DENOISE = "denoise"
 # Errors of a reconstruction, measured under every protocol.
 RECONSTRUCTION = ("half_sse", "mse_per_pixel", "l1_per_pixel")
-# What every protocol measures, whatever the run; a run without KL has no ELBO.
+# Measures of every protocol and every run; the ELBO is missing because a run without KL has none.
 EXPECTED = ("loss", *RECONSTRUCTION, "log_likelihood", "kl")
 OF_A_CLASSIFIER = ("cross_entropy", "accuracy")
 
 
 def image_measure_names(x_shape: Sequence[int]) -> list[str]:
-    """Which of ``psnr`` and ``ssim`` examples of a shape have: both for images [C, H, W], without SSIM below 3×3."""
+    """Names of the image measures for an x_shape: ``psnr`` for images [C, H, W], ``ssim`` from 3×3 pixels on."""
     if len(x_shape) != 3:
         return []
     return ["psnr", "ssim"] if min(x_shape[1:]) >= 3 else ["psnr"]
 
 
 def expected_scores(config: Mapping[str, Any], x_shape: Sequence[int] = ()) -> dict[str, list[str]]:
-    """Protocol → names of the scores that a run of ``config`` should have under it.
+    """Names of the scores that a run of ``config`` should have, by protocol.
 
     Args:
-        config: resolved configuration of training; without ``test_noises``, as before there were any, a run is tested
-            on its own noise alone.
-        x_shape: of an example, as the data or a checkpoint's description say: only images have PSNR and SSIM. By
+        config: resolved configuration of training; without ``test_noises``, as in old runs, a run is tested on its
+            training noise alone.
+        x_shape: shape of an example, from the data or a checkpoint's description: only images have PSNR and SSIM. By
             default neither is expected.
 
     Raises:
-        ValueError: for ``test_noises`` that cannot be tested.
+        ValueError: for invalid ``test_noises``.
     """
     noises = nodes_to_test(config["noise"], config.get("test_noises"))
     measures = [*EXPECTED, *image_measure_names(x_shape), *(OF_A_CLASSIFIER if config.get("classifier") else ())]
@@ -44,11 +44,15 @@ def expected_scores(config: Mapping[str, Any], x_shape: Sequence[int] = ()) -> d
 def missing_protocols(
     config: Mapping[str, Any], metrics: Mapping[str, float], x_shape: Sequence[int] = ()
 ) -> list[str]:
-    """Protocols of ``config`` of which ``metrics`` lack one of the ``expected_scores``; none if they are complete."""
+    """Protocols of ``config`` for which ``metrics`` lack at least one of the ``expected_scores``."""
     expected = expected_scores(config, x_shape)
     return [protocol for protocol, names in expected.items() if not metrics.keys() >= set(names)]
 
 
 def protocol_of(name: str) -> str:
-    """The protocol of a score: its name without the measure."""
+    """The protocol of a score: its name without the measure.
+
+    >>> protocol_of("reconstruct/clean/half_sse")
+    'reconstruct/clean'
+    """
     return name.rpartition("/")[0]

@@ -43,6 +43,13 @@ class LearningRate:
         """The rate of the coming epoch."""
         return self.optimizer.param_groups[0]["lr"]
 
+    def steps(self, epochs: int) -> tuple[int, int]:
+        """Lightning's count of steps when it saves the checkpoint of an epoch: in all, and in this epoch."""
+        if self.scheduler is None:
+            return 0, 0
+        # It counts a plateau schedule's after the checkpoint.
+        return (epochs - 1, 0) if isinstance(self.scheduler, ReduceLROnPlateau) else (epochs, 1)
+
     def step(self, loss: float) -> None:
         """Go on to the next epoch; ``loss`` is what a plateau schedule looks at."""
         if isinstance(self.scheduler, ReduceLROnPlateau):
@@ -141,8 +148,7 @@ class Stack:
     def _betas(self, batch: int) -> Tensor:
         step = self.epoch * self.steps_per_epoch + batch
         values = [
-            module.beta_schedule(step if module.beta_schedule.unit == "step" else self.epoch)
-            for module in self.modules
+            module.beta_schedule(step if module.beta_schedule.unit == "step" else self.epoch) for module in self.modules
         ]
         return torch.tensor(values, device=self.device).unsqueeze(1)
 
@@ -168,9 +174,7 @@ class Stack:
         with DrawsOfRuns([self.generators[member] for member in members]):
             return noise(x)
 
-    def _step(
-        self, inputs: Tensor, x: Tensor, betas: Tensor, y: Tensor, stage: str
-    ) -> tuple[dict[str, Tensor], Any]:
+    def _step(self, inputs: Tensor, x: Tensor, betas: Tensor, y: Tensor, stage: str) -> tuple[dict[str, Tensor], Any]:
         share = getattr(self._first, f"{stage}_labelled", 1.0)
         return self.step_module._step(inputs, x, betas, y, share)
 
@@ -351,7 +355,9 @@ class Stack:
             "global_step": self.epoch * self.steps_per_epoch,
             "pytorch-lightning_version": L.__version__,
             "state_dict": {**state, **means},
-            "loops": _loops(self.epoch, self.steps_per_epoch, len(self._batches_of_validation())),
+            "loops": _loops(
+                self.epoch, self.steps_per_epoch, len(self._batches_of_validation()), rate.steps(self.epoch)
+            ),
             "callbacks": dict(callbacks),
             "optimizer_states": [self.optimizer_state(member)],
             "lr_schedulers": scheduler,
@@ -376,7 +382,8 @@ class _Means:
     """Mean over examples of per-example terms [M, B] or [M, B, n], for each member."""
 
     def __init__(self, members: int) -> None:
-        self.members, self.sums, self.count = members, {}, 0
+        self.members, self.count = members, 0
+        self.sums: dict[str, Tensor] = {}
 
     def add(self, terms: Mapping[str, Tensor]) -> None:
         for name, term in terms.items():
@@ -414,8 +421,8 @@ def _is_per_parameter(value: Any) -> bool:
     return isinstance(value, Tensor) and value.dim() > 0
 
 
-def _loops(epochs: int, steps: int, validation_batches: int) -> dict[str, Any]:
-    """The progress that Lightning notes at the end of an epoch."""
+def _loops(epochs: int, steps: int, validation_batches: int, scheduled: tuple[int, int]) -> dict[str, Any]:
+    """The progress that Lightning notes at the end of an epoch; ``scheduled``: steps of the schedule, in all and now."""
 
     def progress(total: int, current: int) -> dict[str, Any]:
         keys = ("ready", "completed", "started", "processed")
@@ -436,7 +443,7 @@ def _loops(epochs: int, steps: int, validation_batches: int) -> dict[str, Any]:
             "state_dict": {"combined_loader": [{}]},
             "epoch_loop.state_dict": {"_batches_that_stepped": done},
             "epoch_loop.batch_progress": {**progress(done, steps), "is_last_batch": True},
-            "epoch_loop.scheduler_progress": counted(0, 0),
+            "epoch_loop.scheduler_progress": counted(*scheduled),
             "epoch_loop.automatic_optimization.state_dict": {},
             "epoch_loop.automatic_optimization.optim_progress": {
                 "optimizer": {"step": counted(done, steps), "zero_grad": counted(done, steps, "started")}
@@ -452,5 +459,5 @@ def _loops(epochs: int, steps: int, validation_batches: int) -> dict[str, Any]:
         },
         "validate_loop": idle(),
         "test_loop": idle(),
-        "predict_loop": idle(),
+        "predict_loop": {"state_dict": {}, "batch_progress": progress(0, 0)},
     }

@@ -1,4 +1,4 @@
-"""The command in a real browser: a page of this machine that does what its widgets say."""
+"""The command in a real browser: widgets do what their labels say, and the page loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from tests.studies.reporting.test_page import ARGUMENTS, BROWSER, DRIVER
+from tests.support.browser import chromium
 from vae_hydra import explore
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
@@ -52,16 +52,7 @@ def served(run, configure):
 
 @pytest.fixture
 def browser(served, tmp_path):
-    if BROWSER is None or DRIVER is None:
-        pytest.skip("there is no chromium with a chromedriver")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for argument in [*ARGUMENTS.split(), "--window-size=1280,900", f"--user-data-dir={tmp_path / 'chromium'}"]:
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver = chromium(tmp_path / "chromium", "--window-size=1280,900")
     for _ in range(PATIENCE * 5):
         # The server starts in a thread.
         try:
@@ -75,7 +66,7 @@ def browser(served, tmp_path):
 
 
 class Browser:
-    """A window, with what one does there."""
+    """A browser window: find, read and use widgets."""
 
     def __init__(self, driver) -> None:
         self.driver = driver
@@ -101,7 +92,7 @@ class Browser:
         return self.until(lambda: self.driver.execute_script(script, host, selector), f"{name} {selector}")
 
     def text(self, name: str) -> str:
-        """What a widget or a pane says."""
+        """The text of a widget or a pane."""
         return self.driver.execute_script("return arguments[0].shadowRoot.textContent", self.find(f".{name}"))
 
     def choose(self, name: str, value: str) -> None:
@@ -115,14 +106,14 @@ class Browser:
         tabs = self.driver.execute_script(DEEP, ".bk-tab")
         next(tab for tab in tabs if tab.text == title).click()
 
-    def until(self, found, what: str):
-        """What ``found`` returns once it is something."""
+    def until(self, found, name: str):
+        """The first true result of ``found``."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             if result := found():
                 return result
             time.sleep(0.05)
-        raise AssertionError(f"there is no {what}")
+        raise AssertionError(f"there is no {name}")
 
 
 def test_a_run_is_explored(browser, served):
@@ -132,12 +123,12 @@ def test_a_run_is_explored(browser, served):
     decoded, reconstruction = browser.picture("decoded"), browser.picture("reconstruction")
     assert decoded == reconstruction
     assert browser.picture("original") == browser.picture("input")
-    # A slider moves by the keyboard, and what is decoded with it.
-    handle, said = browser.inside("latent0", ".noUi-handle"), browser.text("latent0")
+    # A slider moves by the keyboard, and the decoded picture with it.
+    handle, before = browser.inside("latent0", ".noUi-handle"), browser.text("latent0")
     handle.send_keys(Keys.PAGE_DOWN if float(handle.get_attribute("aria-valuenow")) > 0.5 else Keys.PAGE_UP)
     browser.changed("decoded", decoded)
-    assert browser.text("latent0") != said
-    assert "z0 = " in browser.text("latent0")
+    assert browser.text("latent0") != before
+    assert "z₀ = " in browser.text("latent0")
     assert browser.picture("reconstruction") == reconstruction
     # Another example.
     field = browser.inside("number", "input")
@@ -242,7 +233,7 @@ def test_without_panel_the_extra_is_named(run_command, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "panel", None)
-    for name in ("app", "panes"):
+    for name in ("app", "elements", "point", "example", "latents"):
         monkeypatch.delitem(sys.modules, f"vae_hydra.drawing.page.{name}", raising=False)
     import vae_hydra.drawing.page
 

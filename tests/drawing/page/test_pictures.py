@@ -1,4 +1,4 @@
-"""What is explored as pixels and as figures."""
+"""Pictures of the page: pixels and figures."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch.distributions import LogNormal
 
-from tests.drawing.page.made import untrained
-from tests.drawing.page.test_model import SAMPLERS
+from tests.support.composing import options
+from tests.support.explored import untrained
 from vae_hydra.drawing.page import pictures
-from vae_hydra.drawing.page.model import look
 
 
 def test_pixels_are_black_and_white_at_the_limits_and_clipped_beyond():
@@ -39,18 +38,18 @@ def test_bokeh_has_the_lowest_row_first():
     assert pictures.rgba(image).view(np.uint8).reshape(2, 4).tolist() == [[4, 5, 6, 255], [1, 2, 3, 255]]
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", options("sampler"))
 def test_densities_show_prior_and_posteriors(name, configure):
-    what = untrained(configure, f"sampler={name}", "noise=uniform")
-    seen, other = look(what, 0, "none", 0), look(what, 1, "none", 0)
-    posteriors = {} if name == "deterministic" else {"of one": seen.q, "of another": other.q}
-    figure = pictures.densities(posteriors, what.prior, seen.code, {2: "two", 0: "none"})
+    model = untrained(configure, f"sampler={name}", "noise=uniform")
+    trip, other = model.round_trip(0), model.round_trip(1)
+    posteriors = {} if name == "deterministic" else {"of one": trip.q, "of another": other.q}
+    figure = pictures.densities(posteriors, model.prior, trip.code, {2: "two", 0: "none"})
     shown = [axes for axes in figure.axes if axes.get_title()]
     assert [axes.get_title() for axes in shown] == ["two", "none"]
     for axes, latent in zip(shown, (2, 0), strict=True):
         *curves, code = axes.lines
         low, high = axes.get_xlim()
-        assert code.get_xdata()[0] == pytest.approx(seen.code[latent].item())
+        assert code.get_xdata()[0] == pytest.approx(trip.code[latent].item())
         assert low <= code.get_xdata()[0] <= high
         for line, (title, q) in zip(curves, posteriors.items(), strict=True):
             assert line.get_label() == title

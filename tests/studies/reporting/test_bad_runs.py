@@ -1,4 +1,4 @@
-"""Run folders that are damaged or hostile: each is said beside its name, and the report of the others goes on."""
+"""Damaged or hostile run folders: each is reported beside its name, and the report of the others goes on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.studies.reporting import made
+from tests.support import made
 from vae_hydra.base import bounded
 from vae_hydra.studies.reporting import collect, figures, pivot
 from vae_hydra.studies.reporting.pivots import measured
@@ -95,20 +95,20 @@ DAMAGED = {
     "negative": (option(seed=-1), "config.yaml is damaged (seed must be"),
     "name": (option(sampler={"name": "x" * 1000}), "config.yaml is damaged (it does not name"),
     "score": (scores(reconstruct__clean__half_sse=1e308), "half_sse is 1e+308, which is too large to average"),
-    "column": (scores(status=1.0), "metrics.json: scores are damaged ('status' is no name of a score"),
+    "column": (scores(status=1.0), "metrics.json is damaged ('status' is no name of a score"),
 }
 REMARKED = {
     "field": (write("metrics.csv", f"epoch,train/loss\n0,{'1' * 140_000}\n"), "metrics.csv is damaged: field larger"),
     "header": (write("metrics.csv", "a,b\n1,2\n"), "metrics.csv is damaged: its column epoch is missing"),
     "binary history": (write("metrics.csv", b"\xff\xfe\x00"), "metrics.csv"),
     "deep": (write("evaluations/x.json", "[" * DEEP), "x.json is damaged"),
-    "scores": (write("evaluations/x.json", '{"scores": {"a/b": 1e308}}'), "x.json: scores are damaged"),
+    "scores": (write("evaluations/x.json", '{"scores": {"a/b": 1e308}}'), "x.json is damaged (a/b is 1e+308"),
     "no archive": (write("figures/examples.npz", b"PK\x03\x04 cut short"), "examples.npz cannot be read"),
 }
 
 
 def reported(tmp_path):
-    """The results of ``tmp_path``/runs, once the whole report of them is written."""
+    """The results of ``tmp_path``/runs, after writing the whole report."""
     results = collect([tmp_path / "runs"])
     pivots = [pivot(results.frame, metric) for metric in measured(results.frame)]
     write_report(tmp_path / "report", results, pivots, [tmp_path / "runs"])
@@ -128,7 +128,7 @@ def together(tmp_path_factory):
 
 
 @pytest.mark.parametrize("case", [*DAMAGED, *REMARKED])
-def test_what_is_wrong_with_a_run_stands_beside_its_name(case, together):
+def test_damage_is_reported_beside_the_name_of_the_run(case, together):
     frame, folders, page, _ = together
     (_, message), name = (DAMAGED | REMARKED)[case], folders[case].name
     assert frame.loc[name, "status"] == ("damaged" if case in DAMAGED else "done")
@@ -180,8 +180,8 @@ def test_examples_that_would_fill_the_memory_are_left_out_unread(shape, content,
     assert "figures/examples.npz is left out: it unpacks to" in error
 
 
-def test_runs_that_read_alike_are_one(tmp_path):
-    """Five as a number and as text: were they two, both would be the same replicate of a cell."""
+def test_runs_with_equal_texts_of_options_are_one(tmp_path):
+    """Five as a number and as text: as two runs they would be the same replicate of a cell."""
     folders = [made.run(tmp_path / place, dataset__folds=folds) for place, folds in (("a", 5), ("b", "5"))]
     found = collect([tmp_path])
     assert len(found.frame) == 1

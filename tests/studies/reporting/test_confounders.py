@@ -1,4 +1,4 @@
-"""Options that differ together with the sampler: named in its column, and never the reason that one is bold."""
+"""Options that differ together with the sampler: they are named in its column and prevent bold."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 
 import pytest
 
-from tests.studies.reporting import made
+from tests.support import made
 from vae_hydra.studies.reporting import as_frame, collect, figures, latex, markdown, pivot
 from vae_hydra.studies.reporting.write import write_report
 
@@ -62,12 +62,12 @@ def test_an_option_that_differs_with_the_sampler_is_in_every_output(tmp_path):
         ({"dataset__seed": 0}, {"dataset__seed": 1}, ["normal dataset.seed=0", "lognormal dataset.seed=1"]),
     ],
 )
-def test_any_option_but_the_samplers_own_is_one(normal, lognormal, columns, tmp_path):
+def test_any_option_outside_the_sampler_is_a_confounder(normal, lognormal, columns, tmp_path):
     _, table = compared(tmp_path, normal, lognormal)
     assert (table.columns, table.best) == (columns, {})
 
 
-def test_options_of_a_sampler_are_the_sampler(tmp_path):
+def test_options_of_a_sampler_are_no_confounders(tmp_path):
     prior = {"sampler__prior": {"_target_": "P", "df": 5.0}, "sampler__df": 5.0, "sampler__kl": "monte_carlo"}
     results, table = compared(tmp_path, {"sampler__kl": "closed"}, prior)
     assert table.columns == ["normal", "lognormal"]
@@ -75,7 +75,7 @@ def test_options_of_a_sampler_are_the_sampler(tmp_path):
     assert set(results.frame["confounders"]) == {""}
 
 
-def test_what_differs_elsewhere_is_no_reason_against_a_comparison(tmp_path):
+def test_differences_between_rows_do_not_prevent_a_comparison(tmp_path):
     """Of two values both samplers were trained with, a row has one; what goes with the dataset is the same in a row."""
     for rate in (1e-3, 1e-4):
         compared(tmp_path, {}, {}, optimizer__lr=rate)

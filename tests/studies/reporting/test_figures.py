@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.studies.reporting import made
+from tests.support import made
 from vae_hydra.studies.reporting import collect, figures, pivot, results
 
 METRIC = "reconstruct/clean/half_sse"

@@ -1,4 +1,4 @@
-"""Plans, copies and noises of testing that differ between folders: what is missing, kept and told apart."""
+"""Folders with different plans, copies and test noises: missing runs, kept copies and names of noises."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import shutil
 
 import pandas as pd
 
-from tests.studies.reporting import made
-from tests.studies.reporting.test_results import evaluation
+from tests.support import made
+from tests.support.made import evaluation
 from vae_hydra.runs.identity import identifying_options, run_name
 from vae_hydra.studies.reporting import collect, pivot, results
 from vae_hydra.studies.reporting.write import write_report
@@ -36,7 +36,7 @@ def test_scores_under_other_parameters_of_a_noise_are_in_columns_of_their_own(tm
     assert list(cell.values.values()) == [0.0, 1.0]
 
 
-def test_a_noise_that_an_evaluation_asked_for_is_told_apart(tmp_path):
+def test_a_noise_of_an_evaluation_has_a_name_of_its_own(tmp_path):
     for seed in (0, 1):
         folder = made.run(tmp_path, {DENOISED: 1.0}, seed=seed, test_noises={"normal": noise(1.0)})
     evaluation(folder, "best-test-normal", {DENOISED: 4.0}, noise=noise(3.0))
@@ -59,7 +59,7 @@ def test_noises_of_testing_that_cannot_be_read_leave_the_scores(tmp_path):
     assert measured(results([tmp_path])) == {DENOISED: [1.0]}
 
 
-def test_a_value_of_which_nothing_ran_has_a_cell_of_its_own(tmp_path):
+def test_an_option_value_without_runs_has_its_own_cell(tmp_path):
     made.run(tmp_path, optimizer__lr=1e-3)
     config = made.config(tmp_path, optimizer__lr=1e-4)
     made.plan(tmp_path, [(run_name(config), ["optimizer.lr=1e-4"], None, identifying_options(config))])

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.studies.reporting import made
+from tests.support import made
 from vae_hydra import report
 from vae_hydra.studies.reporting import collect
 

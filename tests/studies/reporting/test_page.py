@@ -1,26 +1,21 @@
-"""report.html in a browser: it opens from a file, sorts, filters, and runs nothing that a run brought along."""
+"""report.html in a browser: it opens from a file, sorts, filters, and executes no script from a run's folder."""
 
 from __future__ import annotations
 
 import base64
 import json
-import shutil
 
 import numpy as np
 import pytest
 
-from tests.studies.reporting import made
+from tests.support import made
+from tests.support.browser import chromium
 from vae_hydra.runs.identity import run_name
 from vae_hydra.studies.reporting import collect, pivot
 from vae_hydra.studies.reporting.write import write_report
 
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 SCRIPT = "<script>window.intruder = true</script>"
 IMAGE = "<img src=x onerror='window.intruder = true'>"
-ARGUMENTS = """
-    --headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-    --disable-component-update --disable-sync
-"""
 # Text, 9 before 10, negative before both, nothing last.
 SCORES = {"normal": [10.0, 9.0, -2.5], "lognormal": [100.25, 11.0, 1e-3]}
 
@@ -57,16 +52,7 @@ def page(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser(page, tmp_path_factory):
     """A fresh Chromium with the page open."""
-    if BROWSER is None or DRIVER is None:
-        pytest.skip("there is no chromium with a chromedriver")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for argument in [*ARGUMENTS.split(), f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver = chromium(tmp_path_factory.mktemp("chromium"))
     driver.get(page.as_uri())
     yield driver
     driver.quit()
@@ -98,7 +84,7 @@ def test_it_opens_without_errors_or_requests(browser, page):
     assert {url for url in asked if not url.startswith("data:")} == {page.as_uri()}
 
 
-def test_what_runs_bring_along_does_not_run(browser):
+def test_scripts_in_run_folders_are_not_executed(browser):
     assert browser.execute_script("return window.intruder === undefined")
     assert browser.execute_script("return document.scripts.length") == 1
     assert SCRIPT in browser.find_element("id", "failed").text
@@ -159,7 +145,7 @@ def test_pictures_are_there(browser):
     assert all(complete and width > 0 and words > 0 for complete, width, words in sizes)
 
 
-def test_what_failed_and_what_is_missing_is_seen(browser):
+def test_failed_and_missing_runs_are_visible(browser):
     table = browser.find_element("css selector", "table.pivot").text
     assert {"FAILED", "missing", "damaged"} <= set(table.split())
     assert "metrics.json is damaged" in browser.find_element("id", "failed").text

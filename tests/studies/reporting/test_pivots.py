@@ -9,35 +9,9 @@ import pandas as pd
 import pytest
 import scipy.stats
 
+from tests.support.cells import METRIC, drawn, frame
 from vae_hydra.studies.reporting import pivot
 from vae_hydra.studies.reporting.measures import better
-
-METRIC = "reconstruct/clean/half_sse"
-
-
-def frame(values, metric=METRIC, status="done", noise="none", folds=False) -> pd.DataFrame:
-    """Runs of one row per entry of ``values`` [rows, samplers, seeds]."""
-    rows, samplers, seeds = np.shape(values)
-    return pd.DataFrame(
-        [
-            {
-                "run": f"{i}-{j}-{k}",
-                "dataset": f"d{i}",
-                "noise": noise,
-                "noise_label": noise,
-                "options": "",
-                "sampler": f"s{j}",
-                "sampler_label": f"s{j}",
-                "seed": 0 if folds else k,
-                "fold": k if folds else None,
-                "status": status,
-                metric: values[i][j][k],
-            }
-            for i in range(rows)
-            for j in range(samplers)
-            for k in range(seeds)
-        ]
-    )
 
 
 def crossed(rows, folds_share, seeds_share=0.0, seeds=3, folds=5, seed=0) -> pd.DataFrame:
@@ -51,13 +25,6 @@ def crossed(rows, folds_share, seeds_share=0.0, seeds=3, folds=5, seed=0) -> pd.
     values = own + normal(folds_share, 1, folds) + normal(seeds_share, seeds, 1)
     runs = frame(values.reshape(rows, 2, -1))
     return runs.assign(fold=runs["seed"] % folds, seed=runs["seed"] // folds)
-
-
-def drawn(rows, means, seeds, spread=1.0, shared=0.0, seed=0):
-    """Normal values, a mean a sampler; ``shared``: standard deviation of what a seed does to all of them."""
-    generator = np.random.default_rng(seed)
-    own = generator.normal(np.reshape(means, (1, -1, 1)), spread, (rows, len(means), seeds))
-    return own + generator.normal(0, shared, (rows, 1, seeds)) if shared else own
 
 
 @pytest.mark.parametrize("folds", [False, True])
@@ -149,7 +116,7 @@ def test_bold_is_what_the_t_distribution_says(seeds):
         [[1.0, 1.1, 1.2]],
     ],
 )
-def test_what_cannot_be_tested_is_not_bold(values):
+def test_columns_that_cannot_be_tested_are_not_bold(values):
     with np.errstate(all="raise"):
         assert pivot(frame([values]), METRIC).best == {}
 
@@ -214,5 +181,5 @@ def test_bad_requests_are_refused(call, message):
         ("kl mmd_floor sliced_wasserstein_floor mmd_p nll_standard_error tail_mmd tail_share hill q99 active_units", 0),
     ],
 )
-def test_which_way_is_better_is_known_of_every_metric(names, direction):
+def test_every_metric_has_a_better_direction(names, direction):
     assert {name for name in names.split() if better(f"any/{name}") == direction} == set(names.split())

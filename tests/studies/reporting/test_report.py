@@ -1,4 +1,4 @@
-"""The command: folders from the command line, what is written and printed, errors in one line."""
+"""The command: folders of the command line, files, printed lines, errors in one line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from tests.studies.reporting import made
+from tests.support import made
 from vae_hydra import report
 
 STRANGE = [
@@ -47,7 +47,7 @@ def test_any_folder_comes_through_hydras_grammar(name):
     "arguments",
     [[], ["--help"], ["level=0.1", "output=x"], ["--cfg", "job"], ["-c", "hydra", "-p", "hydra.run"], ["folders=[a]"]],
 )
-def test_what_is_no_folder_is_left_alone(arguments):
+def test_arguments_that_are_no_folders_are_left_alone(arguments):
     assert report.with_folders(arguments) == arguments
 
 
@@ -91,7 +91,7 @@ def test_a_partial_sweep_is_reported_and_left_as_it_is(name, run_command, tmp_pa
     assert not list(out.rglob("*.tmp"))
 
 
-def test_the_report_is_beside_the_runs_unless_said(run_command, tmp_path):
+def test_the_report_is_beside_the_runs_unless_output_is_given(run_command, tmp_path):
     folder = made.run(tmp_path / "outputs")
     assert run_command(report, "outputs")[0] == 0
     assert (tmp_path / "outputs" / "report" / "report.html").is_file()
@@ -143,7 +143,7 @@ def test_a_report_is_never_written_into_a_run(run_command, tmp_path):
     assert not (folder / "report").exists()
 
 
-def test_metrics_that_no_run_has_are_said(run_command, tmp_path):
+def test_metrics_that_no_run_has_are_logged(run_command, tmp_path):
     made.run(tmp_path / "runs")
     code, text = run_command(report, "runs", "metrics=[reconstruct/clean/half_sse,generation/fid]")
     assert code == 0

@@ -1,8 +1,7 @@
-"""Folders of runs as a table: what is read, named, told apart, missing or damaged."""
+"""Folders of runs as a table: columns, cells, missing and damaged runs."""
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 import subprocess
@@ -12,8 +11,9 @@ import pandas as pd
 import pytest
 from torch import nn
 
-from tests.commands.test_conf import options as config_options
-from tests.studies.reporting import made
+from tests.support import made
+from tests.support.composing import options as config_options
+from tests.support.made import evaluation
 from vae_hydra.runs.build import build_noise, build_vae
 from vae_hydra.runs.identity import run_name
 from vae_hydra.studies.reporting import collect, pivot, results
@@ -111,7 +111,7 @@ def test_no_two_runs_are_ever_the_same_replicate_of_a_cell(tmp_path):
     assert sum(cell.n for _, _, cell in table) == 80
 
 
-def test_a_confounded_comparison_is_said(tmp_path):
+def test_a_confounded_comparison_is_reported(tmp_path):
     for sampler, reduction, lr in (("normal", "sum", 1e-3), ("inverse_gaussian", "mean", 1e-4)):
         for dataset in ("digits", "mnist"):
             made.run(tmp_path, sampler=sampler, dataset=dataset, objective__kl_reduction=reduction, optimizer__lr=lr)
@@ -162,7 +162,11 @@ def test_a_copy_of_a_run_is_counted_once(tmp_path):
         ("run.json", "[]", "run.json is damaged"),
         ("run.json", '{"status": ["x"]}', "run.json is damaged"),
         ("metrics.json", "", "metrics.json is damaged"),
-        ("metrics.json", '{"reconstruct/clean/half_sse": "low"}', "scores are damaged"),
+        (
+            "metrics.json",
+            '{"reconstruct/clean/half_sse": "low"}',
+            "metrics.json is damaged (its scores are not all numbers)",
+        ),
         ("config.yaml", "a: [", "config.yaml is damaged"),
         ("config.yaml", "seed: 0", "config.yaml is damaged"),
         (
@@ -199,7 +203,7 @@ def test_a_damaged_history_or_evaluation_leaves_the_scores(tmp_path):
     assert "best-test.json" in row["error"]
 
 
-def test_what_a_sweep_planned_and_is_not_there_is_missing(tmp_path):
+def test_planned_runs_without_a_folder_are_missing(tmp_path):
     there = made.run(tmp_path, seed=0, beta__value=0.1)
     made.run(tmp_path, seed=0, beta__value=1.0)
     # What is not overridden is known from the cells of the sweep that ran.
@@ -247,18 +251,12 @@ def test_a_plan_that_is_run_again_leaves_nothing_missing(tmp_path):
     assert collect([tmp_path]).planned == []
 
 
-def test_a_folder_with_a_plan_and_no_runs_says_what_is_missing(tmp_path):
+def test_the_missing_runs_of_a_folder_with_only_a_plan_are_reported(tmp_path):
     made.plan(tmp_path, [("digits-none-normal-s4-01234567", ["seed=4"], None)])
     frame = results([tmp_path])
     assert frame[["status", "dataset", "noise", "sampler", "seed"]].to_dict("records") == [
         {"status": "missing", "dataset": "digits", "noise": "none", "sampler": "normal", "seed": 4}
     ]
-
-
-def evaluation(folder, name, scores, **request):
-    (folder / "evaluations").mkdir(exist_ok=True)
-    content = {"checkpoint": "best", "split": "test", "noise": None, "nll": {"samples": 0}, **request, "scores": scores}
-    (folder / "evaluations" / f"{name}.json").write_text(json.dumps(content))
 
 
 def test_evaluations_keep_their_names_unless_they_measured_differently(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.studies.reporting.test_pivots import METRIC, drawn, frame
+from tests.support.cells import METRIC, drawn, frame
 from vae_hydra.studies.reporting import as_frame, latex, markdown, pivot
 from vae_hydra.studies.reporting.tables import caption, grid, latex_text
 
@@ -57,7 +57,7 @@ def test_digits_are_those_that_the_spread_warrants(cells, written):
         (["damaged"] * 3, "damaged"),
     ],
 )
-def test_a_cell_says_what_became_of_its_runs(statuses, written):
+def test_a_cell_shows_the_status_of_runs_without_a_value(statuses, written):
     runs = frame([[[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]])
     runs.loc[:2, "status"] = statuses
     table = pivot(runs, METRIC)
@@ -66,7 +66,7 @@ def test_a_cell_says_what_became_of_its_runs(statuses, written):
     assert as_frame(table)["s0"][0] == written
 
 
-def test_fewer_replicates_than_elsewhere_are_said():
+def test_an_unusual_number_of_replicates_is_shown():
     runs = pd.concat([frame(drawn(2, [0.0, 1.0], 3)), frame(drawn(3, [0.0, 1.0], 1))[-2:]], ignore_index=True)
     texts = [cell.text for _, cells in grid(pivot(runs, METRIC)).rows for cell in cells]
     assert ["(n = 1)" in text for text in texts] == [False] * 4 + [True] * 2
@@ -86,7 +86,7 @@ def test_fewer_replicates_than_elsewhere_are_said():
         (drawn(1, [0, 9], 3), "reconstruct/clean/elbo", ["more is better"]),
     ],
 )
-def test_the_caption_says_what_is_shown_and_what_bold_means(values, metric, parts):
+def test_the_caption_explains_the_cells_and_bold(values, metric, parts):
     text = caption(pivot(frame(values, metric), metric))
     assert [part for part in parts if part not in text] == []
 

@@ -1,1 +1,1 @@
-"""How well a model tells outliers from its own data."""
+"""How well a model's scores separate outliers from its own data."""

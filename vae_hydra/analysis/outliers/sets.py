@@ -1,4 +1,4 @@
-"""Examples that a run's data do not hold: other datasets, and noise, made fit for its model."""
+"""Sets of outliers for a run: other datasets, random and shuffled pixels, noisy examples, in its model's format."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from vae_hydra.data.splits import generator_for
 from vae_hydra.runs.build import build_data, build_noise, without_short_names
 from vae_hydra.training.module import VAEModule
 
-# Where a source's files are rather than what they hold.
+# Options of a source that locate its files and do not change its examples.
 LOCATION = ("root", "download")
-# Options of the run's data that are not about how its examples are prepared.
+# Values of the options that select examples, so that all of another dataset is used.
 WHOLE = {"fraction": 1.0, "validation": 0.0, "fold": None}
 Node = Mapping[str, Any]
 Maker = Callable[[], Tensor]
 
 
 class OutlierSets(NamedTuple):
-    """Outliers by name, [N, *x_shape] as a model sees them, and what there is to say.
+    """Sets of outliers, with notes on them.
 
     Attributes:
-        sets: name → examples.
-        clipped: name → share of its values that were outside [0, 1] and are clipped, where there are any.
-        left_out: name → why there is no such set.
+        sets: name → examples [N, *x_shape], as the model takes them.
+        clipped: name → share of values outside [0, 1], which are clipped; only sets that have some.
+        left_out: name → reason why the set could not be made.
     """
 
     sets: dict[str, Tensor]
@@ -38,7 +38,7 @@ class OutlierSets(NamedTuple):
     left_out: dict[str, str]
 
 
-def makers(
+def outlier_makers(
     config: Node,
     data: DataModule,
     inside: Tensor,
@@ -48,29 +48,32 @@ def makers(
     root: str | None = None,
     limit: int | None = None,
 ) -> dict[str, Maker]:
-    """Name → a function that makes a set of outliers, or raises a ValueError that says why it cannot.
+    """Name → a function that makes a set of outliers, or raises a ValueError with the reason why it cannot.
 
-    A dataset: its test split, prepared as the run's data are. ``pixels``: independent values, uniform over the range of
-    the run's data. ``shuffled``: the pixels of each test example in random order. A noise: test examples + draws of it,
-    whatever its mode; it hides another set of its name.
+    The sets, where a later one hides an earlier one of its name:
+
+    - each dataset: its test split, prepared like the run's data;
+    - ``pixels``: independent values, uniform over the range of the run's data;
+    - ``shuffled``: the pixels of each test example in random order;
+    - each noise: test examples plus a draw of it, whatever its mode.
 
     Args:
         config: of the run.
         data: of the run.
-        inside: its test examples [N, *x_shape], of which noisy and shuffled ones are made.
-        datasets: name → what returns the resolved options of a dataset.
+        inside: its test examples [N, *x_shape], from which noisy and shuffled ones are made.
+        datasets: name → a function that returns the resolved options of a dataset.
         noises: name → the options of a noise.
         seed: of all draws.
-        root: where the files of datasets are; None for where the run's are.
-        limit: the most examples of a dataset; None for all.
+        root: folder of the datasets' files; None for that of the run.
+        limit: most examples of a dataset; None for all.
     """
 
-    def of_dataset(node: Callable[[], Node]) -> Tensor:
+    def from_dataset(node: Callable[[], Node]) -> Tensor:
         other = _dataset(config, node(), tuple(data.x_shape), root)
         return other.shuffled("test", generator_for(seed, "order"), limit).x
 
     return {
-        **{name: partial(of_dataset, node) for name, node in datasets.items()},
+        **{name: partial(from_dataset, node) for name, node in datasets.items()},
         "pixels": lambda: _uniform(inside, data.value_range(), seed),
         "shuffled": lambda: _shuffled(inside, seed),
         **{name: partial(_noisy, inside, node, seed) for name, node in noises.items()},
@@ -78,16 +81,17 @@ def makers(
 
 
 def make_sets(makers: Mapping[str, Maker], against: str | Sequence[str] | None, values: str, seed: int) -> OutlierSets:
-    """The sets that ``against`` names, or with None all that can be made.
+    """The sets named in ``against``, or with None all sets that can be made.
 
     Args:
-        makers: as from ``makers``.
-        values: what the model takes: ``any``; ``unit``, to which values are clipped; ``binary``, for which they are
-            clipped and drawn with themselves as the probability of a 1.
+        makers: from ``outlier_makers``.
+        against: names of sets; None for all.
+        values: the values that the model takes: ``any``; ``unit``: they are clipped to [0, 1]; ``binary``: clipped
+            values are the probability with which a 1 is drawn.
         seed: of those draws.
 
     Raises:
-        ValueError: for a name that is none of ``makers``, a named set that cannot be made, or if there is none at all.
+        ValueError: for an unknown name, for a named set that cannot be made, or for an empty list.
     """
     made, raw = OutlierSets({}, {}, {}), dict[str, Tensor]()
     for name in _chosen(makers, against):
@@ -98,9 +102,9 @@ def make_sets(makers: Mapping[str, Maker], against: str | Sequence[str] | None, 
                 raise ValueError(f"against={name}: {error}") from error
             made.left_out[name] = str(error)
             continue
-        same = [other for other, known in raw.items() if torch.equal(x, known)]
-        if same and against is None:
-            made.left_out[name] = f"its examples are those of {same[0]}"
+        equal = [other for other, examples in raw.items() if torch.equal(x, examples)]
+        if equal and against is None:
+            made.left_out[name] = f"its examples are those of {equal[0]}"
             continue
         raw[name] = x
         made.sets[name] = _fitted(x, values, generator_for(seed, f"binarise {name}"))
@@ -111,7 +115,7 @@ def make_sets(makers: Mapping[str, Maker], against: str | Sequence[str] | None, 
 
 
 def values_taken(module: VAEModule, data: DataModule) -> str:
-    """What a run's model takes: ``binary`` where its data are 0 or 1, else ``unit`` or ``any``, by its likelihood."""
+    """The values that a model takes: ``binary`` if its data are 0 or 1, else by its likelihood ``unit`` or ``any``."""
     return "binary" if data.is_binary else "unit" if module.vae.likelihood.unit_interval else "any"
 
 
@@ -131,18 +135,17 @@ def _fitted(x: Tensor, values: str, generator: torch.Generator) -> Tensor:
 
 
 def _dataset(config: Node, node: Node, x_shape: tuple[int, ...], root: str | None) -> DataModule:
-    """Another dataset, prepared as the run's data are; ValueError if it is the same, not there or of another shape."""
-    own, source = config["dataset"], node["source"]
-    if _content(own["source"]) == _content(source):
+    """Another dataset, prepared like the run's; ValueError if it is the same, is missing or has another shape."""
+    trained, source = config["dataset"], node["source"]
+    if _content(trained["source"]) == _content(source):
         raise ValueError("its examples are those of the run's own dataset")
-    root = own["source"].get("root") if root is None else root
+    root = trained["source"].get("root") if root is None else root
     location = {"download": False} if root is None else {"download": False, "root": root}
+    options = {**without_short_names(trained), **WHOLE, "source": source}
     try:
-        other = build_data(
-            {"seed": config["seed"], "dataset": {**without_short_names(own), **WHOLE, "source": source}}, **location
-        )
+        other = build_data({**config, "classifier": {}, "dataset": options}, **location)
     except ValueError as error:
-        hint = "; here dataset_root=FOLDER says so, and nothing is downloaded" if "root" in source else ""
+        hint = "; this command never downloads: name its folder with dataset_root=FOLDER" if "root" in source else ""
         raise ValueError(f"{error}{hint}") from error
     if other.x_shape != x_shape:
         raise ValueError(f"its examples have shape {_shape(other.x_shape)}, those of the run {_shape(x_shape)}")
@@ -166,7 +169,7 @@ def _shuffled(inside: Tensor, seed: int) -> Tensor:
     # [N, C, pixels]: the channels of a pixel stay together.
     pixels = inside.flatten(2) if inside.dim() > 2 else inside.unsqueeze(1)
     if pixels.shape[-1] < 2:
-        raise ValueError("an example has one value, and no other order of it")
+        raise ValueError("an example has one value, which has no other order")
     order = torch.rand(len(pixels), 1, pixels.shape[-1], generator=generator_for(seed, "shuffled")).argsort(-1)
     return pixels.gather(-1, order.expand_as(pixels)).reshape(inside.shape)
 

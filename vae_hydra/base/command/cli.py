@@ -1,4 +1,4 @@
-"""What every command shares: where the configuration is, its help, and how errors reach the user."""
+"""The frame of every command: its preparation, its options and its errors."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from vae_hydra.base.command.configuration import config_folder, hydra_in_use, is_sweep, plain
-from vae_hydra.base.command.errors import explain_hydra_errors, in_words
+from vae_hydra.base.command.errors import in_words
 from vae_hydra.base.command.groups import options_help
-from vae_hydra.base.command.unread import check_known, explain_unknown_options, explain_unreadable_files
+from vae_hydra.base.command.hydra_errors import (
+    explain_hydra_errors,
+    explain_unknown_options,
+    explain_unreadable_files,
+)
+from vae_hydra.base.command.unread import check_known
 from vae_hydra.base.command.words import flags_first
 
 
 def prepare() -> str:
     """Make the process ready for a command, before torch is imported; return the configuration's folder."""
-    # With the default, active policy a second busy process makes torch's threads spin against it.
+    # With the default, active policy torch's threads spin and slow down any other busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     OmegaConf.register_new_resolver("vae_hydra.options", options_help, replace=True)
     explain_unknown_options()
@@ -32,7 +37,7 @@ def prepare() -> str:
 
 
 def settings(config: DictConfig) -> dict[str, Any]:
-    """The plain configuration of the command that is running; ValueError for an option that nothing reads."""
+    """The resolved options of the running command; ValueError for an option that nothing reads."""
     hydra, values = HydraConfig.get(), plain(config)
     refuse_unread(config, hydra.job.config_name, hydra.runtime.choices, hydra.overrides.task, values)
     return values
@@ -47,7 +52,7 @@ def refuse_unread(
 
 
 def typed_in_any_order(main: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator of a command: Hydra's flags may come after options; two sweeps are refused."""
+    """Decorator of a command: Hydra's flags may follow options, and a second sweep is refused."""
 
     @functools.wraps(main)
     def ordered() -> Any:
@@ -60,14 +65,14 @@ def typed_in_any_order(main: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def user_errors(output: str | None = "output") -> Iterator[None]:
-    """Print an error that the user can mend in one line and exit with 2; in a sweep, let the others go on.
+    """Print an error that the user can mend in one line and exit with 2; in a sweep, end this run only.
 
-    HYDRA_FULL_ERROR=1 shows where it was raised.
+    HYDRA_FULL_ERROR=1 shows the traceback.
 
     Args:
-        output: the option that says where the command writes; None if it writes nothing.
+        output: the option for the command's output; None if it writes nothing.
     """
-    # Output that is cut off (``| head``) is no error, and a traceback for each further line no help.
+    # Without this, logging prints a traceback for each line after the output is cut off (``| head``).
     logging.raiseExceptions = False
     try:
         yield

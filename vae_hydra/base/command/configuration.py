@@ -1,4 +1,4 @@
-"""The configuration of a command, as Hydra has composed it."""
+"""The configuration of a command: its folder, its values, its mode."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from omegaconf import DictConfig, OmegaConf
 
 
 def config_folder() -> Path:
-    """``conf``: inside the package when installed, beside it in a checkout."""
+    """The folder ``conf``: inside the package when installed, beside it in a checkout."""
     package = Path(__file__).resolve().parents[2]
     return next(path for path in (package / "conf", package.parent / "conf") if path.is_dir())
 
 
 @contextmanager
 def hydra_in_use() -> Iterator[None]:
-    """Hydra as the command line has set it up, or, where there is none, as it would for our own options."""
+    """Use Hydra as the command line has set it up; without a command line, with our own configuration."""
     if GlobalHydra.instance().is_initialized():
         yield
     else:

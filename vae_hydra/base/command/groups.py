@@ -1,4 +1,4 @@
-"""The options of every group, and their help."""
+"""The groups of options, and their help."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from vae_hydra.base.command.configuration import config_folder, hydra_in_use, pl
 
 @functools.cache
 def options_help() -> str:
-    """Every group and its options, with the first comment line of each option's file, the defaults marked."""
+    """The help text on all groups: each option with the first comment line of its file, the defaults marked."""
     root = config_folder()
     entries = [entry for entry in OmegaConf.load(root / "train.yaml").defaults if isinstance(entry, DictConfig)]
     defaults = {(str(group), option) for entry in entries for group, option in entry.items()}
     blocks = []
     groups = {str(group) for entry in entries for group in entry}
     for group in sorted(path for path in root.iterdir() if path.is_dir() and path.name in groups):
-        # Files that begin with an underscore are parts of options.
+        # A file whose name begins with an underscore is a part of options.
         files = group.rglob("[!_]*.yaml")
         options = {file.relative_to(group).with_suffix("").as_posix(): _title(file) for file in files}
         marks = {option: " (default)" if (group.name, option) in defaults else "" for option in options}
@@ -38,10 +38,9 @@ def _title(file: Path) -> str:
 
 
 def option_names(group: str) -> list[str]:
-    """The options of a group, those that --config-dir adds too."""
+    """The options of a group, with those from --config-dir."""
     with hydra_in_use():
         names = GlobalHydra.instance().config_loader().get_group_options(group)
-    # Files that begin with an underscore are parts of options.
     return [name for name in names if not name.startswith("_")]
 
 

@@ -1,4 +1,4 @@
-"""Where a command writes."""
+"""The folder that a command writes to."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from vae_hydra.base.system_errors import reason
 
 
 def named_folder(output: Any) -> Path:
-    """The folder that the option output names; ValueError for what is no name."""
+    """The folder that the option ``output`` names; ValueError if it names none."""
     if not isinstance(output, str) or not output:
         raise ValueError(f"output must be a folder, but got {output!r}")
     return Path(output).expanduser()
 
 
 def is_taken(folder: Path) -> bool:
-    """Whether there is something that a command must not write over or beside."""
+    """Whether ``folder`` is a file or has content, other than unfinished files."""
     return folder.is_file() or (folder.is_dir() and not all(map(is_temporary, folder.iterdir())))
 
 
 def output_folder(output: Any, default: Path, files: Sequence[str] | None = None) -> Path:
-    """Where a command writes: a folder that was named, or a place in the run's own.
+    """The folder that a command writes to, checked.
 
     Args:
-        output: what was given for the option output; None for ``default``.
+        output: value of the option ``output``; None for ``default``.
         default: a folder of the run, whose files may be replaced.
-        files: names that the folder given must not have yet; None if it must be new or empty.
+        files: files that the folder ``output`` must not have yet; None if it must be new or empty.
 
     Raises:
-        ValueError: if the folder given has what stays as it is, or the folder cannot be made or written into.
+        ValueError: if ``output`` has such files, or the folder cannot be made or written into.
     """
     folder = default if output is None else named_folder(output)
     if output is not None:
@@ -41,10 +41,7 @@ def output_folder(output: Any, default: Path, files: Sequence[str] | None = None
 
 
 def check_output(folder: Path, name: str) -> None:
-    """Raise ValueError, before work is done for it, if ``folder`` cannot be made or written into.
-
-    ``name`` is what the error calls it.
-    """
+    """Raise ValueError if ``folder``, which the message calls ``name``, cannot be made or written into."""
     try:
         check_writable(folder)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Torch and Lightning, set up for a command."""
+"""Torch and Lightning, prepared for a command."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import warnings
 
 from hydra.core.hydra_config import HydraConfig
 
+from vae_hydra.base import checks
 from vae_hydra.base.command.configuration import is_sweep
 
 UNHELPFUL_WARNINGS = (
@@ -23,16 +24,15 @@ UNHELPFUL_WARNINGS = (
 # Beyond any machine's cores; some libraries fail to start more.
 MOST_THREADS = 1024
 
-# Loggers that say at INFO what only their authors need.
+# Loggers whose INFO messages help only their authors.
 CHATTY = ("lightning.pytorch", "lightning.fabric", "onnxscript", "onnx_ir")
 
 
 def prepare_torch(threads: int | None) -> None:
-    """Import torch and Lightning with ``threads`` CPU threads (None: as many as are this job's) and without chatter."""
+    """Import torch and Lightning and make them quiet; ``threads`` of the CPU, or None for those of this job."""
+    # Commands print their help before they import these.
     import torch
     from lightning.pytorch.utilities import rank_zero_only
-
-    from vae_hydra.base import checks
 
     threads = _granted_threads() if threads is None else checks.integer("threads", threads, 1, MOST_THREADS)
     if threads is not None:
@@ -48,6 +48,6 @@ def prepare_torch(threads: int | None) -> None:
 def _granted_threads() -> int | None:
     """Threads that a job was submitted with (hydra.launcher.cpus_per_task); None leaves torch's default.
 
-    joblib's workers have their share of the cores from joblib, and SLURM's from SLURM; submitit's local jobs from here.
+    Only submitit's local jobs need this: joblib and SLURM limit the cores of their own workers.
     """
     return HydraConfig.get().launcher.get("cpus_per_task") if is_sweep() else None

@@ -1,4 +1,4 @@
-"""The words of a command line, in the order in which Hydra's parser takes them."""
+"""The words of a command line, in the order that Hydra's parser needs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MAY_TAKE_A_VALUE = ("--info", "-i")
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
-    """A command line as Hydra's parser takes it, flags before options.
+    """A command line with its flags before its options.
 
     >>> flags_first(["sampler=normal", "-m", "seed=0,1", "--cfg", "job"])
     ['-m', '--cfg', 'job', 'sampler=normal', 'seed=0,1']
 
     Raises:
-        ValueError: for two sweeps, of which Hydra would take the last without a word.
+        ValueError: for two sweeps; Hydra would silently ignore the first.
     """
     flags: list[str] = []
     options: list[str] = []
@@ -34,7 +34,7 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
 
 
 def folders_first(arguments: Sequence[str]) -> list[str]:
-    """Command-line arguments with those that are folders, having no ``=``, as one ``folders=[…]``.
+    """A command line whose arguments without ``=`` are gathered as ``folders=[…]``.
 
     >>> folders_first(["outputs", "it's", "level=0.1", "--cfg", "job"])
     ['level=0.1', '--cfg', 'job', "folders=['outputs','it\\\\'s']"]
@@ -50,6 +50,6 @@ def folders_first(arguments: Sequence[str]) -> list[str]:
 
 
 def quoted(text: str) -> str:
-    """``text`` as Hydra's grammar reads back: backslashes count only before a quote, ``${`` would be looked up."""
+    """``text`` quoted for Hydra's grammar, where backslashes count only before a quote and ``${`` is interpolated."""
     escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", r"\'"), text)
     return "'" + escaped.replace("${", r"\${") + "'"

@@ -10,10 +10,10 @@ from vae_hydra.distributions.inverse_gaussian import InverseGaussian
 
 
 def draw_inverse_gaussian_2d(loc: float, concentration: float, seed: int) -> Source:
-    """Points in the plane, 40,000 for training and 10,000 for the test, all of one class.
+    """Points in the plane, 40,000 for training and 10,000 for testing, all of one class.
 
-    x ~ InverseGaussian(loc, concentration) independently per axis: mean loc, variance loc³/concentration,
-    so that the tail is the heavier the smaller the concentration.
+    x ~ InverseGaussian(loc, concentration) independently per axis: mean loc, variance loc³/concentration. The smaller
+    the concentration, the heavier the tail.
     """
     mean = torch.tensor(checks.positive("dataset.loc", loc), dtype=torch.float64)
     family = InverseGaussian(mean, checks.positive("dataset.concentration", concentration))

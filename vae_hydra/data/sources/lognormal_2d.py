@@ -11,10 +11,10 @@ LOGNORMAL_2D_VARIANTS = ("raw", "rescaled", "overlapping")
 
 
 def draw_lognormal_2d(variant: str, seed: int) -> Source:
-    """Two classes of lognormal points in the plane, 20,000 for training and 5,000 for the test each.
+    """Two classes of lognormal points in the plane, each with 20,000 for training and 5,000 for testing.
 
     x = exp(N(m, 0.4²)) per axis, with m = (0, 2) and (2, 0); ``overlapping``: (0, 1) and (1, 0);
-    ``rescaled``: each axis of ``raw`` mapped to [0, 1] by its minimum and maximum over all points.
+    ``rescaled``: ``raw`` with each axis mapped to [0, 1] by its minimum and maximum over all points.
 
     Source: HeavyTailed-VAE, project report, 2024.
     """
@@ -30,7 +30,7 @@ def draw_lognormal_2d(variant: str, seed: int) -> Source:
 
     train, test = draw(20_000), draw(5_000)
     if variant == "rescaled":
-        every = torch.cat([train.x, test.x])
-        low, span = every.amin(0), every.amax(0) - every.amin(0)
+        points = torch.cat([train.x, test.x])
+        low, span = points.amin(0), points.amax(0) - points.amin(0)
         train, test = (Examples((part.x - low) / span, part.y) for part in (train, test))
     return Source(train, test)

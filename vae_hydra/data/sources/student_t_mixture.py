@@ -12,12 +12,12 @@ from vae_hydra.data.examples import Examples, Source
 def draw_student_t_mixture(dimensions: int, df: float, train_size: int, test_size: int, seed: int) -> Source:
     """Points from two Student-t components, on a line or along a curve in the plane, labelled by component.
 
-    1-D: x ~ 0.6·t(−2, 1) + 0.4·t(2, 1), location and scale, ν = ``df`` degrees of freedom. 2-D: u ~ 0.7·t(−2, 2) +
-    0.3·t(2, 2) likewise, and x = (u, u + 2·sin(πu/4)) + ε·√(6/v) with ε ~ N(0, I) and one v ~ χ²(6) a point,
-    bivariate t noise with 6 degrees of freedom.
+    1-D: x ~ 0.6·t(−2, 1) + 0.4·t(2, 1), where t(location, scale) has ν = ``df`` degrees of freedom.
+    2-D: u ~ 0.7·t(−2, 2) + 0.3·t(2, 2), and x = (u, u + 2·sin(πu/4)) + ε·√(6/v) with ε ~ N(0, I) and one v ~ χ²(6)
+    for each point: bivariate t noise with 6 degrees of freedom.
 
     Source: Kim et al., "t³-Variational Autoencoder: Learning Heavy-tailed Data with Student's t and Power
-    Divergence", 2023; there ν = 5, with 200,000 points for training and 500,000 for the test.
+    Divergence", 2023; there ν = 5, with 200,000 points for training and 500,000 for testing.
     """
     checks.integer("dataset.dimensions", dimensions, minimum=1, maximum=2)
     checks.positive("dataset.df", df)

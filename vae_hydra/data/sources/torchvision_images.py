@@ -1,8 +1,10 @@
-"""MNIST and its like from torchvision's files."""
+"""MNIST and FashionMNIST from torchvision's files."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from torchvision import datasets
 
 from vae_hydra.base import checks
 from vae_hydra.base.integrity import check_idx
@@ -10,22 +12,20 @@ from vae_hydra.data.examples import Examples, Source
 
 
 def load_torchvision(dataset: str, root: str, download: bool) -> Source:
-    """MNIST or FashionMNIST from ``root``, downloaded there first if asked.
+    """MNIST or FashionMNIST from ``root``, after a download if ``download``.
 
     Raises:
-        ValueError: if the files are damaged, or are not there and cannot be downloaded; it says how to get them.
+        ValueError: if the files are damaged, or missing and cannot be downloaded; the message says how to get them.
     """
-    from torchvision import datasets
-
     family = getattr(datasets, checks.one_of("dataset.source.dataset", dataset, ("MNIST", "FashionMNIST")))
     folder = Path(root) / dataset / "raw"
     _check_idx_files(folder)
-    ours = [path for path in (folder, folder.parent, folder.parent.parent) if not path.exists()]
+    missing = [path for path in (folder, folder.parent, folder.parent.parent) if not path.exists()]
     try:
         train, test = (family(root, train=is_train, download=download) for is_train in (True, False))
     except (RuntimeError, OSError) as error:
-        for path in ours:
-            # Empty folders that a download which failed has made.
+        for path in missing:
+            # A failed download leaves empty folders.
             if path.is_dir() and not any(path.iterdir()):
                 path.rmdir()
         problem = "could not be downloaded" if download else f"was not found under dataset.root={root}"
@@ -39,7 +39,7 @@ def load_torchvision(dataset: str, root: str, download: bool) -> Source:
 
 
 def _check_idx_files(folder: Path) -> None:
-    """Refuse files of images and labels that torchvision would misread, or fail on without their name."""
+    """Raise ValueError for damaged files, which torchvision misreads or reports without their name."""
     for part in ("train", "t10k"):
         images, labels = (folder / f"{part}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1"))
         sizes = {path: _idx_sizes(path, n) for path, n in ((images, 3), (labels, 1)) if path.is_file()}

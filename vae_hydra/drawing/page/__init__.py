@@ -1,1 +1,1 @@
-"""A trained model looked at by hand: what is shown, without the web library, and ``app``, the page that shows it."""
+"""The explorer of a trained model: points and pictures, and their page in the browser (``app``)."""

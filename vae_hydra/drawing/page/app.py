@@ -1,4 +1,4 @@
-"""The page put together, and the server that hands it to a browser of this machine."""
+"""The page, and the server that shows it in a browser on this machine."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ import panel as pn
 from bokeh.server.auth_provider import AuthProvider
 from tornado.web import HTTPError, RequestHandler
 
-from vae_hydra.drawing.page.model import Explored, medians
-from vae_hydra.drawing.page.panes import ExamplePane, PlanePane, Point, PointPane, TraversalPane, heading
+from vae_hydra.drawing.page.elements import heading
+from vae_hydra.drawing.page.example import ExamplePane
+from vae_hydra.drawing.page.latents import PlanePane, TraversalPane
+from vae_hydra.drawing.page.point import Point, PointPane
+from vae_hydra.drawing.page.points import medians
+from vae_hydra.runs.trained import TrainedModel
 
-# Addresses that every machine that reaches this one can connect to.
+# Addresses that listen on all networks of this machine.
 EVERYWHERE = ("0.0.0.0",)
 
 
 class OwnHosts(AuthProvider):
-    """Answer 403 to requests for another host than those that the page is served at.
+    """Answer 403 to requests for a host name that is not the page's own.
 
-    A site can let its name point to this machine (DNS rebinding): a browser would then show it this page as its own.
+    A site can let its name point to this machine (DNS rebinding): a browser would then treat this page as the site's.
 
     Args:
-        names: that a request's Host header may have, whatever its port; None for any.
+        names: names allowed in the Host header of a request, with any port; None for any name.
     """
 
     def __init__(self, names: Collection[str] | None) -> None:
@@ -32,12 +36,12 @@ class OwnHosts(AuthProvider):
 
     @property
     def get_user(self) -> Callable[[Any], Any]:
-        # Bokeh declares a request here, and hands over the handler of one.
+        # Bokeh declares a request here, but passes the handler of one.
         return self._check
 
     @property
     def login_url(self) -> str:
-        # Bokeh wants one, but no visitor is ever asked for a name.
+        # Bokeh requires one; visitors never log in.
         return "/"
 
     def _check(self, handler: RequestHandler) -> str:
@@ -46,18 +50,18 @@ class OwnHosts(AuthProvider):
         return "visitor"
 
 
-def page(what: Explored, title: str) -> pn.Column:
+def page(model: TrainedModel, title: str) -> pn.Column:
     """The page of one visitor."""
-    z = medians(what)
+    z = medians(model)
     point = Point(z=z, settled=z)
-    left, example = PointPane(what, point), ExamplePane(what, point)
-    of_the_point: list[TraversalPane | PlanePane] = [TraversalPane(what, point), PlanePane(what, point)]
-    others = [(pane.title, pane.layout()) for pane in of_the_point]
+    left, example = PointPane(model, point), ExamplePane(model, point)
+    around_point: list[TraversalPane | PlanePane] = [TraversalPane(model, point), PlanePane(model, point)]
+    others = [(pane.title, pane.layout()) for pane in around_point]
     tabs = pn.Tabs((example.title, example.layout()), *others, dynamic=True)
 
     def draw(*_: Any) -> None:
         if tabs.active:
-            of_the_point[tabs.active - 1].show()
+            around_point[tabs.active - 1].show()
 
     tabs.param.watch(draw, "active")
     point.param.watch(draw, ["settled", "label"])
@@ -65,19 +69,21 @@ def page(what: Explored, title: str) -> pn.Column:
     return pn.Column(heading(title), pn.Row(left.layout(), tabs))
 
 
-def serve(what: Explored, title: str, host: str, port: int, open_browser: bool, **options: Any) -> Any:
-    """Serve the page until the process is told to end.
+def serve(model: TrainedModel, title: str, host: str, port: int, open_browser: bool, **options: Any) -> Any:
+    """Serve the page until the process ends.
 
     Args:
-        host, port: where; other machines can connect only if ``host`` is an address of this one that they see.
-        open_browser: whether to show it at once.
+        model: the model to explore.
+        title: of the page, the name of the run.
+        host, port: address of the page; other machines can connect if ``host`` is an address that they can reach.
+        open_browser: whether to open the page in a browser at once.
         options: of ``panel.serve``.
     """
     for name in ("bokeh", "tornado"):
         logging.getLogger(name).setLevel(logging.WARNING)
     names = None if host in EVERYWHERE else (host, "localhost", "127.0.0.1")
     return pn.serve(
-        {"/": lambda: page(what, title)},
+        {"/": lambda: page(model, title)},
         title=f"vae_hydra: {title}",
         address=host,
         port=port,

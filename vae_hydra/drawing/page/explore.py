@@ -9,31 +9,30 @@ from typing import Any
 
 from vae_hydra.base import checks
 from vae_hydra.base.command.process import prepare_torch
+from vae_hydra.runs.saved import data_of, open_saved
+from vae_hydra.runs.trained import TrainedModel
 
 log = logging.getLogger(__name__)
 
 
 def explore(config: Mapping[str, Any], **options: Any) -> Any:
-    """Serve a page to explore a run with, on this machine, until Ctrl-C.
+    """Serve a page that explores a run, on this machine, until Ctrl-C.
 
     Args:
         config: resolved configuration, as ``conf/explore.yaml`` composes it.
         options: of ``panel.serve``.
 
     Raises:
-        ValueError: if ``run`` is no run, its data are not there, the address is taken, or Panel is not installed.
+        ValueError: if ``run`` is no run, its data are missing, the address is taken, or Panel is not installed.
     """
-    from vae_hydra.drawing.page.model import explored
-    from vae_hydra.runs.saved import data_of, open_saved
-
     app = _app()
     address = _address(config)
     open_browser = checks.boolean("open_browser", config["open_browser"])
     prepare_torch(config["threads"])
     saved = open_saved(config)
-    what = explored(saved.module, data_of(saved, config["dataset_root"]))
+    model = TrainedModel(saved.module, data_of(saved, config["dataset_root"]))
     log.info("%s at http://%s:%d (Ctrl-C ends it)", saved.run.name, *address)
-    return app.serve(what, saved.run.name, *address, open_browser, **options)
+    return app.serve(model, saved.run.name, *address, open_browser, **options)
 
 
 def _app() -> Any:
@@ -46,10 +45,10 @@ def _app() -> Any:
 
 
 def _address(config: Mapping[str, Any]) -> tuple[str, int]:
-    """Host and port to serve at; for port 0 one that is free.
+    """Host and port to serve at; for port 0 a free port.
 
     Raises:
-        ValueError: for what is no address of this machine, or taken.
+        ValueError: for an address that is not this machine's, or taken.
     """
     host, port = config["host"], checks.integer("port", config["port"], minimum=0, maximum=65535)
     if not (isinstance(host, str) and host):

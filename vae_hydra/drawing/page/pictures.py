@@ -1,4 +1,4 @@
-"""What is explored as pictures: pixels for images, matplotlib's figures for points and densities."""
+"""Pictures of the page: pixels of images, and matplotlib figures of points and densities."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from torch.distributions import Distribution
 from vae_hydra.distributions import quantile
 from vae_hydra.drawing.page.sliders import latents_at
 from vae_hydra.drawing.plots.arrays import Array, Limits, to_array
-from vae_hydra.drawing.plots.charts import COLOURS, MARKERS
+from vae_hydra.drawing.plots.axes import axes_grid, hide_frame, hide_heights, legend_entries, single_axes, styled
+from vae_hydra.drawing.plots.series import COLOURS, MARKERS
 
-# A panel of densities holds the prior between the first two quantiles, the posterior between the others.
+# A panel of densities shows the prior between the first two quantiles, the posterior between the others.
 PRIOR_SHOWN, POSTERIOR_SHOWN = (0.02, 0.98), (0.001, 0.999)
 PANELS_A_ROW = 5
 # Points of a curve.
@@ -24,7 +25,7 @@ RESOLUTION = 400
 
 
 def pixels(images: Any, limits: Limits | None = None) -> Array:
-    """Images [..., C, H, W] as bytes [..., H, W, 3]; ``limits`` are black and white, None their own extremes."""
+    """Images [..., C, H, W] as bytes [..., H, W, 3]; ``limits`` are black and white, None for their own extremes."""
     values = to_array(images)
     low, high = limits or (float(values.min()), float(values.max()))
     scaled = np.clip((values - low) / max(high - low, 1e-6), 0, 1)
@@ -34,78 +35,70 @@ def pixels(images: Any, limits: Limits | None = None) -> Array:
 
 
 def mosaic(images: Any, limits: Limits) -> Array:
-    """Rows of images [R, K, C, H, W] as one, bytes [R·(H + 1), K·(W + 1), 3], a white line after each."""
+    """Rows of images [R, K, C, H, W] as one image, bytes [R·(H + 1), K·(W + 1), 3], with a white line after each."""
     tiles = np.pad(pixels(images, limits), ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=255)
     rows, columns, height, width, _ = tiles.shape
     return tiles.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
 
 
 def rgba(image: Array) -> Array:
-    """Bytes [H, W, 3] as Bokeh wants them: [H, W] of four bytes each, the lowest row first."""
+    """Bytes [H, W, 3] in Bokeh's format: [H, W] of four bytes each, the lowest row first."""
     opaque = np.concatenate([image, np.full_like(image[..., :1], 255)], axis=-1)
     return np.ascontiguousarray(opaque[::-1]).view(np.uint32)[..., 0]
 
 
+@styled
 def densities(
     posteriors: Mapping[str, Distribution], prior: Distribution, code: Tensor, names: dict[int, str]
 ) -> Figure:
-    """Densities of posteriors over that of the prior, each to a height of its own, for the latents that are named.
+    """Densities of posteriors and of the prior, each scaled to the same height: a panel for each named latent.
 
     Args:
         posteriors: title → distribution of batch_shape [L].
         prior: of one latent.
-        code: [L], marked.
+        code: the code [L], marked by a line.
         names: latent → the title of its panel.
     """
-    rows = -(-len(names) // PANELS_A_ROW)
-    figure = Figure(figsize=(9.4, 2.1 * rows + 0.3), layout="constrained")
-    grid = figure.subplots(rows, PANELS_A_ROW, squeeze=False)
-    for axes in grid.flat[len(names) :]:
-        axes.axis("off")
+    figure, grid = axes_grid(len(names), PANELS_A_ROW, (1.88, 2.1), (0.0, 0.3), least_width=9.4)
     ends = {title: _ends(q, code) for title, q in posteriors.items()}
-    whole = latents_at(prior, torch.tensor(PRIOR_SHOWN))
+    prior_ends = latents_at(prior, torch.tensor(PRIOR_SHOWN))
     for axes, (latent, name) in zip(grid.flat, names.items(), strict=False):
-        z = _between(torch.cat([whole, *(own[latent] for own in ends.values())]))
+        z = _between(torch.cat([prior_ends, *(limits[latent] for limits in ends.values())]))
         axes.fill_between(z.cpu(), _height(prior, z), color="#dddddd", label="prior p(z)")
         for number, (title, q) in enumerate(posteriors.items()):
-            # Over its own range: it may be far narrower than the prior. A column for each latent of q.
+            # Over its own range, which may be far narrower than the prior's. A column for each latent of q.
             z = _between(ends[title][latent])
             height = _height(q, z.unsqueeze(1).expand(-1, len(code)))[:, latent]
             axes.plot(z.cpu(), height, color=COLOURS[number], label=title)
         axes.axvline(code[latent].item(), color="#333333", linestyle=":", linewidth=1, label="code")
-        _tidy(axes, name)
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
+        axes.set(title=name, ylim=(0, 1.08))
+        axes.margins(x=0.03)
+        hide_heights(axes)
+    figure.legend(*legend_entries(grid.flat), loc="outside upper center", ncols=4)
     return figure
 
 
 def _ends(q: Distribution, code: Tensor) -> Tensor:
-    """From where to where each latent of a posterior is shown, [L, 2]."""
+    """Ends of the shown range of each latent of a posterior, [L, 2]."""
     return torch.stack([quantile(q, torch.full_like(code, probability)) for probability in POSTERIOR_SHOWN], dim=1)
 
 
 def _between(values: Tensor) -> Tensor:
-    """Points from the least to the greatest of the values."""
+    """Equally spaced points from the least to the greatest of the values."""
     return torch.linspace(values.min().item(), values.max().item(), RESOLUTION).to(values)
 
 
 def _height(distribution: Distribution, z: Tensor) -> Array:
-    """The density at z [N, ...], as a share of its greatest value over N."""
+    """The density at z [N, ...], relative to its greatest value over N."""
     log_density = distribution.log_prob(z).double().nan_to_num(nan=-torch.inf)
     return (log_density - log_density.amax(0)).exp().cpu().numpy()
 
 
-def _tidy(axes: Any, title: str) -> None:
-    axes.set_title(title, fontsize=9, pad=3)
-    axes.set(yticks=[], ylim=(0, 1.08))
-    axes.tick_params(labelsize=7)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.margins(x=0.03)
-
-
+@styled
 def points(cloud: Any, series: Mapping[str, Any], net: Any = None, side: float = 6.0) -> Figure:
-    """Points over a grey cloud [N, D], of D > 2 coordinates the first two.
+    """Points over a grey cloud [N, D]; for D > 2 the first two coordinates.
 
-    Points of a line (D = 1) are shown at a height of their own, those of the cloud at 0.
+    For D = 1 the cloud lies at height 0, and each series at a height of its own.
 
     Args:
         cloud: the test examples.
@@ -113,8 +106,7 @@ def points(cloud: Any, series: Mapping[str, Any], net: Any = None, side: float =
         net: rows of points [R, K, D], joined along both axes.
         side: of the figure [inches].
     """
-    figure = Figure(figsize=(side, side), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = single_axes(side, side)
     cloud = to_array(cloud)
     axes.scatter(*_coordinates(cloud, 0), s=5, color="#bbbbbb", linewidths=0, label="test examples")
     if net is not None:
@@ -124,11 +116,11 @@ def points(cloud: Any, series: Mapping[str, Any], net: Any = None, side: float =
     for number, (title, values) in enumerate(series.items()):
         x, y = _coordinates(to_array(values), number + 1)
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-        # Those on top smaller, so that none is hidden.
+        # Later markers are smaller, so that they do not hide earlier ones.
         size = max(5, 12 - 3 * number) if len(x) == 1 else 5
         axes.plot(x, y, color=colour, marker=marker, markersize=size, markeredgecolor="white", label=title)
     _frame(axes, cloud, [to_array(values) for values in series.values()])
-    figure.legend(loc="outside upper center", ncols=2 if side < 4 else 5, frameon=False, fontsize=8)
+    figure.legend(loc="outside upper center", ncols=2 if side < 4 else 5)
     return figure
 
 
@@ -137,7 +129,7 @@ def _coordinates(values: Array, height: float) -> tuple[Array, Array]:
 
 
 def _frame(axes: Any, cloud: Array, series: Sequence[Array]) -> None:
-    """Hold all points shown, and 99 % of the cloud."""
+    """Set limits that hold all series, and 99 % of the cloud."""
     is_plane = cloud.shape[1] > 1
     kept = np.concatenate([np.quantile(cloud, [0.005, 0.995], axis=0), *series])
     low, high = kept.min(0), kept.max(0)
@@ -147,19 +139,17 @@ def _frame(axes: Any, cloud: Array, series: Sequence[Array]) -> None:
         axes.set(ylim=(low[1] - margin[1], high[1] + margin[1]), ylabel="x₂")
     else:
         axes.set(yticks=[])
-    axes.tick_params(labelsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
+@styled
 def rows_of_images(rows: Any, limits: Limits, names: Sequence[str], columns: Sequence[str]) -> Figure:
-    """Rows of images [R, K, C, H, W] without gaps, each row and each column with its name."""
+    """Rows of images [R, K, C, H, W] with R names of rows and K names of columns."""
     tiles = mosaic(rows, limits)
     (down, across), (height, width) = rows.shape[:2], tiles.shape[:2]
-    figure = Figure(figsize=(8.6, 8.6 * height / width + 0.6), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = single_axes(8.6, 8.6 * height / width + 0.6)
     axes.imshow(tiles)
-    axes.set_xticks((np.arange(across) + 0.5) * width / across - 0.5, columns, fontsize=8)
-    axes.set_yticks((np.arange(down) + 0.5) * height / down - 0.5, names, fontsize=9)
-    axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
-    axes.spines[:].set_visible(False)
+    axes.set_xticks((np.arange(across) + 0.5) * width / across - 0.5, columns)
+    axes.set_yticks((np.arange(down) + 0.5) * height / down - 0.5, names)
+    axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False)
+    hide_frame(axes)
     return figure

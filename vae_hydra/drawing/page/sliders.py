@@ -10,7 +10,7 @@ from vae_hydra.distributions import parameters, quantile
 
 # The ends of a slider: priors without bounds have no quantiles at 0 and 1.
 LEAST, MOST = 0.001, 0.999
-# Halvings of that interval: positions are found to 1e-9.
+# Halvings of that interval: positions are exact to 1e-9.
 HALVINGS = 30
 
 
@@ -21,10 +21,9 @@ def latents_at(prior: Distribution, positions: Tensor) -> Tensor:
 
 
 def positions_of(prior: Distribution, z: Tensor) -> Tensor:
-    """The positions p = F(z) of latents z [...], in double precision; of those beyond a slider's ends, its end.
+    """Positions p = F(z) of latents z [...], in double precision; beyond a slider's ends, the position of the end.
 
-    Found from quantiles by bisection, so that families without a cdf have positions too, and a latent that a slider
-    gave has the slider's.
+    They are found from quantiles by bisection: this works for families without a cdf, and inverts ``latents_at``.
     """
     low, high = torch.full_like(z, LEAST, dtype=torch.float64), torch.full_like(z, MOST, dtype=torch.float64)
     for _ in range(HALVINGS):
@@ -35,6 +34,6 @@ def positions_of(prior: Distribution, z: Tensor) -> Tensor:
 
 
 def is_beyond(prior: Distribution, z: Tensor) -> Tensor:
-    """Whether latents [...] lie outside what sliders reach."""
+    """Whether latents [...] lie outside the range of the sliders."""
     least, most = latents_at(prior, torch.tensor([LEAST, MOST]))
     return (z < least) | (z > most)

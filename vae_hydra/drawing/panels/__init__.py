@@ -1,4 +1,4 @@
-"""A run → its figures: by name, for the callback that draws while training and the command that draws afterwards."""
+"""Figures of a run by name: one function each, from a ``Subject`` to a matplotlib figure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from vae_hydra.base import checks
+from vae_hydra.distributions import NoQuantiles
 from vae_hydra.drawing.panels.decoded import interpolations, quantile_grid, traversals
 from vae_hydra.drawing.panels.examples import (
     SAMPLES,
@@ -22,14 +23,25 @@ from vae_hydra.drawing.panels.latents import (
     latent_plane,
     posterior_parameters,
 )
-from vae_hydra.drawing.panels.subject import DoesNotApply, Shown, Subject, looking
+from vae_hydra.drawing.panels.subject import DoesNotApply, ShownExamples, Subject, evaluating
 from vae_hydra.drawing.panels.training import kl_over_time, loss_curves
 from vae_hydra.drawing.panels.values import noise_pixels, tails
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["ALL", "DEFAULT", "PANELS", "SAMPLES", "DoesNotApply", "Shown", "Subject", "chosen", "drawn", "keep_samples"]
+__all__ = [
+    "ALL",
+    "DEFAULT",
+    "PANELS",
+    "SAMPLES",
+    "DoesNotApply",
+    "ShownExamples",
+    "Subject",
+    "chosen",
+    "drawn",
+    "keep_samples",
+]
 
 PANELS: dict[str, Callable[[Subject], Figure]] = {
     panel.__name__: panel
@@ -52,7 +64,7 @@ PANELS: dict[str, Callable[[Subject], Figure]] = {
         tails,
     )
 }
-# Words for all of them, and for what training draws by itself.
+# Values of ``show`` besides names: every figure, and the figures that training draws by default.
 ALL, DEFAULT = "all", "default"
 DRAWN_BY_DEFAULT = ("loss_curves", "reconstructions", "denoised", "prior_samples", "samples_by_epoch", "latent_plane")
 
@@ -61,11 +73,11 @@ def chosen(key: str, show: Any) -> list[str]:
     """Names of figures in the order of ``PANELS``.
 
     Args:
-        key: option that ``show`` came from.
-        show: ``all``, ``default``, or a list of names, among which ``default`` may be.
+        key: the option that holds ``show``, for errors.
+        show: ``all``, ``default``, or a list of names, which may contain ``default``.
 
     Raises:
-        ValueError: for anything else; it lists the names.
+        ValueError: for an unknown name; the message lists the known ones.
     """
     words = [show] if isinstance(show, str) else show
     if not isinstance(words, (list, tuple)) or not words:
@@ -77,12 +89,12 @@ def chosen(key: str, show: Any) -> list[str]:
 
 
 def drawn(subject: Subject, names: Iterable[str]) -> Iterator[tuple[str, Figure | str]]:
-    """Draw figures one after the other: name and figure, or, where it does not apply to this run, the reason.
+    """Draw figures one by one: each name with its figure or, if it does not apply to this run, with the reason.
 
-    Each is a function of the subject alone: draws are seeded anew for every figure and change no others.
+    A figure depends on the subject alone, not on the figures before it: draws are seeded anew for each.
     """
     for name in names:
-        with looking(subject.module, subject.seed):
+        with evaluating(subject.module, subject.seed):
             figure = _attempt(name, subject)
         yield name, figure
 
@@ -90,5 +102,5 @@ def drawn(subject: Subject, names: Iterable[str]) -> Iterator[tuple[str, Figure 
 def _attempt(name: str, subject: Subject) -> Figure | str:
     try:
         return PANELS[name](subject)
-    except DoesNotApply as reason:
+    except (DoesNotApply, NoQuantiles) as reason:
         return str(reason)

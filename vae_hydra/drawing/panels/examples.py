@@ -1,4 +1,4 @@
-"""Figures of examples: given back, denoised, generated, and generated as training went on."""
+"""Figures of examples: reconstructed, denoised, generated, and generated epoch by epoch."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from torch import Tensor
 
 from vae_hydra.base.files import write_arrays
 from vae_hydra.drawing import plots
-from vae_hydra.drawing.panels.subject import POINTS, DoesNotApply, Subject, looking
+from vae_hydra.drawing.panels.subject import POINTS, DoesNotApply, Subject, evaluating
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Samples as an epoch generated them, kept under figures/epoch_NNNN/ and, of the end, under figures/.
+# Samples of an epoch, in figures/epoch_NNNN/, and of the end of training, in figures/.
 SAMPLES = "samples.npz"
 
 
 def reconstructions(subject: Subject) -> Figure:
-    """Test examples and what the model gives back; of vectors also samples of the prior."""
+    """Test examples and their reconstructions; for vectors also decoded samples of the prior."""
     shown = subject.shown
     rows = {"original": shown.original, "reconstruction": shown.reconstruction}
     if subject.are_images:
-        return plots.image_rows(rows, subject.data.value_range())
+        return plots.image_rows(rows, subject.limits)
     samples = subject.module.vae.decode(subject.module.vae.prior_sample(len(shown.original)), shown.labels).mean
     return _cloud({**rows, "prior samples": samples})
 
 
 def denoised(subject: Subject) -> Figure:
-    """Test examples, the same under the run's noise, and what the model makes of those."""
+    """Test examples, the same under the run's noise, and the reconstructions of the noisy ones."""
     shown, noise = subject.shown, subject.module.noise
     if shown.noisy is None:
         raise DoesNotApply("this run was trained without noise")
@@ -41,31 +41,31 @@ def denoised(subject: Subject) -> Figure:
         return _cloud({"original": shown.original, "noisy input": shown.noisy, "reconstruction": shown.denoised})
     title = "noise" if noise.mode == "stacked" else "noisy input"
     rows = {"original": shown.original, title: shown.noisy, "reconstruction": shown.denoised}
-    return plots.image_rows(rows, subject.data.value_range(), own_limits=[title])
+    return plots.image_rows(rows, subject.limits, own_limits=[title])
 
 
 def prior_samples(subject: Subject) -> Figure:
-    """Decoded draws of the prior; each class in turn with its label, or the one that the model's head gives it."""
+    """Decoded draws of the prior, with the label given to the decoder or predicted by the model's head."""
     if not subject.are_images:
-        raise DoesNotApply("of vectors they are in the figure reconstructions")
+        raise DoesNotApply("for vectors they are in the figure reconstructions")
     images, z, y = _sampled(subject)
     vae = subject.module.vae
     labels = y if y is not None or vae.classifier is None else vae.classify(z).argmax(-1)
-    return plots.image_grid(images, subject.data.value_range(), labels)
+    return plots.image_grid(images, subject.limits, labels)
 
 
 def keep_samples(subject: Subject, path: Path) -> None:
-    """Write what the model generates now to ``path``, from draws that are the same at any time."""
-    with looking(subject.module, subject.seed):
+    """Write samples of the model to ``path``; every epoch decodes the same draws of the prior."""
+    with evaluating(subject.module, subject.seed):
         samples = _sampled(subject)[0]
     write_arrays(path, {"samples": samples.float().cpu().numpy()})
 
 
 def samples_by_epoch(subject: Subject) -> Figure:
-    """The samples of all epochs that were drawn, each in its place from the same draw of the prior."""
+    """Kept samples of several epochs side by side; a place shows the same draw of the prior in each."""
     found = sorted(subject.folder.glob(f"epoch_*/{SAMPLES}"))
     if not found:
-        raise DoesNotApply("no samples of epochs were kept; train with callbacks.figures.epochs=[0,10,20,30]")
+        raise DoesNotApply("no epoch's samples were kept; train with callbacks.figures.epochs=[0,10,20,30]")
     names = {path: f"epoch {int(path.parent.name.removeprefix('epoch_'))}" for path in found}
     end = subject.folder / SAMPLES
     names |= {end: "end"} if end.is_file() else {}
@@ -74,11 +74,11 @@ def samples_by_epoch(subject: Subject) -> Figure:
         return _cloud({"test data": subject.shown.original, **samples})
     classes = subject.data.classes if subject.module.vae.decodes_by_class else 0
     mosaics = {name: _square(images, classes) for name, images in samples.items()}
-    return plots.image_mosaics(mosaics, subject.data.value_range(), gap=0)
+    return plots.image_mosaics(mosaics, subject.limits, gap=0)
 
 
 def _sampled(subject: Subject) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Samples [N, *x_shape], the draws they were made from, and the classes they were asked for, if they can be."""
+    """Samples [N, *x_shape], their latents [N, L], and the classes given to the decoder [N], if it is given any."""
     count = subject.samples if subject.are_images else POINTS
     vae = subject.module.vae
     z = vae.prior_sample(count)
@@ -92,7 +92,7 @@ def _read(path: Path) -> np.ndarray:
 
 
 def _square(images: np.ndarray, classes: int) -> plots.Mosaic:
-    """As square as it gets; of classes in turn, a column each."""
+    """The images in a square, or with a column a class."""
     columns = min(classes or math.isqrt(len(images)), len(images))
     rows = len(images) // columns
     names = [str(label) for label in range(classes)]
@@ -100,5 +100,5 @@ def _square(images: np.ndarray, classes: int) -> plots.Mosaic:
 
 
 def _cloud(panels: Mapping[str, Any]) -> Figure:
-    on_a_line = next(iter(panels.values())).shape[1] == 1
-    return plots.histograms(panels) if on_a_line else plots.scatter_panels(panels)
+    dimensions = next(iter(panels.values())).shape[1]
+    return plots.histograms(panels) if dimensions == 1 else plots.scatter_panels(panels)

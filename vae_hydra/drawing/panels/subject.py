@@ -1,9 +1,9 @@
-"""What figures are drawn of: a model, its data and its history, and what several figures compute of them once."""
+"""A run as its figures show it: the trained model, its history, and test examples through it."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,22 +15,22 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_hydra.base.randomness import seeded
-from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.examples import Examples
-from vae_hydra.distributions import parameters, quantile, with_parameters
-from vae_hydra.runs.posteriors import Posteriors, posteriors
+from vae_hydra.drawing.plots.names import latent_name
+from vae_hydra.runs.posteriors import Posteriors
+from vae_hydra.runs.trained import TrainedModel, visible_input
 from vae_hydra.training.history import Row
 from vae_hydra.training.module import TEST, VAEModule
 
-# Vector data are shown as clouds of this many points, codes as one of this many.
-POINTS, CODES = 2000, 5000
-# Of more latents the most informative ones are shown.
+# Points of a cloud of vectors.
+POINTS = 2000
+# Latents in one figure at most: those with the most KL.
 LATENTS = 10
 
 
 @contextmanager
-def looking(module: VAEModule, seed: int) -> Iterator[None]:
-    """Draw by ``seed``, with the model as it is evaluated, and leave no trace of it in training."""
+def evaluating(module: VAEModule, seed: int) -> Iterator[None]:
+    """Evaluate the model with draws of ``seed``; training goes on as if nothing had happened."""
     was_training = module.training
     module.eval()
     try:
@@ -41,13 +41,13 @@ def looking(module: VAEModule, seed: int) -> Iterator[None]:
 
 
 class DoesNotApply(Exception):
-    """A figure that this run has not; the message says why, to go on after the figure's name."""
+    """A figure that does not apply to this run; the message is the reason, to follow the figure's name."""
 
 
-class Shown(NamedTuple):
-    """Test examples as a model is fed them and gives them back: [N, *x_shape] each, labels [N].
+class ShownExamples(NamedTuple):
+    """Test examples, the model's inputs and its reconstructions: [N, *x_shape] each, labels [N].
 
-    Where noise is stacked, ``noisy`` is one of its channels [N, 1, H, W]; without noise it and ``denoised`` are None.
+    Of stacked noise, ``noisy`` is one of its channels [N, 1, H, W]; without noise it and ``denoised`` are None.
     """
 
     original: Tensor
@@ -58,21 +58,17 @@ class Shown(NamedTuple):
 
 
 @dataclass
-class Subject:
-    """A run as figures are drawn of it.
+class Subject(TrainedModel):
+    """A run as its figures show it.
 
     Attributes:
-        module: the model, on any device.
-        data: what it was trained on.
         history: rows of its metrics.csv.
-        folder: its figures, where the samples of epochs are kept.
-        seed: of everything that a figure draws.
-        samples: number of samples of the prior.
-        plane: how codes of more than two latents are brought into a plane.
+        folder: the folder of its figures, with the samples of epochs.
+        seed: seed of the draws of a figure, and of the examples in it. Which latents it shows does not depend on it.
+        samples: number of samples from the prior.
+        plane: projection of codes of more than two latents, one of ``clouds.PLANES``.
     """
 
-    module: VAEModule
-    data: DataModule
     history: Sequence[Row]
     folder: Path
     seed: int
@@ -80,119 +76,48 @@ class Subject:
     plane: str = "pca"
 
     @property
-    def are_images(self) -> bool:
-        """Whether examples are images, rather than vectors."""
-        return len(self.module.vae.x_shape) == 3
-
-    @property
     def generator(self) -> torch.Generator:
-        """For the choice of examples: the same ones in every figure that asks for the same."""
+        """A generator for the choice of examples: figures that ask for the same number show the same ones."""
         return torch.Generator().manual_seed(self.seed)
 
     @cached_property
-    def shown(self) -> Shown:
+    def shown(self) -> ShownExamples:
         """One test image of each class, or a cloud of test points, through the model."""
-        with looking(self.module, self.seed):
+        with evaluating(self.module, self.seed):
             return _shown(self)
-
-    @cached_property
-    def encoded(self) -> Posteriors:
-        """Posteriors of test examples in random order."""
-        return posteriors(self.module, self.examples(CODES), self.seed)
-
-    @cached_property
-    def kl(self) -> Tensor:
-        """Mean KL(q‖p) over the encoded examples [nats], of shape [L]."""
-        sampler, like = self.module.vae.sampler, next(self.module.vae.parameters())
-        values = {name: value.to(like) for name, value in self.encoded.parameters.items()}
-        with torch.no_grad():
-            return sampler.kl_divergence(sampler.posterior(values), self.encoded.draws.to(like)).mean(0).float().cpu()
-
-    @cached_property
-    def order(self) -> list[int]:
-        """All latents, the one with the most KL first; without a KL, the one whose code varies most."""
-        worth = self.kl if self.has_kl else self.encoded.codes.var(0)
-        return worth.argsort(descending=True, stable=True).tolist()
-
-    def described(self, latent: int) -> str:
-        """Its name and what it is worth."""
-        return latent_name(latent) + (f"  {self.kl[latent]:.2f} nats" if self.has_kl else "")
-
-    def which(self, latents: Sequence[int]) -> str:
-        """How the latents that are shown were chosen; empty if they are all."""
-        if len(latents) == self.module.vae.latent_dim:
-            return ""
-        reason = "with the most KL" if self.has_kl else "whose codes vary most"
-        return f"the {len(latents)} of {self.module.vae.latent_dim} latents {reason}"
-
-    @property
-    def has_kl(self) -> bool:
-        """Whether posteriors are distributions that are held against the prior."""
-        return self.module.vae.sampler.has_elbo
 
     def examples(self, limit: int) -> Examples:
         """Test examples in an order of the seed."""
         return self.data.shuffled("test", self.generator, limit)
 
-    def posterior(self, example: int | slice = slice(None), latent: int | slice = slice(None)) -> Distribution:
-        """q(z|x) of encoded examples, on the CPU."""
-        values = {name: value[example, latent] for name, value in self.encoded.parameters.items()}
+    def posterior(self, encoded: Posteriors, example: int, latent: int) -> Distribution:
+        """q(z|x) of one latent of an encoded example, on the CPU."""
+        values = {name: value[example, latent] for name, value in encoded.parameters.items()}
         return self.module.vae.sampler.posterior(values)
 
-    @property
-    def prior(self) -> Distribution:
-        """p(z) of one latent, on the CPU."""
-        prior = self.module.vae.sampler.prior()
-        return with_parameters(prior, {name: value.cpu() for name, value in parameters(prior).items()})
+    def latent_title(self, latent: int) -> str:
+        """Name and KL of a latent."""
+        return latent_name(latent) + (f"  {self.kl[latent]:.2f} nats" if self.has_kl else "")
 
-    def positions(self, probability: Tensor) -> Tensor:
-        """Where latents are looked at: the prior's quantiles, the same of every latent, [P, L] from [P].
-
-        Without a KL nothing holds the codes to the prior: then the quantiles of the encoded codes.
-
-        Raises:
-            DoesNotApply: for a prior whose quantiles are not known.
-        """
-        if not self.has_kl:
-            return torch.quantile(self.encoded.codes, probability, dim=0)
-        return quantiles(self.prior, probability)[:, None].expand(-1, self.module.vae.latent_dim)
-
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """Means of p(x|z) for latents [..., L] and, if the decoder is given them, labels [...]: [..., *x_shape]."""
-        device = self.module.device
-        return self.module.vae.decode(
-            z.to(next(self.module.vae.parameters())), None if y is None else y.to(device)
-        ).mean
+    def choice(self, latents: Sequence[int]) -> str:
+        """How a figure chose its latents; empty if it shows all."""
+        if len(latents) == self.latent_dim:
+            return ""
+        reason = "with the most KL" if self.has_kl else "whose codes vary most"
+        return f"the {len(latents)} of {self.latent_dim} latents {reason}"
 
 
-def quantiles(distribution: Distribution, probability: Tensor) -> Tensor:
-    """F⁻¹(p); DoesNotApply for a family whose quantiles are not known."""
-    try:
-        return quantile(distribution, probability)
-    except ValueError as error:
-        raise DoesNotApply(str(error)) from error
-
-
-def latent_name(latent: int) -> str:
-    """z₁ for latent 0, and so on."""
-    return "z" + str(latent + 1).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
-
-
-def _shown(subject: Subject) -> Shown:
+def _shown(subject: Subject) -> ShownExamples:
     module, data = subject.module, subject.data
-    examples = data.one_of_each_class("test") if subject.are_images else subject.examples(POINTS)
-    taken = module.take(examples)
-    reconstruct = _reconstructor(module, taken.y)
+    taken = module.take(data.one_of_each_class("test") if subject.are_images else subject.examples(POINTS))
+
+    def reconstruct(inputs: Tensor) -> Tensor:
+        return module.vae(inputs, taken.y).p.mean
+
     reconstruction = reconstruct(module.noise.clean(taken.x))
     if module.noise.is_none:
-        return Shown(taken.x, taken.y, reconstruction, None, None)
-    # How many draws came before depends on the sampler.
+        return ShownExamples(taken.x, taken.y, reconstruction, None, None)
+    # Seeded anew: the number of draws until here depends on the sampler, and all samplers get the same noise.
     module.seed_batch(TEST, zlib.crc32(b"figures"), 0)
     noisy = module.noise(taken.x)
-    # Stacked noise leaves the image alone: show one of its channels.
-    seen = noisy if noisy.shape == taken.x.shape else noisy[:, -1:]
-    return Shown(taken.x, taken.y, reconstruction, seen, reconstruct(noisy))
-
-
-def _reconstructor(module: VAEModule, y: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda inputs: module.vae(inputs, y).p.mean
+    return ShownExamples(taken.x, taken.y, reconstruction, visible_input(noisy, taken.x), reconstruct(noisy))

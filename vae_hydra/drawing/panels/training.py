@@ -1,4 +1,4 @@
-"""Figures of how training went, from metrics.csv."""
+"""Figures of training, from metrics.csv."""
 
 from __future__ import annotations
 
@@ -28,4 +28,4 @@ def kl_over_time(subject: Subject) -> Figure:
 
 def _needs_history(subject: Subject) -> None:
     if not subject.history:
-        raise DoesNotApply("there is no metrics.csv with an epoch in it")
+        raise DoesNotApply("its metrics.csv has no epochs")

@@ -1,4 +1,4 @@
-"""Figures of the values of examples: under every noise, and how far out they reach."""
+"""Figures of the values of examples: under each noise, and in the tails."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from vae_hydra.drawing.panels.subject import DoesNotApply, Subject
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Test examples whose values are counted, and as many as which are generated.
+# Test examples in the histograms; test examples, and as many generated ones, in the tails.
 EXAMPLES, GENERATED = 1000, 20_000
 
 
 def noise_pixels(subject: Subject) -> Figure:
-    """Values of test examples as they are and under the run's own noise and every other that it is tested on."""
+    """Values of clean test examples, and under each noise that the run is tested on."""
     module = subject.module
     noises = list(module.test_noises)
     if not noises:
-        raise DoesNotApply("this run has no noise, nor is it tested on any")
+        raise DoesNotApply("this run is tested on no noise")
     x = module.take(subject.examples(EXAMPLES)).x
     panels = {}
     for noise in noises:
         noisy = noise(x)
-        # Stacked noise leaves the image alone: its own channels are shown.
-        seen = noisy if noisy.shape == x.shape else noisy[:, x.shape[1] :]
-        own = ", trained with" if noise.name == module.noise.name else ""
-        panels[f"{noise.name}{own}"] = {"clean": x, "noise" if noise.mode == "stacked" else "noisy": seen}
+        # Stacked noise leaves the image unchanged and adds channels: show those.
+        visible = noisy if noisy.shape == x.shape else noisy[:, x.shape[1] :]
+        training = ", trained with" if noise.name == module.noise.name else ""
+        panels[f"{noise.name}{training}"] = {"clean": x, "noise" if noise.mode == "stacked" else "noisy": visible}
     return plots.value_histograms(panels, "pixel value" if subject.are_images else "value of a coordinate")
 
 
 def tails(subject: Subject) -> Figure:
-    """Share of test and of generated vectors further from the test data's median than t, on log–log axes.
+    """Share of test vectors, and of generated ones, further than t from the median of the test data, log–log.
 
-    Generated ones are drawn from p(x|z) for draws of the prior, and all are as they were before dataset.transform.
+    Generated vectors are draws from p(x|z) at draws of the prior. Values are those before dataset.transform.
     """
     if subject.are_images:
         raise DoesNotApply("it needs vectors, the examples of this run are images")

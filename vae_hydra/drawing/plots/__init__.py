@@ -1,11 +1,12 @@
-"""Tensors or arrays → matplotlib figures. Nothing here opens a window or keeps a global figure."""
+"""Tensors or arrays → matplotlib figures. They open no window and leave matplotlib's settings as they are."""
 
-from vae_hydra.drawing.plots.charts import bars, correlation_matrix, curves, heat_maps, loss_curves
+from vae_hydra.drawing.plots.charts import bars, curves, loss_curves
 from vae_hydra.drawing.plots.clouds import histograms, latent_plane, scatter_panels
 from vae_hydra.drawing.plots.contrasts import Contrast, contrasts
 from vae_hydra.drawing.plots.densities import OverDensity, draws_over_densities, parameter_histograms, value_histograms
 from vae_hydra.drawing.plots.images import image_columns, image_grid, image_rows
 from vae_hydra.drawing.plots.kl import kl_bars, kl_over_time
+from vae_hydra.drawing.plots.maps import correlation_matrix, heat_maps
 from vae_hydra.drawing.plots.mosaics import Mosaic, image_mosaics
 from vae_hydra.drawing.plots.tails import survival_curves
 

@@ -1,4 +1,4 @@
-"""What every plot begins with: tensors or arrays as arrays, without importing torch for those who have none."""
+"""Tensors or arrays as arrays, without an import of torch."""
 
 from __future__ import annotations
 

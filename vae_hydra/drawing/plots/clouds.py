@@ -1,4 +1,4 @@
-"""Points: side by side, as histograms of a line, and as codes in a plane."""
+"""Points: side by side in planes, as histograms of a line, and as codes in a plane."""
 
 from __future__ import annotations
 
@@ -6,75 +6,79 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from vae_hydra.drawing.plots.arrays import Array, to_array
-from vae_hydra.drawing.plots.charts import COLOURS, WIDE
+from vae_hydra.drawing.plots.axes import axes_grid, is_wide, single_axes, styled
+from vae_hydra.drawing.plots.names import latent_name
+from vae_hydra.drawing.plots.series import COLOURS
 
 # More panels than this go into further rows.
 PANELS_A_ROW = 5
-# Okabe and Ito's yellow and black with the charts' colours: ten classes.
+# The colours of series, and Okabe and Ito's yellow and black: ten classes.
 CLASS_COLOURS = (*COLOURS, "#F0E442", "#000000")
 PLANES = ("pca", "tsne")
 _HALO = [withStroke(linewidth=3, foreground="white")]
 
 
+@styled
 def scatter_panels(panels: Mapping[str, Any]) -> Figure:
-    """Point clouds [N, D] side by side on shared axes, their first two coordinates.
+    """First two coordinates of point clouds [N, D] side by side on shared axes.
 
     The axes hold the first panel and 99 % of the points of the others.
+
+    Args:
+        panels: title → points.
     """
-    columns = min(len(panels), PANELS_A_ROW)
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(4 * columns, 4 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    figure, grid = axes_grid(len(panels), PANELS_A_ROW, (4, 4), sharex=True, sharey=True)
     for axes, (title, points) in zip(grid.flat, panels.items(), strict=False):
         axes.scatter(*_plane(points).T, s=4, alpha=0.4, linewidths=0)
         axes.set(title=title, xlabel="x₁", ylabel="x₂")
-    for axes in grid.flat[len(panels) :]:
-        axes.axis("off")
     low, high = _plane_limits(list(panels.values()))
     grid[0, 0].set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     return figure
 
 
+@styled
 def histograms(panels: Mapping[str, Any], bins: int = 80) -> Figure:
-    """Samples [N, 1] of the line as outlines over one another, counted on a logarithmic axis that shows their tails.
+    """Histograms of samples [N, 1] as outlines over one another; the counts are logarithmic, to show the tails.
 
     The axis holds the first sample and 99 % of the others.
+
+    Args:
+        panels: title → sample.
+        bins: number of bins.
     """
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = single_axes(7, 4)
     low, high = _plane_limits(list(panels.values()))
     for title, points in panels.items():
         values = to_array(points)[:, 0]
         axes.hist(values, bins=bins, range=(low[0], high[0]), histtype="step", label=title, log=True)
     axes.set(xlabel="x", ylabel="count")
-    axes.legend(frameon=False)
+    axes.legend()
     return figure
 
 
+@styled
 def latent_plane(codes: Any, y: Any, plane: str = "pca", seed: int = 0) -> Figure:
     """Codes [N, L], L ≥ 2, coloured by class [N], with the name of a class at the median of its codes.
 
-    Two latents are shown as they are, on logarithmic axes if they are positive and spread wide.
-    The axes hold the middle 99 % of the codes.
+    Two latents are the axes themselves, logarithmic if both are positive and spread wide. The axes hold the middle
+    99 % of the codes.
 
     Args:
         codes, y: the codes and their classes.
-        plane: of more latents the first two principal components (``pca``), or ``tsne``, an embedding that keeps
-            neighbours together and nothing else: distances and sizes of its clusters mean nothing.
-        seed: of where t-SNE starts.
+        plane: projection of more latents: ``pca``, the first two principal components, or ``tsne``, an embedding that
+            only keeps neighbours together: distances between its clusters, and their sizes, mean nothing.
+        seed: seed of the starting point of t-SNE.
 
     Source: van der Maaten and Hinton, "Visualizing data using t-SNE", 2008.
     """
-    from matplotlib.colors import ListedColormap
-
     codes, y = to_array(codes), to_array(y)
     points, names = _in_a_plane(codes, plane, seed)
-    figure = Figure(figsize=(6, 5), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = single_axes(6, 5)
     classes = int(y.max()) + 1
     colours = ListedColormap(CLASS_COLOURS[:classes]) if classes <= len(CLASS_COLOURS) else "turbo"
     size = min(20, max(4, 10_000 / len(points)))
@@ -92,26 +96,26 @@ def latent_plane(codes: Any, y: Any, plane: str = "pca", seed: int = 0) -> Figur
 def _around_most(axes: Any, points: Array) -> None:
     """Limits around the middle 99 % of points [N, 2]; logarithmic if both coordinates are positive and spread wide."""
     ends = np.quantile(points.astype(np.float64), [0.005, 0.995], axis=0)
-    is_wide = (points > 0).all() and (ends[1] > WIDE * ends[0]).all()
-    if is_wide:
+    logarithmic = (points > 0).all() and all(is_wide(low, high) for low, high in ends.T)
+    if logarithmic:
         axes.set(xscale="log", yscale="log")
         ends = np.log(ends)
-    # Codes that are all alike need some room too.
+    # Equal codes need some room too.
     margin = 0.05 * (ends[1] - ends[0]) + 1e-3 * np.abs(ends).max(0) + 1e-6
     limits = np.stack([ends[0] - margin, ends[1] + margin])
-    (left, bottom), (right, top) = np.exp(limits) if is_wide else limits
+    (left, bottom), (right, top) = np.exp(limits) if logarithmic else limits
     axes.set(xlim=(left, right), ylim=(bottom, top))
 
 
 def _in_a_plane(codes: Array, plane: str, seed: int) -> tuple[Array, tuple[str, str]]:
     """Points [N, 2] and the names of the two axes."""
     if codes.shape[1] == 2:
-        return codes, ("z₁", "z₂")
+        return codes, (latent_name(0), latent_name(1))
+    # Imported here: a report draws with this module, and scikit-learn takes half a second.
     if plane == "tsne":
         from sklearn.manifold import TSNE
 
         perplexity = min(30.0, (len(codes) - 1) / 3)
-        # scikit-learn's own factorisation of few points is random but for its seed.
         return TSNE(perplexity=perplexity, random_state=seed).fit_transform(codes), ("t-SNE 1", "t-SNE 2")
     points, shares = _principal(codes)
     first, second = (f"component {i} ({share:.0%} of the variance)" for i, share in enumerate(shares, start=1))
@@ -119,11 +123,20 @@ def _in_a_plane(codes: Array, plane: str, seed: int) -> tuple[Array, tuple[str, 
 
 
 def _principal(codes: Array) -> tuple[Array, Array]:
-    """The first two principal components of codes [N, L], and their shares of the variance."""
-    centred = codes - codes.mean(0)
-    _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
-    variances = sizes**2
-    return centred @ directions[:2].T, variances[:2] / max(float(variances.sum()), 1e-30)
+    """The first two principal components of codes [N, L], and their shares of the variance.
+
+    A component points to where the latent with the greatest weight in it grows, so that the same codes are never drawn
+    mirrored; releases of scikit-learn choose this sign differently.
+    """
+    # Imported here for the same reason.
+    from sklearn.decomposition import PCA
+
+    # Equal codes have no variance to share.
+    with np.errstate(invalid="ignore"):
+        pca = PCA(2, svd_solver="full").fit(codes)
+    greatest = np.abs(pca.components_).argmax(1)
+    signs = np.sign(pca.components_[[0, 1], greatest])
+    return pca.transform(codes) * signs, np.nan_to_num(pca.explained_variance_ratio_)
 
 
 def _plane_limits(clouds: Sequence[Any]) -> tuple[list[float], list[float]]:

@@ -10,57 +10,56 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vae_hydra.drawing.plots.arrays import Array, Limits, to_array
+from vae_hydra.drawing.plots.axes import axes_grid, hide_frame, styled
 
 # Pixels of white between rows of a block.
 GAP = 1
 
 
+@styled
 def image_rows(rows: Mapping[str, Any], limits: Limits, own_limits: Collection[str] = ()) -> Figure:
     """Rows of images under one another, e.g. originals over their reconstructions.
 
     Args:
         rows: title → images [N, C, H, W], the same N in each row.
-        limits: values shown as black and white; what lies outside is clipped.
+        limits: values shown as black and white; values outside are clipped.
         own_limits: titles of rows that are shown by their own least and greatest value instead.
     """
     arrays = {title: to_array(images) for title, images in rows.items()}
     count = len(next(iter(arrays.values())))
-    figure = Figure(figsize=(0.9 * count + 1.3, 0.95 * len(rows)), layout="constrained")
-    grid = figure.subplots(len(rows), count, squeeze=False)
+    figure, grid = axes_grid(len(rows) * count, count, (0.9, 0.95), (1.3, 0.0))
     for line, (title, images) in zip(grid, arrays.items(), strict=True):
-        shown = _own_limits(images) if title in own_limits else limits
+        ends = _own_limits(images) if title in own_limits else limits
         for axes, image in zip(line, images, strict=True):
-            show_image(axes, unit_range(image, shown))
+            show_image(axes, unit_range(image, ends))
         line[0].set_ylabel(title, rotation=0, ha="right", va="center")
     return figure
 
 
+@styled
 def image_grid(images: Any, limits: Limits, labels: Any = None) -> Figure:
-    """Images [N, C, H, W] in a grid as square as N allows, over each its label [N] unless that is None.
+    """Images [N, C, H, W] in a grid as square as N allows, with labels [N] above them unless these are None.
 
     ``limits`` as for ``image_rows``.
     """
-    columns = math.ceil(math.sqrt(len(images)))
-    rows = math.ceil(len(images) / columns)
-    figure = Figure(figsize=(0.8 * columns, (0.8 if labels is None else 1.0) * rows), layout="constrained")
     arrays = to_array(images)
-    for number, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
-        if number < len(arrays):
-            show_image(axes, unit_range(arrays[number], limits))
-            if labels is not None:
-                axes.set_title(str(labels[number].item()), fontsize=8, pad=2)
-        else:
-            axes.axis("off")
+    across = math.ceil(math.sqrt(len(arrays)))
+    figure, grid = axes_grid(len(arrays), across, (0.8, 0.8 if labels is None else 1.0))
+    for number, (axes, image) in enumerate(zip(grid.flat, arrays, strict=False)):
+        show_image(axes, unit_range(image, limits))
+        if labels is not None:
+            axes.set_title(str(labels[number].item()), pad=2)
     return figure
 
 
+@styled
 def image_columns(
     blocks: Mapping[str, Mapping[str, Any]], limits: Limits, own_limits: Collection[tuple[str, str]] = ()
 ) -> Figure:
     """Blocks of image rows side by side, each block one image: quick to draw however many there are.
 
     Args:
-        blocks: title of a block → title of a row → images [N, C, H, W]; a block leaves out the rows it has not.
+        blocks: title of a block → title of a row → images [N, C, H, W]; a block may lack rows.
         limits: values shown as black and white.
         own_limits: (block, row) shown by their own least and greatest value instead.
     """
@@ -69,22 +68,19 @@ def image_columns(
     first = next(iter(next(iter(arrays.values())).values()))
     count, height, width = len(first), *first.shape[-2:]
     strip_width = 0.55 * count * width / height
-    size = (strip_width + 1.5) * len(arrays), 0.58 * most + 0.5
-    figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(1, len(arrays), squeeze=False)
+    figure, grid = axes_grid(len(arrays), len(arrays), (strip_width + 1.5, 0.58 * most), (0.0, 0.5))
     for axes, (block, rows) in zip(grid.flat, arrays.items(), strict=True):
-        shown = {row: _own_limits(images) if (block, row) in own_limits else limits for row, images in rows.items()}
-        strips = [_strip(unit_range(images, shown[row])) for row, images in rows.items()]
+        ends = {row: _own_limits(images) if (block, row) in own_limits else limits for row, images in rows.items()}
+        strips = [_strip(unit_range(images, ends[row])) for row, images in rows.items()]
         strips += [np.ones_like(strips[0])] * (most - len(strips))
         show_image(axes, np.concatenate(strips, axis=-2))
         axes.set_yticks([(height + GAP) * (i + 0.5) for i in range(len(rows))], rows)
-        axes.tick_params(length=0)
-        axes.set_title(block, fontsize=10)
+        axes.set_title(block)
     return figure
 
 
 def _strip(images: Array) -> Array:
-    """[N, C, H, W] → one image [C, H + GAP, N·(W + 1) − 1]: a white line between any two, white below."""
+    """One image [C, H + GAP, N·(W + 1) − 1] from [N, C, H, W], with a white line between any two and white below."""
     lined = np.pad(images, ((0, 0), (0, 0), (0, GAP), (0, 1)), constant_values=1.0)
     return np.concatenate(list(lined), axis=-1)[..., :-1]
 
@@ -94,15 +90,14 @@ def _own_limits(images: Array) -> Limits:
 
 
 def unit_range(images: Array, limits: Limits) -> Array:
-    """Values from the lower limit to the upper as 0 to 1; what lies outside is clipped."""
+    """Values scaled from the limits to [0, 1] and clipped to it."""
     low, high = limits
     return np.clip((images - low) / max(high - low, 1e-6), 0, 1)
 
 
 def show_image(axes: Any, image: Array) -> None:
     """Draw an image [C, H, W] of values in [0, 1], grey or in colour, without ticks or a frame."""
-    # matplotlib takes H×W for grey and H×W×3 for colour.
+    # matplotlib wants H×W for grey and H×W×3 for colour.
     axes.imshow(image.transpose(1, 2, 0) if len(image) == 3 else image[0], cmap="gray", vmin=0, vmax=1)
     axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    hide_frame(axes)

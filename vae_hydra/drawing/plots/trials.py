@@ -1,4 +1,4 @@
-"""What a search tried: how it went, and what its options did."""
+"""The trials of a search: their values in order, and against each option."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from vae_hydra.drawing.plots.charts import COLOURS
+from vae_hydra.drawing.plots.axes import axes_grid, legend_entries, single_axes, styled
+from vae_hydra.drawing.plots.series import COLOURS
 
-# Below these, a logarithmic axis needs more than the powers of ten.
+# A logarithmic axis of fewer decades has ticks between the powers of ten.
 FEW_DECADES = 1.5
-# Pruned → how it is drawn: in colour, and so that it is told apart without.
+# Pruned or not → colour and marker.
 LOOKS = {
     False: {"color": COLOURS[0], "marker": "o", "label": "done"},
     True: {"color": COLOURS[3], "marker": "x", "label": "pruned"},
@@ -21,7 +22,7 @@ LOOKS = {
 
 
 class Tried(NamedTuple):
-    """A trial with a value: its number, the value, whether it was stopped early, and its options."""
+    """A trial with a value; ``pruned`` if it was stopped early."""
 
     number: int
     value: float
@@ -30,22 +31,22 @@ class Tried(NamedTuple):
 
 
 class Range(NamedTuple):
-    """From where to where a number was searched, and whether by its logarithm."""
+    """The range of a searched number, and whether the search was uniform in its logarithm."""
 
     low: float
     high: float
     log: bool
 
 
+@styled
 def search_history(trials: Sequence[Tried], label: str) -> Figure:
-    """The value of each trial, and the best so far; what is far below most stands at the lower edge.
+    """The value of each trial, and the best so far; values far below most are drawn at the lower edge.
 
     Args:
-        trials: in their order, one of them done at least.
+        trials: in their order; at least one is done.
         label: of the value, with its unit.
     """
-    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = single_axes(6.4, 3.8)
     _scatter(axes, trials, [trial.number for trial in trials], _lower_edge(trials))
     done = [trial for trial in trials if not trial.pruned]
     x = [*(trial.number for trial in done), trials[-1].number]
@@ -53,42 +54,37 @@ def search_history(trials: Sequence[Tried], label: str) -> Figure:
     axes.step(x, best, where="post", color="black", linewidth=1, label="best so far")
     axes.set(xlabel="trial", ylabel=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=5)
     return figure
 
 
+@styled
 def search_options(
     trials: Sequence[Tried],
     importances: Mapping[str, float],
     domains: Mapping[str, Range | Sequence[str]],
     label: str,
 ) -> Figure:
-    """The value of each trial against each option, a panel an option, the most important first.
+    """The value of each trial against each option: a panel an option, the most important first.
 
     Args:
-        trials: one of them done at least, all of them with each of the options.
+        trials: at least one is done; all have each of the options.
         importances: option → share of the variation that it accounts for.
-        domains: option → its range, or what it was chosen from.
+        domains: option → its range, or its choices.
         label: of the value, with its unit.
     """
-    columns = min(4, len(importances))
-    rows = -(-len(importances) // columns)
-    figure = Figure(figsize=(3.1 * columns, 2.9 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    figure, grid = axes_grid(len(importances), 4, (3.1, 2.9), sharey=True)
     for axes, (option, importance) in zip(grid.flat, importances.items(), strict=False):
         places = _places(axes, [trial.options[option] for trial in trials], domains[option])
         _scatter(axes, trials, places, _lower_edge(trials))
-        axes.set_title(f"{option}\nimportance {importance:.2f}", fontsize=9)
-    for axes in grid.flat[len(importances) :]:
-        axes.axis("off")
-    figure.supylabel(label, fontsize=10)
-    handles, names = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=5, frameon=False)
+        axes.set_title(f"{option}\nimportance {importance:.2f}")
+    figure.supylabel(label)
+    figure.legend(*legend_entries(grid.flat), loc="outside upper center", ncols=5)
     return figure
 
 
 def _lower_edge(trials: Sequence[Tried]) -> float:
-    """As far below the median of what is done as the best is above it, and no lower than all of it."""
+    """A little less than the lowest value that is done, or than 2·median − best of these values if that is greater."""
     done = np.array([trial.value for trial in trials if not trial.pruned])
     median, best = np.median(done), done.max()
     margin = 0.05 * (best - median) or 1.0
@@ -97,19 +93,18 @@ def _lower_edge(trials: Sequence[Tried]) -> float:
 
 def _scatter(axes: Any, trials: Sequence[Tried], places: Sequence[float], low: float) -> None:
     """Draw trials, done and pruned; those below ``low`` as triangles at that edge."""
-    for pruned, look in LOOKS.items():
+    for pruned, drawn in LOOKS.items():
         points = [(x, trial.value) for x, trial in zip(places, trials, strict=True) if trial.pruned == pruned]
-        seen, below = [p for p in points if p[1] >= low], [(x, low) for x, y in points if y < low]
-        beyond = {**look, "marker": "v", "label": f"{look['label']}, below"}
-        for shown, how in ((seen, look), (below, beyond)):
-            if shown:
-                axes.scatter(*zip(*shown, strict=True), s=24, zorder=3, clip_on=False, **how)
+        inside, below = [p for p in points if p[1] >= low], [(x, low) for x, y in points if y < low]
+        at_edge = {**drawn, "marker": "v", "label": f"{drawn['label']}, below"}
+        for part, options in ((inside, drawn), (below, at_edge)):
+            if part:
+                axes.scatter(*zip(*part, strict=True), s=24, zorder=3, clip_on=False, **options)
     axes.set_ylim(bottom=low)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _places(axes: Any, values: Sequence[Any], domain: Range | Sequence[str]) -> list[float]:
-    """Where values stand on the horizontal axis: numbers as they are, choices beside each other."""
+    """Places of values on the horizontal axis, which is set up for them: choices stand side by side."""
     if isinstance(domain, Range):
         if domain.log:
             axes.set_xscale("log")
@@ -121,6 +116,6 @@ def _places(axes: Any, values: Sequence[Any], domain: Range | Sequence[str]) -> 
         low, high = (domain.low / edge, domain.high * edge) if domain.log else (domain.low - edge, domain.high + edge)
         axes.set_xlim(low, high)
         return list(values)
-    axes.set_xticks(range(len(domain)), domain, rotation=30, ha="right", fontsize=8)
+    axes.set_xticks(range(len(domain)), domain, rotation=30, ha="right")
     axes.set_xlim(-0.5, len(domain) - 0.5)
     return [float(domain.index(value)) for value in values]

@@ -1,4 +1,4 @@
-"""Convolutional encoders and decoders, each built from a plan of its layers."""
+"""Convolutional encoders and decoders, built from plans of their layers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PlannedEncoder(nn.Module):
         chosen.initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        # Convolutions take one batch dimension only.
+        # Convolutions take exactly one batch dimension.
         lead = x.shape[:-3]
         images = x if self.has_runs else x.reshape(-1, *x.shape[-3:])
         return self.head(self.layers(images).flatten(-3)).reshape(*lead, -1)
@@ -48,8 +48,7 @@ class PlannedEncoder(nn.Module):
 class PlannedDecoder(nn.Module):
     """z → image features: one linear layer, then the mirror of a ``PlannedEncoder`` of the same plan.
 
-    Shapes: [..., in_features] → [..., C, H, W]. Arguments as for ``PlannedEncoder``; nothing follows the
-    last layer.
+    Shapes: [..., in_features] → [..., C, H, W]. Arguments as for ``PlannedEncoder``; the last layer has no activation.
     """
 
     has_runs = False
@@ -73,7 +72,7 @@ class PlannedDecoder(nn.Module):
 
 
 class ConvEncoder(PlannedEncoder):
-    """Image → features through convolutions that each halve height and width, then one linear layer.
+    """Image → features through convolutions that halve height and width, then one linear layer.
 
     Shapes: [..., C, H, W] → [..., out_features].
 
@@ -85,7 +84,11 @@ class ConvEncoder(PlannedEncoder):
         residual_blocks, style: as for ``PlannedEncoder``.
 
     Raises:
-        ValueError: if the data are no images, or too small for that many layers.
+        ValueError: if the data are not images, or too small for that many layers.
+
+    >>> import torch
+    >>> ConvEncoder((1, 28, 28), out_features=20, channels=[32, 64])(torch.zeros(5, 1, 28, 28)).shape
+    torch.Size([5, 20])
     """
 
     def __init__(
@@ -107,7 +110,7 @@ class ConvDecoder(PlannedDecoder):
 
 
 class ArchitectEncoder(PlannedEncoder):
-    """Image → features through ``layers`` convolutions solved to end in a given shape, then one linear layer.
+    """Image → features through ``layers`` convolutions that end in a given shape, then one linear layer.
 
     Shapes: [..., C, H, W] → [..., out_features].
 
@@ -119,7 +122,7 @@ class ArchitectEncoder(PlannedEncoder):
         style: the options of ``Style``.
 
     Raises:
-        ValueError: if the data are no images, or no such convolutions lead to ``features``.
+        ValueError: if the data are not images, or no such convolutions lead to ``features``.
     """
 
     def __init__(

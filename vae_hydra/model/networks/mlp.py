@@ -1,4 +1,4 @@
-"""Multilayer perceptrons, of given widths or narrowing linearly."""
+"""Multilayer perceptrons with given widths, or with widths that narrow linearly."""
 
 from __future__ import annotations
 
@@ -22,15 +22,13 @@ class MLPEncoder(nn.Module):
         out_features: number of features returned.
         widths: units of each hidden layer; an empty list makes a linear map.
         style: the options of ``Style``.
+
+    >>> import torch
+    >>> MLPEncoder((1, 28, 28), out_features=20, widths=[256])(torch.zeros(5, 1, 28, 28)).shape
+    torch.Size([5, 20])
     """
 
-    def __init__(
-        self,
-        in_shape: Sequence[int],
-        out_features: int,
-        widths: Sequence[int],
-        **style: Any,
-    ) -> None:
+    def __init__(self, in_shape: Sequence[int], out_features: int, widths: Sequence[int], **style: Any) -> None:
         super().__init__()
         self.in_dims = len(in_shape)
         self.layers = _mlp(math.prod(in_shape), widths, out_features, Style(**style))
@@ -45,13 +43,7 @@ class MLPDecoder(nn.Module):
     Shapes: [..., in_features] → [..., *out_shape]. Arguments as for ``MLPEncoder``.
     """
 
-    def __init__(
-        self,
-        in_features: int,
-        out_shape: Sequence[int],
-        widths: Sequence[int],
-        **style: Any,
-    ) -> None:
+    def __init__(self, in_features: int, out_shape: Sequence[int], widths: Sequence[int], **style: Any) -> None:
         super().__init__()
         self.out_shape = tuple(out_shape)
         self.layers = _mlp(in_features, widths, math.prod(out_shape), Style(**style))
@@ -67,8 +59,8 @@ class TaperedEncoder(MLPEncoder):
 
     Args:
         in_shape, out_features, style: as for ``MLPEncoder``.
-        depth: number of layers, the last one included.
-        latent_dim: where the widths lead; ``out_features`` may be another number.
+        depth: number of layers, including the last.
+        latent_dim: the width that the layers narrow to; ``out_features`` may differ.
 
     Raises:
         ValueError: if x has fewer values than ``latent_dim``.
@@ -79,7 +71,7 @@ class TaperedEncoder(MLPEncoder):
 
 
 class TaperedDecoder(MLPDecoder):
-    """The mirror of ``TaperedEncoder``: hidden layers that widen linearly from ``latent_dim`` to the values of x.
+    """The mirror of ``TaperedEncoder``: its hidden layers widen linearly from ``latent_dim`` to the values of x.
 
     Shapes: [..., in_features] → [..., *out_shape]. Arguments and errors as for ``TaperedEncoder``.
     """

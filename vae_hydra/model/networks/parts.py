@@ -1,4 +1,4 @@
-"""What every network is made with: activations, initialisations, residual blocks."""
+"""Parts of every network: activations, initialisations, residual blocks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INITIALISATIONS = ("default", "glorot_uniform", "kaiming_normal", "kaiming_fan_o
 
 @dataclass(frozen=True)
 class Style:
-    """What every network has besides its sizes: its activation and how its weights are drawn.
+    """A network's options besides its sizes: activation and initialisation of the weights.
 
     Args:
         activation: a key of ``ACTIVATIONS``, between layers.
@@ -33,7 +33,7 @@ class Style:
         init_std: standard deviation of the weights with ``init=normal``.
 
     Raises:
-        ValueError: for a name that is not among them, or a standard deviation that is not > 0.
+        ValueError: for an unknown name, or a standard deviation that is not > 0.
     """
 
     activation: str = "relu"
@@ -51,9 +51,9 @@ class Style:
 
     @torch.no_grad()
     def initialise(self, network: nn.Module) -> None:
-        """Draw the weights of every linear and convolutional layer of ``network`` anew, biases zero.
+        """Draw new weights for every linear and convolutional layer of ``network``, and set biases to zero.
 
-        Residual blocks start as the identity, whatever is drawn.
+        Residual blocks always start as the identity.
         """
         draw: dict[str, Callable[[Tensor], Tensor]] = {
             "glorot_uniform": nn.init.xavier_uniform_,
@@ -75,7 +75,7 @@ class Style:
 class ResidualBlock(nn.Module):
     """x + conv(act(conv(act(x)))) with 3×3 convolutions.
 
-    ``Style.initialise`` sets the last one to zero, so that a network starts without its blocks.
+    ``Style.initialise`` sets the last convolution to zero, so that a new block is the identity.
 
     Shapes: [B, C, H, W] → [B, C, H, W].
     """

@@ -1,4 +1,4 @@
-"""Plans of convolutions: from the shape of an image to the kernels, strides and paddings that lead down and back."""
+"""Plans of convolutions: from the shape of an image to kernels, strides and paddings, down and back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vae_hydra.base import checks
 
 
 class Step(NamedTuple):
-    """What one convolution does along one axis; its transpose leads back from ``out`` to ``size``."""
+    """One convolution along one axis; its transpose leads back from ``out`` to ``size``."""
 
     size: int
     kernel: int
@@ -26,12 +26,12 @@ class Step(NamedTuple):
 
     @property
     def output_padding(self) -> int:
-        """What rounding down in ``out`` dropped and the transpose has to add."""
+        """The remainder that ``out`` rounds away and the transpose must add."""
         return (self.size + 2 * self.padding - self.kernel) % self.stride
 
 
 class ConvLayer(NamedTuple):
-    """One layer of an encoder's plan, which a decoder reads from the last to the first."""
+    """One layer of a plan; encoders read plans forwards, decoders backwards."""
 
     channels_in: int
     channels_out: int
@@ -44,11 +44,11 @@ class ConvLayer(NamedTuple):
         return self.channels_out, self.height.out, self.width.out
 
     def convolution(self) -> nn.Conv2d:
-        """The layer as an encoder has it."""
+        """The layer of an encoder."""
         return nn.Conv2d(self.channels_in, self.channels_out, *self._geometry())
 
     def transposed(self) -> nn.ConvTranspose2d:
-        """The layer as a decoder has it: exactly back to the size before."""
+        """The layer of a decoder, which restores the exact size before it."""
         output_padding = self.height.output_padding, self.width.output_padding
         return nn.ConvTranspose2d(self.channels_out, self.channels_in, *self._geometry(), output_padding)
 
@@ -61,8 +61,8 @@ def halving_plan(shape: Sequence[int], channels: Sequence[int], kernel: int) -> 
     """Layers of stride 2 and padding 1 from images of ``shape``, one for each of ``channels``.
 
     Raises:
-        ValueError: if ``shape`` is not (C, H, W), ``kernel`` not 3 or 4, ``channels`` is empty or a layer would have
-            no size left to halve.
+        ValueError: if ``shape`` is not (C, H, W), ``kernel`` is not 3 or 4, ``channels`` is empty, or a layer would
+            have no size left to halve.
     """
     checks.positive_integers("model.channels", channels)
     height, width = _image_size(shape)
@@ -81,8 +81,11 @@ def halving_plan(shape: Sequence[int], channels: Sequence[int], kernel: int) -> 
 def solved_plan(shape: Sequence[int], layers: int, features: Sequence[int]) -> list[ConvLayer]:
     """``layers`` layers from images of ``shape`` to exactly ``features``, both (C, H, W).
 
-    Each axis is halved for as long as its target is not passed; the next layer's kernel takes what is left,
-    and 3×3 layers keep the size from there. Channels go linearly, rounded.
+    Each axis is halved as long as that does not pass its target. The next layer's kernel makes up the rest, and
+    3×3 layers keep the size from there. Channels change linearly, rounded.
+
+    >>> [layer.out_shape for layer in solved_plan((1, 28, 28), 3, (64, 5, 5))]
+    [(22, 14, 14), (43, 7, 7), (64, 5, 5)]
 
     Raises:
         ValueError: if ``shape`` is not (C, H, W), ``features`` is larger, or ``layers`` are too few.
@@ -134,7 +137,7 @@ def _halve(size: int, times: int, kernel: int) -> list[Step]:
 
 
 def _solve(size: int, target: int) -> list[Step]:
-    """The halvings that do not pass ``target``, and one more step if they do not meet it."""
+    """The halvings that do not pass ``target``, and one more step if they do not end there."""
     steps = _halve(size, (size // target).bit_length() - 1, kernel=4)
     left = size >> len(steps)
     return steps if left == target else [*steps, _step_to(target, left)]

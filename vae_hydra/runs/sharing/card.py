@@ -17,31 +17,32 @@ from vae_hydra.runs.sharing.parts import Part
 from vae_hydra.runs.sharing.programs import BATCHES
 from vae_hydra.training.module import VAEModule
 
-# What Hugging Face calls that which load_torchvision loads.
+# Datasets of load_torchvision → their names on Hugging Face.
 HUB_DATASETS = {"MNIST": "ylecun/mnist", "FashionMNIST": "zalando-datasets/fashion_mnist"}
-WHAT_IS = {
-    ".safetensors": "all weights, with what the configuration does not say as metadata",
+# Suffix of a file → its content.
+DESCRIPTIONS = {
+    ".safetensors": "all weights, with the shape of an example, the classes and the range of values as metadata",
     ".yaml": "the resolved configuration",
     ".pt2": "program of torch.export",
     ".onnx": "ONNX graph",
 }
-# Options that say nothing of what a model is; a group's name comes before its options.
-UNSAID = ("_target_", "_partial_", "name", "root", "download", "eval_batch_size", "fused")
+# Options that do not describe a model, and the name, which is written before the others.
+OMITTED = ("_target_", "_partial_", "name", "root", "download", "eval_batch_size", "fused")
 
 
 class Shared(NamedTuple):
-    """What a card is about.
+    """The content of a card.
 
     Attributes:
         name: of the run.
         module: the trained model.
-        parts: of it, with examples.
-        formats: that were written.
-        files: name → its ``bytes`` and more, as export.json has it.
-        trained: which checkpoint it is, and the record of the run: ``checkpoint``, ``epoch``, ``versions``, …
+        parts: of the model, with examples.
+        formats: of the files.
+        files: name → the file's ``bytes`` and more, as in export.json.
+        trained: the record of the run, with the ``checkpoint`` and its ``epoch``.
         scores: on the test split; empty if this checkpoint has none.
-        value_range: least and greatest value of the training data, as the model sees them.
-        tried_on: the examples that programs were compared on, in words.
+        value_range: least and greatest value of the training data, after scaling and transform.
+        tried_on: description of the examples that programs were compared on.
         tolerance: of that comparison.
     """
 
@@ -72,7 +73,7 @@ def card(shared: Shared) -> str:
         front_matter=yaml.safe_dump(_front_matter(shared), sort_keys=False, allow_unicode=True),
         about=_about(shared),
         scores=table(shared.scores),
-        what_is={name: WHAT_IS[Path(name).suffix] for name in shared.files},
+        descriptions={name: DESCRIPTIONS[Path(name).suffix] for name in shared.files},
         programs={"torch_export", "onnx"} & set(shared.formats),
         batches=" and ".join(map(str, BATCHES)),
         stacked=shared.module.noise.mode == "stacked",
@@ -98,31 +99,31 @@ def _front_matter(shared: Shared) -> dict[str, Any]:
 
 
 def _about(shared: Shared) -> dict[str, str]:
-    """What the model is → in words."""
+    """Property of the model → its description."""
     module, trained = shared.module, shared.trained
     config, vae = module.description["config"], module.vae
     counts = parameter_counts(vae)
     parts = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     noise = module.noise.distribution
     return {
-        "posterior q(z\\|x)": f"{_said(config['sampler'])}; {vae.latent_dim} latents",
+        "posterior q(z\\|x)": f"{_described(config['sampler'])}; {vae.latent_dim} latents",
         "prior p(z)": vae.sampler.prior.extra_repr(),
-        "likelihood p(x\\|z)": _said(config["likelihood"]),
-        "labels": _said(config.get("condition") or {"name": "none given to the model"}),
-        **({"head": _said(config["classifier"])} if config.get("classifier") else {}),
-        "data": _said(config["dataset"]),
+        "likelihood p(x\\|z)": _described(config["likelihood"]),
+        "labels": _described(config["condition"] or {"name": "none given to the model"}),
+        **({"head": _described(config["classifier"])} if config["classifier"] else {}),
+        "data": _described(config["dataset"]),
         "noise of training": f"{noise.extra_repr()}, {module.noise.mode}" if noise else "none",
         "architecture": _architecture(config["model"]),
         "parameters": f"{sum(counts.values()):,} ({parts})",
-        "loss": f"−log p(x\\|z) + β·KL, β {_said(config['beta'])}; {_said(config['objective'])}",
-        "training": f"{trained['checkpoint']}.ckpt, of epoch {trained['epoch']} from 0; {_said(config['optimizer'])}; "
-        f"seed={config['seed']}",
+        "loss": f"−log p(x\\|z) + β·KL, β {_described(config['beta'])}; {_described(config['objective'])}",
+        "training": f"{trained['checkpoint']}.ckpt, of epoch {trained['epoch']} from 0; "
+        f"{_described(config['optimizer'])}; seed={config['seed']}",
     }
 
 
-def _said(node: Mapping[str, Any]) -> str:
-    """A group of options in words: its name, and its plain options that have a value."""
-    plain = {key: value for key, value in node.items() if key not in UNSAID and not isinstance(value, Mapping)}
+def _described(node: Mapping[str, Any]) -> str:
+    """A group of options as text: its name, and those of its plain options that have a value."""
+    plain = {key: value for key, value in node.items() if key not in OMITTED and not isinstance(value, Mapping)}
     options = ", ".join(f"{key}={_text(value)}" for key, value in plain.items() if value is not None)
     return f"{node['name']} ({options})" if options and "name" in node else options or str(node.get("name"))
 
@@ -132,16 +133,19 @@ def _text(value: Any) -> str:
 
 
 def _architecture(model: Mapping[str, Any]) -> str:
-    """A model in words, with what encoder and decoder have besides."""
+    """The architecture as text: the options of the model, then those that only encoder or decoder have."""
     parts = {part: model.get(part) or {} for part in ("encoder", "decoder")}
-    own = {part: {key: value for key, value in node.items() if key not in model} for part, node in parts.items()}
+    further = {part: {key: value for key, value in node.items() if key not in model} for part, node in parts.items()}
     return "; ".join(
-        [_said(model), *(f"{part} {_said(node)}" for part, node in own.items() if node.keys() - {*UNSAID})]
+        [
+            _described(model),
+            *(f"{part} {_described(node)}" for part, node in further.items() if node.keys() - {*OMITTED}),
+        ]
     )
 
 
 def _example_code(shared: Shared) -> dict[str, str]:
-    """What makes four inputs at random in the range of the data, with torch and with NumPy."""
+    """Expressions for four random inputs in the range of the data, with torch and with NumPy."""
     low, high = shared.value_range
     x = shared.parts[0].inputs["x"]
     shape = ", ".join(map(str, (4, *x.shape[1:])))

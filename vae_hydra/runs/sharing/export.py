@@ -1,21 +1,30 @@
-"""Share a trained model: ``python -m vae_hydra.export run=outputs/<run>``."""
+"""Export a trained model into a folder for others."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Mapping
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+
+from vae_hydra.base import checks
 from vae_hydra.base.command.output import check_output, is_taken, named_folder
 from vae_hydra.base.command.process import prepare_torch
-
-if TYPE_CHECKING:
-    from vae_hydra.data.examples import Examples
-    from vae_hydra.runs.folder import Run
-    from vae_hydra.runs.saved import Saved
-    from vae_hydra.runs.sharing.card import Shared
+from vae_hydra.base.files import replacing_folder, write_json, write_text
+from vae_hydra.data.examples import Examples
+from vae_hydra.runs.checkpoint import read_checkpoint
+from vae_hydra.runs.folder import Run
+from vae_hydra.runs.reading import read_run
+from vae_hydra.runs.saved import Saved, data_of, open_saved, value_range
+from vae_hydra.runs.sharing.card import Shared, card
+from vae_hydra.runs.sharing.parts import parts_of
+from vae_hydra.runs.sharing.programs import BATCHES, ONNX_PACKAGES, check_installed
+from vae_hydra.runs.sharing.write import ALL_FORMATS, described, write_model
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +32,7 @@ CARD, RECORD = "README.md", "export.json"
 
 
 def export(config: Mapping[str, Any]) -> Path:
-    """Write a run's model, its configuration and its card into a folder, and say what is in it.
+    """Write a run's model, its configuration and its card into a folder, and log its content.
 
     Args:
         config: resolved configuration, as ``conf/export.yaml`` composes it.
@@ -32,14 +41,9 @@ def export(config: Mapping[str, Any]) -> Path:
         The folder.
 
     Raises:
-        ValueError: if ``run`` is no run, its checkpoint cannot be rebuilt, the folder holds what is not to be
-            overwritten, or an exported program differs from the model; nothing is written then.
+        ValueError: if ``run`` is no run, its checkpoint cannot be rebuilt, the folder must not be overwritten, or an
+            exported program differs from the model; nothing is written then.
     """
-    from vae_hydra.base import checks
-    from vae_hydra.base.files import replacing_folder, write_json, write_text
-    from vae_hydra.runs.saved import open_saved
-    from vae_hydra.runs.sharing.card import card
-    from vae_hydra.runs.sharing.write import described
 
     tolerance, formats = checks.positive("tolerance", config["tolerance"]), _formats(config["formats"])
     prepare_torch(config["threads"])
@@ -52,13 +56,13 @@ def export(config: Mapping[str, Any]) -> Path:
         about = {"run": shared.name, "checkpoint": shared.trained["checkpoint"], "epoch": shared.trained["epoch"]}
         compared = {"tolerance": tolerance, "tried_on": shared.tried_on}
         write_json(new / RECORD, {**about, **compared, "versions": _versions(), "files": files})
-    log.info("%s", _said(files, shared.tried_on))
+    log.info("%s", _listing(files, shared.tried_on))
     log.info("written to %s", folder)
     return folder
 
 
-def _said(files: Mapping[str, Mapping[str, Any]], tried_on: str) -> str:
-    """A line a file: its size and, of a program, how far it is from the model."""
+def _listing(files: Mapping[str, Mapping[str, Any]], tried_on: str) -> str:
+    """A line for each file: its size, and for a program its largest difference from the model."""
     differences = {name: entry.get("largest_difference") for name, entry in files.items()}
     compared = {
         name: "" if value is None else f"  largest difference from the model {value:.1e}, on {tried_on}"
@@ -68,12 +72,7 @@ def _said(files: Mapping[str, Mapping[str, Any]], tried_on: str) -> str:
 
 
 def _write(folder: Path, saved: Saved, formats: list[str], tolerance: float, root: str | None) -> Shared:
-    """The model's files, and what its card is about."""
-    from vae_hydra.runs.checkpoint import read_checkpoint
-    from vae_hydra.runs.saved import value_range
-    from vae_hydra.runs.sharing.card import Shared
-    from vae_hydra.runs.sharing.parts import parts_of
-    from vae_hydra.runs.sharing.write import write_model
+    """Write the model's files; return the content of its card."""
 
     module = saved.module.cpu()
     span = value_range(saved, root)
@@ -87,10 +86,7 @@ def _write(folder: Path, saved: Saved, formats: list[str], tolerance: float, roo
 
 
 def _formats(given: Any) -> list[str]:
-    """The formats that are asked for, checked."""
-    from vae_hydra.base import checks
-    from vae_hydra.runs.sharing.programs import check_installed
-    from vae_hydra.runs.sharing.write import ALL_FORMATS
+    """The option ``formats`` as a list, checked."""
 
     named = [given] if isinstance(given, str) else given
     if not isinstance(named, list) or not named:
@@ -101,7 +97,7 @@ def _formats(given: Any) -> list[str]:
 
 
 def _folder(output: Any, run: Run) -> Path:
-    """Where to export to: export/ of the run, which an export may replace, or a folder that holds nothing yet."""
+    """The folder to export to: ``output``, which must be new or empty, or export/ of the run, replaced if unchanged."""
     if output is None:
         folder = run.folder.resolve() / "export"
         others = _not_exported(folder)
@@ -110,7 +106,7 @@ def _folder(output: Any, run: Run) -> Path:
                 f"{folder} holds {', '.join(others)}, not as an export wrote it; move it away, or name another folder: "
                 "output=FOLDER"
             )
-        # An export is made beside the one that it replaces.
+        # The new export is written beside the old one.
         check_output(folder.parent, str(folder))
         return folder
     folder = named_folder(output).resolve()
@@ -121,8 +117,7 @@ def _folder(output: Any, run: Run) -> Path:
 
 
 def _not_exported(folder: Path) -> list[str]:
-    """What in ``folder`` was not written by an export, or was changed since."""
-    from vae_hydra.runs.sharing.write import described
+    """Names of files in ``folder`` that no export wrote, or that have changed since."""
 
     if not folder.exists():
         return []
@@ -138,12 +133,7 @@ def _not_exported(folder: Path) -> list[str]:
 
 
 def _examples(saved: Saved, span: tuple[float, float], root: str | None) -> tuple[Examples, str]:
-    """Clean examples to try programs on, and what they are: of the test split, or random if the data are not there."""
-    import torch
-
-    from vae_hydra.data.examples import Examples
-    from vae_hydra.runs.saved import data_of
-    from vae_hydra.runs.sharing.programs import BATCHES
+    """Clean examples to try programs on, and their description; random ones if the test data are not available."""
 
     number = max(BATCHES)
     try:
@@ -154,14 +144,13 @@ def _examples(saved: Saved, span: tuple[float, float], root: str | None) -> tupl
     description, (low, high) = saved.module.description, span
     generator = torch.Generator().manual_seed(0)
     x = low + (high - low) * torch.rand(number, *description["x_shape"], generator=generator)
-    return Examples(x, torch.randint(max(1, description.get("classes", 1)), (number,), generator=generator)), (
+    return Examples(x, torch.randint(max(1, description["classes"]), (number,), generator=generator)), (
         "random examples in the range of the data"
     )
 
 
 def _scores(run: Run, checkpoint: str) -> dict[str, float]:
-    """The test scores of this checkpoint: those of training, or of an evaluation; empty if it has none."""
-    from vae_hydra.runs.reading import read_run
+    """The test scores of this checkpoint, from training or from an evaluation; empty if there are none."""
 
     read = read_run(run.folder)
     if read.metrics and read.record.get("checkpoint") == checkpoint:
@@ -170,10 +159,6 @@ def _scores(run: Run, checkpoint: str) -> dict[str, float]:
 
 
 def _versions() -> dict[str, str]:
-    """What of the packages that export is installed."""
-    from importlib.metadata import version
-    from importlib.util import find_spec
-
-    from vae_hydra.runs.sharing.programs import ONNX_PACKAGES
+    """Versions of the installed packages that write exports."""
 
     return {name: version(name) for name in ("vae_hydra", "torch", "safetensors", *ONNX_PACKAGES) if find_spec(name)}

@@ -1,4 +1,4 @@
-"""What a model is taken apart into: functions from tensors to named tensors, without distributions or draws."""
+"""The parts of a model as functions from tensors to named tensors, without distributions or draws."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """z [N, L], and labels y [N] if it is given them → ``mean`` and p(x|z)'s parameters by name, each [N, *x_shape]."""
+    """z [N, L], and labels y [N] if conditional → ``mean`` and p(x|z)'s parameters by name, each [N, *x_shape]."""
 
     def __init__(self, vae: VAE) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
         p = self.vae.decode(z, y)
-        # Parameters first: computing its mean, a family may keep a redundant one.
+        # Parameters before the mean: computing it may add a redundant parameter.
         named = parameters(p)
         return {"mean": p.mean, **named}
 
@@ -58,7 +58,7 @@ class Part(NamedTuple):
         name: ``encoder``, ``decoder`` or ``classifier``.
         module: takes ``inputs`` in their order.
         inputs: name → example input [N, …].
-        outputs: what ``module`` makes of them.
+        outputs: of ``module`` for these inputs.
     """
 
     name: str
@@ -69,9 +69,9 @@ class Part(NamedTuple):
 
 @torch.no_grad()
 def parts_of(module: VAEModule, examples: Examples) -> list[Part]:
-    """The parts that a trained model has, tried on clean examples.
+    """The parts of a trained model, with their outputs for clean examples.
 
-    The encoder's input is what the noise makes of a clean example: with stacked noise it has empty channels beside it.
+    With stacked noise the encoder's input has the noise's channels, left empty.
     """
     vae, taken = module.vae, module.take(examples)
     given_to_encoder = {"y": taken.y} if vae.condition is not None else {}
@@ -87,7 +87,7 @@ def _tried(name: str, module: nn.Module, inputs: dict[str, Tensor]) -> Part:
 
 
 def _with_only(vae: VAE, *needed: str) -> VAE:
-    """A copy without its other parts: a program holds every weight of the module that it was made from."""
+    """A copy with the ``needed`` parts only: a program holds all weights of the module it was made from."""
     kept = copy.deepcopy(vae)
     for name in dict(vae.named_children()).keys() - set(needed):
         setattr(kept, name, None)

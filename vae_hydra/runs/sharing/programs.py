@@ -1,4 +1,4 @@
-"""Parts of a model as programs of torch.export and ONNX, each compared with the model once it is read back."""
+"""Parts of a model as programs of torch.export and ONNX, and their comparison with the model."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from vae_hydra.runs.sharing.parts import Part
 
 Program = Callable[..., dict[str, Tensor]]
 
-# Numbers of examples that a program is tried with; it is made with another.
+# Batch sizes that a program is tried with; it is traced with another.
 BATCHES = (1, 8)
 TRACED_BATCH = 3
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 class ProgramFormat(NamedTuple):
-    """How a part that was ``traced`` is written to a file of ``suffix``, and read back."""
+    """A file format: its suffix, and functions that write a ``traced`` part and read it back."""
 
     suffix: str
     write: Callable[[Part, ExportedProgram, Path], None]
@@ -41,24 +41,24 @@ def traced(part: Part) -> ExportedProgram:
 
 
 def write_torch_export(part: Part, program: ExportedProgram, path: Path) -> None:
-    """A program of torch.export."""
-    # Torch itself ends the process, or hides the reason, where a file cannot be written.
+    """Write a program of torch.export."""
+    # Given a path, torch ends the process or hides the reason if the file cannot be written.
     content = io.BytesIO()
     torch.export.save(program, content)
     write_bytes(path, content.getvalue())
 
 
 def read_torch_export(path: Path) -> Program:
-    """The program as a module from tensors to named tensors."""
+    """Read a program of torch.export as a function from tensors to named tensors."""
     return torch.export.load(path).module()
 
 
 def write_onnx(part: Part, program: ExportedProgram, path: Path) -> None:
-    """An ONNX graph in one file."""
+    """Write an ONNX graph in one file."""
     missing = torch.ops.aten.lgamma.default  # in ONNX
     if any(node.target is missing for node in program.graph.nodes):
         program = program.run_decompositions({missing: log_gamma})
-    # One name is enough: torch knows that all inputs have as many examples.
+    # One name is enough: torch infers that all inputs have the same batch size.
     first = next(iter(part.inputs))
     torch.onnx.export(
         program,
@@ -73,8 +73,8 @@ def write_onnx(part: Part, program: ExportedProgram, path: Path) -> None:
 
 
 def read_onnx(path: Path) -> Program:
-    """The graph in onnxruntime, on the CPU."""
-    import onnxruntime
+    """Read an ONNX graph as a function from tensors to named tensors, run by onnxruntime on the CPU."""
+    import onnxruntime  # an optional package
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     inputs, outputs = ([value.name for value in values] for values in (session.get_inputs(), session.get_outputs()))
@@ -93,7 +93,7 @@ FORMATS = {
 
 
 def check_installed(formats: Sequence[str]) -> None:
-    """Refuse ONNX where its packages are missing; ValueError says how to get them."""
+    """Raise ValueError, with the command to install them, if ``formats`` need packages that are missing."""
     missing = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
     if "onnx" in formats and missing:
         raise ValueError(
@@ -104,7 +104,7 @@ def check_installed(formats: Sequence[str]) -> None:
 
 @torch.no_grad()
 def largest_difference(part: Part, program: Program, tolerance: float) -> float:
-    """The largest absolute difference between what ``program`` and the model make of each of ``BATCHES`` examples.
+    """The largest absolute difference between the outputs of ``program`` and of the model, over all ``BATCHES``.
 
     Raises:
         ValueError: if any |difference| is beyond tolerance·(1 + |value|).
@@ -125,12 +125,12 @@ def _difference(name: str, found: Tensor, expected: Tensor, tolerance: float) ->
             f"the {name} differs by up to {worst:.3g} from the model's, beyond tolerance={tolerance:g}·(1 + |value|); "
             "nothing was written. Leave this format out, or raise tolerance if that is good enough"
         )
-    # Where both are infinite or no number, they agree.
+    # Equal infinities, and NaN in both, count as equal.
     return float(torch.where(found == expected, 0, found - expected).nan_to_num(0.0).abs().max())
 
 
 def log_gamma(x: Tensor) -> Tensor:
-    """lnΓ(x) for x > 0 by operations that every runtime has, to about 1e-5 in single precision.
+    """lnΓ(x) for x > 0, of operations that every runtime has; error about 1e-5 in single precision.
 
     Stirling's series at x + 7 (Abramowitz and Stegun 6.1.41), less ln of x·(x + 1)·…·(x + 6).
     """

@@ -1,4 +1,4 @@
-"""A model as weights in safetensors beside its configuration, which hold no code and no path of a machine."""
+"""A model as weights in safetensors and a configuration, without code and without paths of a machine."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from vae_hydra.base import nested
 from vae_hydra.base.files import write_bytes, write_text
-from vae_hydra.runs.upgrade import upgrade
+from vae_hydra.runs.upgrade import upgrade_description
 from vae_hydra.training.module import CHECKPOINT_KEY, VAEModule
 
 WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
-# The entry of the weights' metadata that is ours, as JSON.
+# Our entry in the metadata of the weights, as JSON.
 METADATA_KEY = "vae_hydra"
-# The entry with the checksum of weights and metadata: the format itself has none.
+# The entry with the checksum of weights and metadata; the format itself has none.
 CHECKSUM_KEY = "sha256"
-# What says where and how a run was done on a machine, with what stands for it elsewhere.
+# Options that depend on the machine → their values in a shared configuration.
 OF_A_MACHINE: dict[str, Any] = {
     "threads": None,
     "trust": [],
@@ -36,17 +37,17 @@ OF_A_MACHINE: dict[str, Any] = {
 
 
 def write_weights(folder: Path, module: VAEModule, value_range: tuple[float, float]) -> None:
-    """All weights, with what the configuration does not say as metadata: shape of an example, classes, value range."""
+    """Write all weights, with metadata that the configuration lacks: shape of an example, classes, value range."""
     known = {key: value for key, value in module.description.items() if key != "config"}
     described = json.dumps({**known, "value_range": list(value_range)})
-    # Not those of frozen copies or views: safetensors holds each tensor by itself.
+    # safetensors refuses views, and tensors that share memory.
     weights = {name: value.contiguous() for name, value in module.vae.state_dict().items()}
     metadata = {"format": "pt", METADATA_KEY: described, CHECKSUM_KEY: _checksum(weights, described)}
     write_bytes(folder / WEIGHTS, save(weights, metadata))
 
 
 def _checksum(weights: Mapping[str, Tensor], described: str) -> str:
-    """SHA-256 of what a file of weights says, whatever the order in which it says it."""
+    """SHA-256 of weights and metadata, independent of the order of the weights."""
     digest = hashlib.sha256(described.encode())
     for name, value in sorted(weights.items()):
         digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
@@ -55,37 +56,33 @@ def _checksum(weights: Mapping[str, Tensor], described: str) -> str:
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
-    """The resolved configuration, without what is of a machine."""
+    """Write the resolved configuration, made ``portable``."""
     write_text(folder / CONFIG, yaml.safe_dump(portable(config), sort_keys=False, allow_unicode=True))
 
 
 def portable(config: Mapping[str, Any]) -> dict[str, Any]:
-    """``config`` without paths and settings of the machine that it was trained on; of another run only its name."""
+    """``config`` without paths and settings of the machine; of the run ``init_from`` it keeps the name."""
     kept = copy.deepcopy(dict(config))
     for path, value in OF_A_MACHINE.items():
-        *parents, leaf = path.split(".")
-        node: Any = kept
-        for parent in parents:
-            node = node.get(parent) if isinstance(node, dict) else None
-        if isinstance(node, dict) and leaf in node:
-            node[leaf] = copy.copy(value)
+        if nested.has(kept, path):
+            nested.put(kept, path, copy.copy(value))
     if isinstance(kept.get("init_from"), str):
         kept["init_from"] = Path(kept["init_from"]).name
     return kept
 
 
 def weights_path(path: Path) -> Path | None:
-    """The weights' file if ``path`` is one, or a folder with one; None for anything else."""
+    """``path`` if it is a file of weights, or the one in the folder ``path``; None for anything else."""
     if path.is_file():
         return path if path.suffix == ".safetensors" else None
     return path / WEIGHTS if (path / WEIGHTS).is_file() else None
 
 
 def read_weights(path: Path) -> dict[str, Any]:
-    """Weights and the configuration beside them in the form of a checkpoint, as ``build.rebuild`` takes it.
+    """Weights and the configuration beside them, as the checkpoint that ``rebuild`` takes.
 
     Raises:
-        ValueError: for a file that is damaged, was not written by vae_hydra, or has no config.yaml beside it.
+        ValueError: if the file is damaged, was not written by vae_hydra, or has no config.yaml beside it.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -97,11 +94,12 @@ def read_weights(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} cannot be read as safetensors; it is damaged or not one ({error})") from error
     if not isinstance(known, dict) or "x_shape" not in known:
         raise ValueError(f"{path} was not written by vae_hydra: its metadata have no {METADATA_KEY}")
-    # Weights that were exported before there was a checksum have none.
+    # Older exports have no checksum.
     if metadata.get(CHECKSUM_KEY, ...) not in (..., _checksum(weights, described)):
         raise ValueError(f"{path} is damaged: it does not match its checksum; get another copy, or export it again")
     state = {f"vae.{name}": value for name, value in weights.items()}
-    return {CHECKPOINT_KEY: {**known, "config": _config_beside(path)}, "state_dict": state}
+    description = upgrade_description({**known, "config": _config_beside(path)})
+    return {CHECKPOINT_KEY: description, "state_dict": state}
 
 
 def _config_beside(path: Path) -> dict[str, Any]:
@@ -112,4 +110,4 @@ def _config_beside(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} needs its {CONFIG} beside it, which cannot be read ({error})") from error
     if not isinstance(config, dict):
         raise ValueError(f"{beside} is damaged: it holds no options")
-    return upgrade(config)
+    return config

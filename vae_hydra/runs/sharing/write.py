@@ -1,4 +1,4 @@
-"""A model's files, written into a folder."""
+"""Writing a model's files into a folder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from vae_hydra.base.system_errors import first_line
 from vae_hydra.runs.sharing.parts import Part
 from vae_hydra.runs.sharing.programs import FORMATS, largest_difference, traced
 from vae_hydra.runs.sharing.weights import CONFIG, WEIGHTS, write_config, write_weights
@@ -27,11 +28,10 @@ def write_model(
     """Write the configuration, and the model in ``formats``.
 
     Returns:
-        File name → its ``bytes`` and ``sha256``, and of a program its ``largest_difference`` from the model.
+        File name → its ``bytes`` and ``sha256``, and for a program its ``largest_difference`` from the model.
 
     Raises:
-        ValueError: if a part cannot be exported, or a program that was read back differs from the model by more than
-            ``tolerance`` allows.
+        ValueError: if a part cannot be exported, or a program differs from the model beyond ``tolerance``.
     """
     write_config(folder, module.description["config"])
     if "safetensors" in formats:
@@ -51,21 +51,21 @@ def write_model(
 
 
 @contextmanager
-def _explained(part: Part, what: str) -> Iterator[None]:
-    """Turn whatever torch's exporters raise about a model, as of a sampler of one's own, into one clear line."""
+def _explained(part: Part, formats: str) -> Iterator[None]:
+    """Turn any error of torch's exporters about a model, such as one with a user's sampler, into a clear line."""
     try:
         yield
     except OSError:
-        # A full disk, say, and nothing about the model.
+        # This is about the disk, not about the model.
         raise
     except Exception as error:
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
-        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+        reason = first_line(cause)
         raise ValueError(
-            f"the {part.name} cannot be exported as {what}: {reason}. Leave that out of formats, or export the weights "
-            "alone: formats=safetensors. HYDRA_FULL_ERROR=1 says where"
+            f"the {part.name} cannot be exported as {formats}: {reason}. Leave that out of formats, or export the "
+            "weights alone: formats=safetensors. HYDRA_FULL_ERROR=1 says where"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Where a run belongs in a pivot: its row, its column and which replicate it is."""
+"""The place of a run in a pivot: row, column and replicate."""
 
 from __future__ import annotations
 
@@ -7,27 +7,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from vae_hydra.studies.reporting import options
+from vae_hydra.runs.identity import Leaves
+from vae_hydra.studies.reporting.options import ROLES, Compared, short_names, value_text
 
 GROUPS = ("dataset", "noise", "sampler")
 ROW = ("dataset.name", "noise.name")
-# The order in which samplers and noises are listed; others follow by name.
+# Samplers and noises in the usual order; others follow by name.
 FIRST = (
-    "none",
-    "normal",
-    "lognormal",
-    "inverse_gaussian",
-    "student_t",
-    "laplace",
-    "gamma",
-    "weibull",
-    "uniform",
+    *("none", "normal", "lognormal", "inverse_gaussian", "student_t", "laplace", "gamma", "weibull", "uniform"),
     "deterministic",
 )
 
 
 class Keys(NamedTuple):
-    """Options that make other cells: of the noise's label, of the sampler's label, and of the row."""
+    """Options that divide cells, by their place: in the noise's label, in the sampler's label, or in the row's."""
 
     noise: list[str]
     sampler: list[str]
@@ -35,91 +28,91 @@ class Keys(NamedTuple):
 
 
 def grouped(keys: Iterable[str]) -> Keys:
-    """``keys`` by what they are shown with."""
+    """``keys`` by their place."""
     keys = list(keys)
     noise, sampler = ([key for key in keys if key.startswith(f"{group}.")] for group in GROUPS[1:])
     return Keys(noise, sampler, [key for key in keys if key not in {*noise, *sampler}])
 
 
 class Places:
-    """Where runs belong in a pivot, by the options of all runs.
+    """The places of runs in a pivot, by the options of all runs.
 
     Args:
         known: the options of each run that has a place.
 
     Attributes:
-        compared: those options, held against each other.
+        compared: the comparison of those options.
     """
 
-    def __init__(self, known: Sequence[options.Leaves]) -> None:
-        self.compared = options.Compared(known)
+    def __init__(self, known: Sequence[Leaves]) -> None:
+        self.compared = Compared(known)
         split = grouped(self.keys)
         self._noise = _Varied(("noise.name",), split.noise, known)
         self._sampler = _Varied(("sampler.name",), split.sampler, known)
         self._row = _Varied(ROW, split.row, known)
-        self._short = options.short_names(self.compared.confounders)
+        self._short = short_names(self.compared.confounders)
 
     @property
     def keys(self) -> list[str]:
-        """Options that make other cells."""
+        """Options that divide cells."""
         return self.compared.keys
 
     @property
     def paths(self) -> list[str]:
-        """Every option that has to be known of a run to place it."""
-        return [*options.ROLES[:3], "seed", *self.keys, *self.compared.confounders]
+        """Every option that placing a run needs."""
+        return [*ROLES[:3], "seed", *self.keys, *self.compared.confounders]
 
-    def of(self, own: options.Leaves) -> dict[str, Any]:
-        """The columns of the table of results that say where a run belongs.
+    def columns(self, run: Leaves) -> dict[str, Any]:
+        """The columns of the results that place a run.
 
         Args:
-            own: its options; one without some of ``paths`` is known by what there is, and has no cell.
+            run: its options; without some of ``paths`` the run has no cell, and fewer columns.
         """
         columns = {
-            **{group: own.get(f"{group}.name") for group in GROUPS},
-            "seed": own.get("seed"),
-            "fold": own.get("dataset.fold"),
-            **{key: plain(own.get(key)) for key in self.keys},
+            **{group: run.get(f"{group}.name") for group in GROUPS},
+            "seed": run.get("seed"),
+            "fold": run.get("dataset.fold"),
+            **{key: plain(run.get(key)) for key in self.keys},
         }
-        if not own.keys() >= set(self.paths):
+        if not run.keys() >= set(self.paths):
             return columns
-        confounders = [f"{self._short[path]}={options.text(own, path)}" for path in self.compared.confounders]
+        confounders = [f"{self._short[path]}={value_text(run, path)}" for path in self.compared.confounders]
         return {
             **columns,
-            "noise_label": " ".join(_named(own, "noise", self._noise.of(own))),
-            "sampler_label": " ".join([*_named(own, "sampler", self._sampler.of(own)), *confounders]),
+            "noise_label": " ".join(_label(run, "noise", self._noise.keys(run))),
+            "sampler_label": " ".join([*_label(run, "sampler", self._sampler.keys(run)), *confounders]),
             "confounders": " ".join(confounders),
-            "options": ", ".join(f"{key}={options.text(own, key)}" for key in self._row.of(own)),
+            "options": ", ".join(f"{key}={value_text(run, key)}" for key in self._row.keys(run)),
         }
 
 
-def _named(own: options.Leaves, group: str, keys: Iterable[str]) -> list[str]:
-    """``student_t``, ``df=3``: a group's name, and those of its options that have to be said."""
-    said = (f"{key.removeprefix(group + '.')}={options.text(own, key)}" for key in keys)
-    return [options.text(own, f"{group}.name"), *said]
+def _label(run: Leaves, group: str, keys: Iterable[str]) -> list[str]:
+    """``student_t``, ``df=3``: the name of a group's choice, and its options at ``keys``."""
+    options = (f"{key.removeprefix(group + '.')}={value_text(run, key)}" for key in keys)
+    return [value_text(run, f"{group}.name"), *options]
 
 
 class _Varied:
-    """Which of ``keys`` differ between the runs that are like one of them in the options ``alike``."""
+    """Which of ``keys`` differ between runs that are equal in the options ``alike``."""
 
-    def __init__(self, alike: Sequence[str], keys: Sequence[str], known: Iterable[options.Leaves]) -> None:
+    def __init__(self, alike: Sequence[str], keys: Sequence[str], known: Iterable[Leaves]) -> None:
         self._alike, self._keys = alike, keys
         self._found: defaultdict[tuple[tuple[str, ...], str], set[str]] = defaultdict(set)
         for run in known:
             for key in keys:
-                self._found[self._like(run), key].add(options.text(run, key))
+                self._found[self._group(run), key].add(value_text(run, key))
 
-    def _like(self, run: options.Leaves) -> tuple[str, ...]:
-        return tuple(options.text(run, path) for path in self._alike)
+    def _group(self, run: Leaves) -> tuple[str, ...]:
+        return tuple(value_text(run, path) for path in self._alike)
 
-    def of(self, own: options.Leaves) -> list[str]:
-        """Those of the run with the options ``own``."""
-        like = self._like(own)
-        return [key for key in self._keys if len(self._found[like, key] | {options.text(own, key)}) > 1]
+    def keys(self, run: Leaves) -> list[str]:
+        """The keys that differ among the runs like ``run``."""
+        group = self._group(run)
+        return [key for key in self._keys if len(self._found[group, key] | {value_text(run, key)}) > 1]
 
 
 def plain(value: Any) -> Any:
-    """A value that a cell of a table can hold: lists and groups as text."""
+    """A value for a cell of a table: lists and groups as text."""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value
 
 

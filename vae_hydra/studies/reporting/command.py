@@ -6,32 +6,32 @@ import logging
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from vae_hydra.base.command.output import check_output
-
-if TYPE_CHECKING:
-    import pandas as pd
+from vae_hydra.studies.reporting.pivots import measured, pivot
+from vae_hydra.studies.reporting.results import collect
+from vae_hydra.studies.reporting.tables import markdown
+from vae_hydra.studies.reporting.write import write_report
 
 log = logging.getLogger(__name__)
 
 
 def report(config: Mapping[str, Any]) -> Path:
-    """Write results.csv, tables, figures and report.html; print the main table and where they are.
+    """Write results.csv, tables, figures and report.html; print the first table and the paths.
 
     Args:
         config: resolved configuration, as ``conf/report.yaml`` composes it.
 
     Returns:
-        The folder written to.
+        The report's folder.
 
     Raises:
-        ValueError: if no folder is given, there is nothing to report in them, no run has any of the metrics, or the
-            report would be written into a run.
+        ValueError: if no folder is given, the folders hold no runs, no run has any of the metrics, or the report's
+            folder is inside a run.
     """
-    from vae_hydra.studies.reporting import collect, markdown, pivot
-    from vae_hydra.studies.reporting.write import write_report
-
     folders = config["folders"]
     if not isinstance(folders, list) or not all(isinstance(folder, str) and folder for folder in folders):
         raise ValueError(f"folders must be a list of folders, but got {folders!r}")
@@ -52,39 +52,37 @@ def report(config: Mapping[str, Any]) -> Path:
 
 
 def _chosen(patterns: Any, frame: pd.DataFrame) -> list[str]:
-    """The metrics that any run has, in the order asked for; said, where one is nowhere.
+    """The metrics that match ``patterns``, in their order; patterns without a match are logged.
 
     Raises:
-        ValueError: if there are runs with scores, and none of these.
+        ValueError: if there are runs with scores, and no pattern matches.
     """
-    from vae_hydra.studies.reporting.pivots import measured
-
     if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
         raise ValueError(f"metrics must be a list of names, but got {patterns!r}")
     if not patterns:
         raise ValueError("metrics must be a list of at least one name; metrics=['*'] takes all there are")
-    there = measured(frame)
-    found = {pattern: [name for name in there if _matches(name, pattern)] for pattern in patterns}
+    present = measured(frame)
+    found = {pattern: [name for name in present if _matches(name, pattern)] for pattern in patterns}
     absent = [pattern for pattern, names in found.items() if not names]
-    if there and len(absent) == len(patterns):
-        raise ValueError(f"metrics: no run has any of {', '.join(patterns)}; there are {', '.join(there)}")
-    if there and absent:
+    if present and len(absent) == len(patterns):
+        raise ValueError(f"metrics: no run has any of {', '.join(patterns)}; there are {', '.join(present)}")
+    if present and absent:
         log.info("no run has %s", ", ".join(absent))
     return list(dict.fromkeys(name for names in found.values() for name in names))
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Whether a metric is asked for, also where the name of an evaluation comes before its own."""
+    """Whether a metric matches, with or without the name of an evaluation before its own."""
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"*/{pattern}")
 
 
-def _output(given: Any, first: Path) -> Path:
-    """The report's folder: never inside a run, where nothing is to be changed."""
-    if given is not None and not (isinstance(given, str) and given):
-        raise ValueError(f"output must be a folder, but got {given!r}")
+def _output(option: Any, first: Path) -> Path:
+    """The report's folder, which is never inside a run: a report changes no run."""
+    if option is not None and not (isinstance(option, str) and option):
+        raise ValueError(f"output must be a folder, but got {option!r}")
     is_run = (first / "run.json").exists()
-    output = Path(given).expanduser() if given else (first.resolve().parent if is_run else first) / "report"
-    run = next((place for place in [output, *output.resolve().parents] if (place / "run.json").exists()), None)
+    output = Path(option).expanduser() if option else (first.resolve().parent if is_run else first) / "report"
+    run = next((folder for folder in [output, *output.resolve().parents] if (folder / "run.json").exists()), None)
     if run is not None:
         raise ValueError(f"output={output} is inside the run {run}, which is only read; give another folder")
     check_output(output, f"output={output}")

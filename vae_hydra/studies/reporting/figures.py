@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from vae_hydra.drawing import plots
-from vae_hydra.drawing.plots.charts import Point, Style, style
+from vae_hydra.drawing.plots.charts import Point
+from vae_hydra.drawing.plots.series import Style, style
 from vae_hydra.runs.examples import load_examples
 from vae_hydra.studies.reporting.cells import FIRST, by_name
 from vae_hydra.studies.reporting.measures import axis_label, title
@@ -21,7 +22,7 @@ SAMPLERS = [name for name in FIRST if name not in ("none", "uniform")]
 
 
 class Drawn(NamedTuple):
-    """A figure, the name of its file and what it shows."""
+    """A figure with the name of its file and its caption."""
 
     name: str
     caption: str
@@ -29,19 +30,16 @@ class Drawn(NamedTuple):
 
 
 def styles(frame: pd.DataFrame) -> dict[str, Style]:
-    """Sampler with its options → how it is drawn: a sampler always alike, its variants in one colour."""
+    """Sampler label → its style: each sampler has one colour in all figures, shared by its variants."""
     labelled = frame.dropna(subset=["sampler_label"])
     others = sorted(set(labelled["sampler"]) - set(SAMPLERS))
     numbers = {name: i for i, name in enumerate([*SAMPLERS, *others])}
-    variants: dict[str, list[str]] = {}
-    for name, label in zip(labelled["sampler"], labelled["sampler_label"], strict=True):
-        known = variants.setdefault(name, [])
-        known.extend([] if label in known else [label])
+    variants = labelled.groupby("sampler", sort=False)["sampler_label"].unique()
     return {label: style(numbers[name], i) for name, labels in variants.items() for i, label in enumerate(labels)}
 
 
 def bars(pivot: Pivot, looks: Mapping[str, Style]) -> Drawn:
-    """A metric's means with their standard deviations: a panel a dataset, a group a row of the pivot."""
+    """Bars of a metric's means, with standard deviations: a panel a dataset, a group a row of the pivot."""
     panels: dict[str, dict[str, dict[str, Point]]] = {}
     for row, column, cell in pivot:
         if cell.n:
@@ -54,7 +52,7 @@ def bars(pivot: Pivot, looks: Mapping[str, Style]) -> Drawn:
 
 
 def beta_curves(frame: pd.DataFrame, pivots: Sequence[Pivot], looks: Mapping[str, Style]) -> Iterator[Drawn]:
-    """Each metric against β, a panel for each row of its pivot that differs in more than β; nothing unless β varies."""
+    """Each metric against β, in a panel for each combination of the other options; nothing unless β varies."""
     if BETA not in frame.columns:
         return
     for pivot in pivots:
@@ -74,7 +72,7 @@ def beta_curves(frame: pd.DataFrame, pivots: Sequence[Pivot], looks: Mapping[str
 
 
 def denoising(frame: pd.DataFrame, measure: str = "half_sse") -> Iterator[Drawn]:
-    """Noise of training × noise of testing, a figure a dataset, a map a sampler; nothing for one noise of testing."""
+    """Noise of training × noise of testing, a figure a dataset, a map a sampler; nothing for a single noise."""
     noises = {column.split("/")[1] for column in frame.columns if column.startswith("denoise/")}
     tested = ["reconstruct/clean", *(f"denoise/{noise}" for noise in sorted(noises, key=by_name))]
     done = frame[frame["status"] == "done"].dropna(subset=["sampler_label", "noise_label", "options"])
@@ -84,18 +82,18 @@ def denoising(frame: pd.DataFrame, measure: str = "half_sse") -> Iterator[Drawn]
         if len(columns) < 2 or len(rows) < 2:
             continue
         maps = {
-            sampler: own.groupby("noise_label")[[f"{p}/{measure}" for p in columns]].mean().reindex(rows).to_numpy()
-            for sampler, own in runs.groupby("sampler_label", sort=False)
+            sampler: group.groupby("noise_label")[[f"{p}/{measure}" for p in columns]].mean().reindex(rows).to_numpy()
+            for sampler, group in runs.groupby("sampler_label", sort=False)
         }
         names = ["clean", *(p.removeprefix("denoise/") for p in columns[1:])]
         figure = plots.heat_maps(maps, rows, names, axis_label(measure), ("noise of training", "noise of testing"))
-        what = ", ".join(filter(None, [dataset, settings]))
-        text = f"{title(measure).partition(' (')[0]} on {what}: trained under one noise, tested under another; means."
-        yield Drawn(f"denoising-{file_name(what)}", text, figure)
+        subject = ", ".join(filter(None, [dataset, settings]))
+        text = f"{title(measure).partition(' (')[0]} on {subject}: means by noise of training and noise of testing."
+        yield Drawn(f"denoising-{file_name(subject)}", text, figure)
 
 
 def examples(frame: pd.DataFrame) -> Iterator[Drawn]:
-    """What every sampler makes of the same examples, for each dataset, noise and other options."""
+    """The reconstructions of the same examples by every sampler, for each dataset, noise and other options."""
     placed = frame.dropna(subset=["sampler_label", "noise_label", "options", "folder"])
     placed = placed[placed["status"] == "done"]
     for (dataset, noise, settings), runs in placed.groupby(["dataset", "noise_label", "options"], sort=False):
@@ -103,15 +101,15 @@ def examples(frame: pd.DataFrame) -> Iterator[Drawn]:
         if not shown:
             continue
         seed, arrays = shown
-        what = ", ".join(filter(None, [dataset, f"noise {noise}", settings]))
+        subject = ", ".join(filter(None, [dataset, f"noise {noise}", settings]))
         are_images = next(iter(arrays.values()))["original"].ndim == 4
         figure = _images(arrays) if are_images else _clouds(arrays)
-        text = f"{what}: what each sampler makes of the same test examples (seed {seed}, one draw of z each)."
-        yield Drawn(f"examples-{file_name(what)}", text, figure)
+        text = f"{subject}: the same test examples reconstructed by each sampler (seed {seed}, one draw of z each)."
+        yield Drawn(f"examples-{file_name(subject)}", text, figure)
 
 
 def _of_one_replicate(runs: pd.DataFrame) -> tuple[int, dict[str, dict[str, Any]]] | None:
-    """The seed that the most samplers have examples of, and those that were made from the same inputs."""
+    """The seed for which the most samplers have examples of the same inputs, and those examples by sampler."""
     found: dict[tuple[int, Any], dict[str, dict[str, Any]]] = {}
     for _, run in runs.iterrows():
         arrays = load_examples(Path(run["folder"]))
@@ -138,13 +136,13 @@ def _images(arrays: Mapping[str, Mapping[str, Any]]) -> Figure:
 
 def _clouds(arrays: Mapping[str, Mapping[str, Any]]) -> Figure:
     first = next(iter(arrays.values()))
-    part, given = ("denoised", {"noisy input": first["noisy"]}) if "noisy" in first else ("reconstruction", {})
-    panels = {"original": first["original"], **given, **{name: a[part] for name, a in arrays.items()}}
+    part, noisy = ("denoised", {"noisy input": first["noisy"]}) if "noisy" in first else ("reconstruction", {})
+    panels = {"original": first["original"], **noisy, **{name: a[part] for name, a in arrays.items()}}
     return plots.histograms(panels) if first["original"].shape[1] == 1 else plots.scatter_panels(panels)
 
 
 def _short(option: str) -> str:
-    """The last two parts of an option's path, which is as much as an axis holds."""
+    """An option with the last two parts of its path alone, for an axis."""
     path, _, value = option.partition("=")
     return f"{'.'.join(path.split('.')[-2:])}={value}"
 

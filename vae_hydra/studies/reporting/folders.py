@@ -1,50 +1,20 @@
-"""What lies in folders of runs: runs, what is damaged of them, and the plans of sweeps."""
+"""Which runs lie in folders: each found once, and one run of each configuration."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shlex
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from vae_hydra.base import bounded
-from vae_hydra.runs.identity import Leaves, leaves
-from vae_hydra.runs.reading import _checked, _group
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """A cell of a sweep's plan.
-
-    Attributes:
-        name: of its run, which says what the run is wherever it lies; None if it failed before it had one.
-        overrides: the options it was given.
-        error: what it failed with, if it did.
-        sweep: the plan's folder.
-        command: what started the sweep.
-        started: when, as ISO time.
-        options: dotted path → value of what identifies its run; None where the plan is older than that, or there is no
-            run.
-    """
-
-    name: str | None
-    overrides: tuple[str, ...]
-    error: str | None
-    sweep: Path
-    command: str
-    started: str = ""
-    options: Leaves | None = None
-
-    @property
-    def training_command(self) -> str:
-        """What trains this run alone."""
-        return shlex.join(["python", "-m", "vae_hydra.train", *self.overrides])
+from vae_hydra.runs.reading import RunFolder
+from vae_hydra.studies.reporting.options import value_text
 
 
 def find(folders: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """The runs and the plans of sweeps under ``folders``, each once; nothing is looked for inside runs."""
+    """The folders of runs and the plans of sweeps under ``folders``, each once; runs are not searched."""
     runs: dict[Path, Path] = {}
     plans: dict[Path, Path] = {}
     for folder in folders:
@@ -59,36 +29,32 @@ def find(folders: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     return list(runs.values()), list(plans.values())
 
 
-def read_plan(path: Path) -> list[PlannedRun]:
-    """The cells of a sweep's plan.json.
+def without_duplicates(runs: Iterable[RunFolder]) -> tuple[list[RunFolder], list[tuple[Path, Path]]]:
+    """One run of each configuration, with its copies, and pairs (left out, kept); the order of ``runs`` has no effect.
 
-    Raises:
-        ValueError: if it is damaged.
+    A finished run is kept before others, then the one with the most scores, then the one that finished last.
     """
-    plan = _group(bounded.read_json(path), path.name)
-    try:
-        return [
-            PlannedRun(
-                None if cell.get("run") is None else Path(cell["run"]).name,
-                tuple(map(str, cell["overrides"])),
-                None if cell.get("error") is None else str(cell["error"]),
-                path.parent,
-                str(plan.get("command") or ""),
-                str(plan.get("started") or ""),
-                None if cell.get("options") is None else leaves(_checked(cell["options"], path.name)),
-            )
-            for cell in plan["cells"]
-        ]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged: it does not list cells with their overrides ({error!r})") from error
+    alike: dict[Any, list[RunFolder]] = defaultdict(list)
+    for run in sorted(runs, key=_usefulness, reverse=True):
+        alike[_configuration(run)].append(run)
+    kept = [replace(first, copies=tuple(o for o in others if _is_copy(o, first))) for first, *others in alike.values()]
+    left_out = [(other.path, first.path) for first, *others in alike.values() for other in others]
+    return kept, left_out
 
 
-def readable_plans(paths: Iterable[Path]) -> list[list[PlannedRun]]:
-    """The plans that can be read, the latest last; of a damaged one its runs are reported, but not what it lacks."""
-    plans = [plan for path in paths for plan in _readable_plan(path) if plan]
-    return sorted(plans, key=lambda plan: (plan[0].started, str(plan[0].sweep.resolve())))
+def _configuration(run: RunFolder) -> Any:
+    """A key, equal for runs whose options have equal texts; a run without a configuration has one of its own."""
+    if not run.leaves:
+        return run.path.resolve()
+    texts = ((path, value_text(run.leaves, path)) for path in run.leaves)
+    return frozenset((path, text) for path, text in texts if text != value_text({}, path))
 
 
-def _readable_plan(path: Path) -> Iterator[list[PlannedRun]]:
-    with contextlib.suppress(Exception):
-        yield read_plan(path)
+def _is_copy(one: RunFolder, other: RunFolder) -> bool:
+    """Whether both are copies of one training, so that scores of one are scores of the other."""
+    return one.record.get("id") is not None and one.record.get("id") == other.record.get("id")
+
+
+def _usefulness(run: RunFolder) -> tuple[bool, int, str, str]:
+    count = len(run.metrics) + sum(len(evaluation["scores"]) for evaluation in run.evaluations.values())
+    return run.status == "done", count, str(run.record.get("finished") or ""), str(run.path.resolve())

@@ -1,4 +1,4 @@
-"""What is known of a metric by its name: which way is better, its title and its unit."""
+"""A metric's title, unit and better direction, by its name."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ TITLES = {
     "tail_p": ("tail MMD p", "p value of a run's permutation test; the mean of several is no p value"),
     "accuracy": ("accuracy", "share of examples whose class is predicted"),
     "cross_entropy": ("cross-entropy", "nats per example"),
-    # No estimate of a tail index, which is infinite for an Inverse Gaussian, where this statistic is finite.
+    # Not an estimate of the tail index: for an Inverse Gaussian that is infinite, and this statistic finite.
     "hill": ("Hill statistic of the largest 1 %", "of the distances of generated examples from the data's median"),
     "hill_real": ("Hill statistic of the largest 1 %, real", "of the distances of real examples from their median"),
 }
 
 
 def better(metric: str) -> int:
-    """−1 where less is better, 1 where more is, 0 where neither: a KL, a size, a floor, a p value, a tail.
+    """−1 if less is better, 1 if more is, 0 if neither: for a KL, a size, a floor, a p value or a tail.
 
     >>> [better(f"generation/{name}") for name in ("mmd", "mmd_floor", "sliced_wasserstein", "hill")]
     [-1, 0, -1, 0]
@@ -46,20 +46,20 @@ def better(metric: str) -> int:
 
 
 def title(metric: str) -> str:
-    """What a metric is called in a heading."""
+    """A metric's name in headings."""
     protocol, _, name = metric.rpartition("/")
     known = TITLES.get(name, (name,))[0]
     return f"{known}, {_fed(protocol)}" if protocol.startswith(("reconstruct/", "denoise/")) else f"{known} ({metric})"
 
 
 def unit(metric: str) -> str:
-    """What a metric measures and in what unit; its name where that says all there is."""
+    """What a metric measures, with its unit; the name itself for a metric without an entry."""
     name = metric.rpartition("/")[2]
     return TITLES[name][1] if name in TITLES else name
 
 
 def axis_label(metric: str) -> str:
-    """Title and unit, a line each, for an axis."""
+    """Title and unit for an axis, one line each."""
     name = metric.rpartition("/")[2]
     return "\n".join(TITLES[name]) if name in TITLES else metric
 

@@ -1,4 +1,4 @@
-"""Which options differ between runs: those that make other cells, those that differ with the sampler, and the rest."""
+"""Which options differ between runs: those that divide cells, those that vary with the sampler, and the rest."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import json
 from collections.abc import Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from vae_hydra.runs.identity import CAME_LATER, Leaves
+from vae_hydra.runs.identity import Leaves
+from vae_hydra.runs.later_options import later_defaults
 
-# What rows, columns and replicates are made of anyway.
+# Options of rows, columns and replicates in every report.
 ROLES = ("dataset.name", "noise.name", "sampler.name", "seed", "dataset.fold")
 
 
 class Difference(NamedTuple):
-    """An option that is a function of others, so that a comparison between those is one of this as well.
+    """An option that is a function of others: comparing those compares this one too.
 
     Attributes:
-        path: of the option.
-        factors: what it is a function of.
+        path: dotted path of the option.
+        factors: the options that determine it.
         values: pairs (values of the factors, value of the option), as text.
-        is_own: whether it is part of the option group that it goes with, as sampler.prior of sampler.
+        is_own: whether the group that it belongs to determines it, as sampler determines sampler.prior.
     """
 
     path: str
@@ -29,18 +30,18 @@ class Difference(NamedTuple):
     is_own: bool
 
 
-def with_roles(own: Leaves, keys: Iterable[str]) -> dict[str, Any]:
-    """``own`` with the value of everything that makes a cell, also where the run does not have it."""
-    return {**own, **{path: value(own, path) for path in (*ROLES, *keys)}}
+def with_roles(options: Leaves, keys: Iterable[str]) -> dict[str, Any]:
+    """``options`` with a value at each of ``ROLES`` and ``keys``, also where the run lacks the option."""
+    return {**options, **{path: value(options, path) for path in (*ROLES, *keys)}}
 
 
 def value(options: Leaves, path: str) -> Any:
-    """The value at a path; that of before the option existed, or None, where a run has none."""
-    return options.get(path, CAME_LATER.get(path))
+    """The value at a path. A run without the option has the value from before the option existed, or None."""
+    return options[path] if path in options else later_defaults().get(path)
 
 
-def text(options: Leaves, path: str) -> str:
-    """The value at a path as one would type it; ``none`` where a run has none."""
+def value_text(options: Leaves, path: str) -> str:
+    """The value at a path as on the command line; ``none`` for a run without the option."""
     found = value(options, path)
     if type(found) is str:
         return found
@@ -52,20 +53,19 @@ def text(options: Leaves, path: str) -> str:
 
 
 class Compared:
-    """The options of all runs, held against each other as text.
+    """The options of all runs, compared as text.
 
     Attributes:
-        keys: the fewest options that tell runs of one (dataset, noise, sampler) apart wherever any options do. Of
-            options that differ together, the one nearest to the surface stands for the others. A seed that goes with
+        keys: a smallest set of options that tells runs of one (dataset, noise, sampler) apart wherever any options do.
+            Of options that vary together, the one with the shortest path represents the others. A seed that follows
             the run's (dataset.seed=${seed}) is part of the replicate.
-        confounders: options that are no part of a sampler and differ between the samplers of one row, so that a
-            comparison of those samplers is one of these options as well. The name of a group stands for what follows
-            from it.
+        confounders: options outside the sampler that differ between the samplers of one row: comparing the samplers
+            compares these too. The name of a group represents the options that follow from it.
     """
 
     def __init__(self, runs: Sequence[Leaves]) -> None:
         self._columns = {
-            path: [text(run, path) for run in runs] for path in {p for run in runs for p in run} | {*ROLES}
+            path: [value_text(run, path) for run in runs] for path in {p for run in runs for p in run} | {*ROLES}
         }
         self._varying = [path for path, column in self._columns.items() if len(set(column)) > 1 and path not in ROLES]
         self._groups = _numbered(self._columns[path] for path in ROLES[:3])
@@ -74,13 +74,13 @@ class Compared:
         self.confounders = self._confounders()
 
     def _is_tied(self, path: str) -> bool:
-        """Whether a further seed, within each (dataset, noise, sampler), is the same or the run's own, and varies in
-        one of them."""
+        """Whether a second seed follows the run's: in each (dataset, noise, sampler) it is constant or equal to the
+        run's, and it varies somewhere."""
         values: dict[int, set[str]] = {}
         others: set[int] = set()
-        for group, own, seed in zip(self._groups, self._columns[path], self._columns["seed"], strict=True):
-            values.setdefault(group, set()).add(own)
-            others |= {group} if own != seed else set()
+        for group, second, seed in zip(self._groups, self._columns[path], self._columns["seed"], strict=True):
+            values.setdefault(group, set()).add(second)
+            others |= {group} if second != seed else set()
         vary = {group for group, found in values.items() if len(found) > 1}
         return bool(vary) and not vary & others
 
@@ -110,35 +110,35 @@ class Compared:
         return name in names and self._follows(path, (name,))
 
     def differences(self) -> list[Difference]:
-        """Every option that differs but is no key, with the fewest of sampler, dataset, noise and keys it follows
-        from."""
+        """Every option that differs but is no key, with the fewest of sampler, dataset, noise and keys that
+        determine it."""
         return [self._difference(path) for path in sorted(set(self._varying) - set(self.keys), key=_prominence)]
 
     def _difference(self, path: str) -> Difference:
-        own = f"{path.split('.')[0]}.name"
+        group = f"{path.split('.')[0]}.name"
         factors = ["sampler.name", "dataset.name", "noise.name", *self.keys, *(["seed"] if path in self._tied else [])]
-        ordered = sorted(factors, key=lambda factor: factor != own)
+        ordered = sorted(factors, key=lambda factor: factor != group)
         subsets = (subset for size in range(1, 4) for subset in itertools.combinations(ordered, size))
         subset = next((subset for subset in subsets if self._follows(path, subset)), tuple(factors))
-        given = zip(*(self._columns[factor] for factor in subset), strict=True)
-        pairs = set(zip(map(", ".join, given), self._columns[path], strict=True))
+        causes = zip(*(self._columns[factor] for factor in subset), strict=True)
+        pairs = set(zip(map(", ".join, causes), self._columns[path], strict=True))
         names = tuple(factor.removesuffix(".name") for factor in subset)
-        return Difference(path, names, sorted(pairs), subset == (own,))
+        return Difference(path, names, sorted(pairs), subset == (group,))
 
     def _follows(self, path: str, factors: Iterable[str]) -> bool:
         known: dict[tuple[str, ...], str] = {}
-        given = zip(*(self._columns[factor] for factor in factors), strict=True)
-        return all(known.setdefault(key, own) == own for key, own in zip(given, self._columns[path], strict=True))
+        causes = zip(*(self._columns[factor] for factor in factors), strict=True)
+        return all(known.setdefault(key, text) == text for key, text in zip(causes, self._columns[path], strict=True))
 
 
 def _numbered(columns: Iterable[Sequence[Any]]) -> list[int]:
-    """A number for each run, from 0, equal for runs that are equal in every column."""
+    """A number for each run, counted from 0; runs that are equal in every column share a number."""
     numbers: dict[Any, int] = {}
     return [numbers.setdefault(values, len(numbers)) for values in zip(*columns, strict=True)]
 
 
 def _is_of_sampler(path: str) -> bool:
-    """Whether an option belongs to a sampler by design, as its prior, its degrees of freedom and its KL."""
+    """Whether an option belongs to the sampler, such as its prior, its degrees of freedom and its KL."""
     return path.startswith("sampler.")
 
 
@@ -147,7 +147,7 @@ def _prominence(path: str) -> tuple[bool, bool, int, str]:
 
 
 def short_names(paths: Sequence[str]) -> dict[str, str]:
-    """Path → its last parts, as many as tell it from the others and from a run's seed; a group's name is the group's.
+    """Path → the fewest last parts that tell it from the others and from the run's seed; without ``.name``.
 
     >>> short_names(["model.latent_dim", "model.encoder.depth", "model.decoder.depth", "beta.name"])
     {'model.latent_dim': 'latent_dim', 'model.encoder.depth': 'encoder.depth', 'model.decoder.depth': 'decoder.depth', \
@@ -155,8 +155,8 @@ def short_names(paths: Sequence[str]) -> dict[str, str]:
     """
     parts = {path: path.removesuffix(".name").split(".") for path in paths}
     names = {}
-    for path, own in parts.items():
-        endings = (own[-size:] for size in range(1, len(own) + 1))
+    for path, keys in parts.items():
+        endings = (keys[-size:] for size in range(1, len(keys) + 1))
         others = [["seed"], *(other for key, other in parts.items() if key != path)]
-        names[path] = ".".join(next((e for e in endings if not any(o[-len(e) :] == e for o in others)), own))
+        names[path] = ".".join(next((e for e in endings if not any(o[-len(e) :] == e for o in others)), keys))
     return names

@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file that needs no network and runs no code but its own."""
+"""The page of a report: one HTML file that needs no network and runs no code except its own script."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from vae_hydra.studies.reporting.results import Results
 from vae_hydra.studies.reporting.tables import MINUS, caption, grid
 
 HERE = Path(__file__).resolve().parent
-# Columns of the list of runs that are shown at first, beside the metrics that are tabled.
+# Columns of the list of runs that are visible at first, with the metrics of the tables.
 MAIN = ("run", "dataset", "noise", "sampler", "seed", "fold", "status", "epochs", "final_loss")
-# Not for reading: they name the cells of pivots.
+# Columns that only name the cells of pivots.
 HIDDEN = ("noise_label", "sampler_label", "options", "own_noise", "confounders")
 STATUSES = ("done", "running", "failed", "interrupted", "pruned", "damaged", "partial", "outdated", "missing")
 
 
 class Page(NamedTuple):
-    """What a page shows.
+    """The contents of a page.
 
     Attributes:
         pictures: pairs (caption, PNG file).
-        folders: what was read.
-        without_examples: number of finished runs that did not keep what their figures show.
+        folders: the folders of the report.
+        without_examples: number of finished runs that kept no examples for figures.
     """
 
     results: Results
@@ -45,14 +45,14 @@ class Page(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One value in the list of runs: as it reads, and, of a number, as it sorts."""
+    """One value in the list of runs: its text and, for a number, the key to sort it by."""
 
     text: str
     number: str | None
 
 
 def render(page: Page) -> str:
-    """The page as HTML: everything inline, everything from runs escaped, no script but the one it is signed with."""
+    """The page as HTML: everything inline, all text from runs escaped, and only the script that the policy allows."""
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -91,7 +91,7 @@ def _context(page: Page) -> dict[str, Any]:
 
 
 def _columns(page: Page) -> Iterator[tuple[str, bool]]:
-    """Columns of the list of runs that any run has a value in, and whether they are shown at first."""
+    """Columns of the list of runs with any value, and whether they are visible at first."""
     frame = page.results.frame
     main = {*MAIN, *page.results.keys, *(pivot.metric for pivot in page.pivots)}
     for name in frame.columns:
@@ -110,14 +110,14 @@ def _entry(value: Any) -> Entry:
 
 
 def _broken(frame: pd.DataFrame) -> Iterator[dict[str, str]]:
-    """Runs that came to no scores or have no place in a table, with the reason, and those that are damaged in part."""
+    """Runs without scores, without a place in a table, or with partial damage, and the reason."""
     statuses = ("failed", "damaged", "interrupted", "partial", "outdated")
     for run in frame[frame["status"].isin(statuses) | frame["error"].notna()].to_dict("records"):
         yield {name: "" if pd.isna(run[name]) else str(run[name]) for name in ("run", "status", "error")}
 
 
 def _origins(results: Results) -> Iterator[tuple[str, int]]:
-    """What the runs were made with, and how many of them."""
+    """Versions and commit of the runs, and the number of runs for each."""
     made = Counter(
         ", ".join(
             [

@@ -1,4 +1,4 @@
-"""The table of results as a pivot: a row a (dataset, noise, options), a column a sampler, replicates within a cell."""
+"""The results as a pivot: a row a (dataset, noise, options), a column a sampler, replicates within a cell."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 import math
 import statistics
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,18 +16,14 @@ import pandas as pd
 from vae_hydra.base import checks
 from vae_hydra.studies.reporting.cells import by_name
 from vae_hydra.studies.reporting.measures import OWN, better
+from vae_hydra.studies.reporting.paired_test import Replicate, fewest, is_better
 
-# Two seeds, or two folds, leave a test one degree of freedom, and next to no power.
-FEWEST_PAIRS = 3
-# Differences that vary by less than this share of the values are rounding.
-ROUNDING = 1e-9
-Replicate = tuple[Any, Any]
-# The columns of the table of results that say where a run belongs.
+# The columns of the results that place a run in a pivot.
 CELL = ["run", "dataset", "noise_label", "options", "sampler_label", "confounders", "seed", "fold", "status"]
 
 
 class Row(NamedTuple):
-    """What a row of a pivot is: a dataset, a noise of training, and other options as text."""
+    """A row of a pivot: a dataset, a noise of training, and other options as text."""
 
     dataset: str
     noise: str
@@ -41,7 +37,7 @@ class Cell:
     Attributes:
         values: (seed, fold) → value of the metric.
         others: status → number of replicates without a value.
-        confounders: options besides the sampler in which its column differs from others, as text.
+        confounders: options besides the sampler that differ between its column and others, as text.
     """
 
     values: dict[Replicate, float] = field(default_factory=dict)
@@ -50,17 +46,17 @@ class Cell:
 
     @property
     def n(self) -> int:
-        """Replicates with a value."""
+        """Number of replicates with a value."""
         return len(self.values)
 
     @property
     def total(self) -> int:
-        """Replicates, those without a value included."""
+        """Number of replicates, with and without a value."""
         return self.n + self.others.total()
 
     @property
     def mean(self) -> float:
-        """Over the replicates; NaN without any."""
+        """Mean over the replicates; NaN without any."""
         return math.fsum(self.values.values()) / self.n if self.n else math.nan
 
     @property
@@ -75,11 +71,11 @@ class Pivot:
     """One metric of all runs.
 
     Attributes:
-        metric: its name.
-        level: of the tests behind ``best``.
+        metric: name of the metric.
+        level: level of the tests behind ``best``.
         columns: samplers, with the options that differ.
-        cells: row → sampler → cell; a combination that is nowhere is absent.
-        best: the row's column with the best mean, where a test supports that it is.
+        cells: row → sampler → cell; combinations without runs are absent.
+        best: row → the column with the best mean, where the tests support it.
     """
 
     metric: str
@@ -93,18 +89,18 @@ class Pivot:
 
     @property
     def most_pairs(self) -> int:
-        """The most seeds that any two columns of a row have in common, or folds where those are fewer."""
+        """The most seeds, or folds where those are fewer, that any two columns of a row have in common."""
         pairs = (pair for cells in self.cells.values() for pair in itertools.combinations(cells.values(), 2))
-        return max((_fewest(one.values.keys() & other.values.keys()) for one, other in pairs), default=0)
+        return max((fewest(one.values.keys() & other.values.keys()) for one, other in pairs), default=0)
 
     @property
     def has_confounders(self) -> bool:
-        """Whether columns differ in more than the sampler, so that they are not compared."""
+        """Whether columns of a row differ in more than the sampler; such columns are not compared."""
         return any(_are_confounded(cells) for cells in self.cells.values())
 
     @property
     def usual_n(self) -> int:
-        """The number of replicates with a value that most cells have."""
+        """The most frequent number of replicates with a value."""
         counts = Counter(cell.n for _, _, cell in self if cell.n)
         return max(counts, key=lambda n: (counts[n], n), default=0)
 
@@ -119,14 +115,14 @@ def pivot(frame: pd.DataFrame, metric: str, level: float = 0.05) -> Pivot:
 
     A column is best, and shown bold, where it has the row's best mean and a two-sided paired test over the common
     replicates tells it from every other column of the row at ``level``: an intersection–union test, which needs no
-    correction for their number (Berger, 1982); two-sided, because the best is chosen after looking. ``_p_value``
-    has the test, and what "equal" means in it. Of seeds and of folds at least three are asked for, differences that do
-    not vary are not tested, and nothing is best in a row whose columns differ in more than the sampler.
+    correction for their number (Berger, 1982); two-sided, because the best is chosen after looking. See
+    ``paired_test`` for the test and its meaning of "equal". A test needs at least three seeds or folds and differences
+    that vary. Nothing is best in a row whose columns differ in more than the sampler.
 
     Args:
         frame: as ``results`` makes it.
-        metric: a score's column, or ``denoise/own/…`` for each row's own noise of training.
-        level: of the tests, in (0, 1).
+        metric: a score's column, or ``denoise/own/…`` for the noise that each run was trained under.
+        level: level of the tests, in (0, 1).
 
     Raises:
         ValueError: if no run has the metric, two runs are the same replicate of a cell, or ``level`` is out of range.
@@ -152,7 +148,7 @@ def pivot(frame: pd.DataFrame, metric: str, level: float = 0.05) -> Pivot:
 
 
 def measured(frame: pd.DataFrame) -> list[str]:
-    """Names of all metrics that any run has a value of, each own noise of training as ``denoise/own/…`` besides."""
+    """Names of all metrics that any run has, and ``denoise/own/…`` for scores under a run's own noise of training."""
     names = [column for column in frame.columns if "/" in column and frame[column].notna().any()]
     own = sorted({f"{OWN}{name.rpartition('/')[2]}" for name in names if name.startswith("denoise/")})
     return [*names, *(name for name in own if _values(frame, name).notna().any())]
@@ -171,7 +167,7 @@ def _values(frame: pd.DataFrame, metric: str) -> pd.Series:
 
 
 def _in_order(frame: pd.DataFrame) -> list[str]:
-    """Labels of samplers, those of one sampler beside each other."""
+    """Labels of samplers; those of one sampler are neighbours."""
     labels = dict.fromkeys(zip(frame["sampler"], frame["sampler_label"], strict=True))
     return [label for _, label in sorted(labels, key=lambda pair: by_name(pair[0]))]
 
@@ -188,7 +184,7 @@ def _add(cell: Cell, run: Mapping[str, Any], value: float) -> None:
 
 
 def _belongs(cells: Mapping[str, Cell]) -> bool:
-    """Whether a row is one of this metric: not if runs of it are done and none has a value."""
+    """Whether a row has this metric; it has not if runs are done and none has a value."""
     return any(cell.n for cell in cells.values()) or not any(cell.others["done"] for cell in cells.values())
 
 
@@ -204,59 +200,4 @@ def _best(cells: Mapping[str, Cell], direction: int, level: float) -> str | None
         return None
     best = max(means, key=lambda name: means[name])
     others = (cell for name, cell in cells.items() if name != best)
-    return best if all(_is_better(cells[best], other, direction, level) for other in others) else None
-
-
-def _is_better(one: Cell, other: Cell, direction: int, level: float) -> bool:
-    """Whether a two-sided paired test over the common replicates finds ``one`` better."""
-    common = sorted(one.values.keys() & other.values.keys(), key=str)
-    if _fewest(common) < FEWEST_PAIRS:
-        return False
-    pairs = np.array([(one.values[replicate], other.values[replicate]) for replicate in common])
-    gains = direction * (pairs[:, 0] - pairs[:, 1])
-    if gains.std() <= ROUNDING * np.abs(pairs).max() or gains.mean() <= 0:
-        return False
-    return _p_value(dict(zip(common, gains, strict=True))) < level
-
-
-def _fewest(replicates: Collection[Replicate]) -> int:
-    """The number of seeds, or of folds where those are fewer; where there is one of either, that of the others."""
-    numbers = [len(set(part)) for part in zip(*replicates, strict=True)]
-    return min((number for number in numbers if number > 1), default=len(replicates))
-
-
-def _p_value(gains: Mapping[Replicate, float]) -> float:
-    """The two-sided p value that seeds and folds, both drawn at random, leave the mean difference no sign.
-
-    t = mean / √(s²_seeds/S + s²_folds/F), with the variances of the means of the S seeds and of the F folds, and
-    Satterthwaite's degrees of freedom; over seeds alone, or folds alone, this is the paired t-test. Replicates of one
-    fold share its examples, and those of one seed its initial weights: pairs (seed, fold) are not independent, and a
-    t-test over them finds a difference between equal columns in up to 26 % of rows. This one does in at most 5 % for
-    three seeds and five folds, whatever share of the variance folds have, or seeds up to a half (6 % at 0.8).
-
-    "Equal" means equal distributions of the values. A column that collapses in a third of the seeds is found worse or
-    better than a steady one of the same mean in 33 % of rows of three seeds, 13 % of five: t is not for differences so
-    skewed. One seed says nothing of other seeds, one fold nothing of other splits. Folds share training
-    examples: the test is about these data. Of two learners that are equal on average over fresh data, the folds of one
-    seed tell in 5 to 8 %; the factor of Nadeau and Bengio (1/F + 1/(F − 1) for 1/F; 2003) makes that 1 to 2 %, and the
-    test half as likely to find a difference, which is why it is not applied.
-    """
-    # Lighter to load and to call than scipy.stats.
-    from scipy.special import stdtr
-
-    means = [_means(gains, part) for part in (0, 1)]
-    terms = [(np.var(m, ddof=1) / len(m), len(m) - 1) for m in means if len(m) > 1]
-    variance = sum(term for term, _ in terms)
-    if variance <= 0:
-        return 1.0
-    freedom = variance**2 / sum(term**2 / free for term, free in terms)
-    mean = math.fsum(gains.values()) / len(gains)
-    return float(2 * stdtr(freedom, -abs(mean) / math.sqrt(variance)))
-
-
-def _means(gains: Mapping[Replicate, float], part: int) -> list[float]:
-    """The mean of each seed (part 0) or of each fold (part 1)."""
-    found: dict[Any, list[float]] = {}
-    for replicate, gain in gains.items():
-        found.setdefault(replicate[part], []).append(gain)
-    return [math.fsum(values) / len(values) for values in found.values()]
+    return best if all(is_better(cells[best].values, other.values, direction, level) for other in others) else None

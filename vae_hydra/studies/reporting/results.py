@@ -1,4 +1,4 @@
-"""Run folders → one table, a row a run, those that a sweep planned and that are missing included."""
+"""Run folders → one table with a row a run, also for planned runs that are missing."""
 
 from __future__ import annotations
 
@@ -11,49 +11,56 @@ import pandas as pd
 
 from vae_hydra.base import bounded
 from vae_hydra.runs.reading import RunFolder, read_run
-from vae_hydra.studies.reporting import denoised, options
 from vae_hydra.studies.reporting.cells import GROUPS, Places, by_name, grouped, in_order, plain
-from vae_hydra.studies.reporting.duplicates import without_duplicates
-from vae_hydra.studies.reporting.folders import PlannedRun, find, readable_plans
-from vae_hydra.studies.reporting.planned import absent, missing_row, options_of_name
+from vae_hydra.studies.reporting.folders import find, without_duplicates
+from vae_hydra.studies.reporting.noise_names import noise_names, own_noise
+from vae_hydra.studies.reporting.options import Difference, with_roles
+from vae_hydra.studies.reporting.plans import PlannedRun, absent, missing_row, options_of_name, readable_plans
 from vae_hydra.studies.reporting.scores import Scores, named_scores
 
 CLEAN = "reconstruct/clean/"
-# What is told of a run that has no place in a table.
+# The columns of a run that has no place in a pivot.
 SET_ASIDE = (*GROUPS, "seed", "fold")
+# Doubles are exact for whole numbers up to here.
+LARGEST_COUNT = 2**53
+LEADING = [
+    *("run", "dataset", "noise", "sampler", "latent_dim", "encoder_layers", "decoder_layers", "epochs"),
+    *("learning_rate", "batch_size", "kl", "seconds_per_epoch", "final_loss", "half_sse", "seed", "fold", "beta"),
+    *("status", "error", "started", "finished", "noise_label", "sampler_label", "options", "own_noise", "confounders"),
+]
 
 
 @dataclass(frozen=True)
 class Results:
-    """What folders of runs hold.
+    """The contents of folders of runs.
 
     Attributes:
         frame: a row a run, see ``results``.
-        keys: options that rows of a pivot differ in beyond dataset, noise and sampler, as dotted paths.
-        differences: options that come with dataset, noise, sampler or keys.
-        duplicates: (run left out, run of the same configuration that stands for it).
-        runs: everything that was read.
-        planned: the cells of the sweeps' plans that have no run.
+        keys: dotted paths of the options beyond dataset, noise and sampler that divide the cells of a pivot.
+        differences: options that follow from dataset, noise, sampler or keys.
+        duplicates: pairs (run left out, run of the same configuration that is kept).
+        runs: the runs as they were read.
+        planned: the cells of plans without a run.
     """
 
     frame: pd.DataFrame
     keys: list[str]
-    differences: list[options.Difference]
+    differences: list[Difference]
     duplicates: list[tuple[Path, Path]]
     runs: list[RunFolder]
     planned: list[PlannedRun]
 
 
 def results(folders: Iterable[str | Path]) -> pd.DataFrame:
-    """A table of the runs under ``folders``, a row a run: what it is, how it went, and every score.
+    """A table of the runs under ``folders``, a row a run: its options, its course and every score.
 
     Columns: run, dataset, noise, sampler, latent_dim, encoder_layers, decoder_layers, epochs, learning_rate,
     batch_size, kl and half_sse of clean test input, seconds_per_epoch, final_loss, seed, fold, beta, status (done,
     running, failed, interrupted, pruned, damaged, partial, outdated, missing), error, started, finished; noise_label,
-    sampler_label and options, which name the cell of a pivot that the run belongs to; own_noise, which its own noise is
-    called in scores; confounders, the options in sampler_label that are no part of the sampler; the options that
-    differ, by dotted path; folder; the scores, by names with a slash. A run that was copied is there once. One that is
-    partial or outdated is not comparable with the others: it has no scores here, and no cell.
+    sampler_label and options, which name the run's cell of a pivot; own_noise, the name of its noise of training in the
+    scores; confounders, the options in sampler_label that are no part of the sampler; the options that differ, by
+    dotted path; folder; the scores, by names with a slash. Copies of a run have one row. A partial or outdated run is
+    not comparable with others: it has no scores here, and no cell.
 
     Raises:
         ValueError: if there are neither runs nor plans of sweeps.
@@ -62,7 +69,7 @@ def results(folders: Iterable[str | Path]) -> pd.DataFrame:
 
 
 def collect(folders: Iterable[str | Path]) -> Results:
-    """``results`` together with what differs between runs, what is there twice and what is missing.
+    """``results``, with the differences between runs, the duplicates and the missing runs.
 
     Raises:
         ValueError: for a folder that does not exist, or if there are neither runs nor plans of sweeps.
@@ -77,9 +84,9 @@ def collect(folders: Iterable[str | Path]) -> Results:
     cells = absent(readable_plans(plans), {path.resolve().name for path in found})
     placed = [run.leaves for run in runs if run.leaves and not run.is_set_aside]
     places = Places([*placed, *(cell.options for cell, _ in cells if cell.options)])
-    noises = denoised.names(_with_copies(runs))
+    noises = noise_names(_with_copies(runs))
     scores = named_scores(runs, noises)
-    rows = [{**_row(run, places, scores[run.path]), "own_noise": denoised.own_noise(run, noises)} for run in runs]
+    rows = [{**_row(run, places, scores[run.path]), "own_noise": own_noise(run, noises)} for run in runs]
     named = {run.path.resolve().name: run for run in runs}
     rows += [missing_row(cell, plan, named, places) for cell, plan in cells]
     frame = _ordered(pd.DataFrame(rows), places.keys)
@@ -88,7 +95,7 @@ def collect(folders: Iterable[str | Path]) -> Results:
 
 
 def _with_copies(runs: Iterable[RunFolder]) -> list[RunFolder]:
-    return [one for run in runs for one in (run, *run.copies)]
+    return [each for run in runs for each in (run, *run.copies)]
 
 
 def _existing(folder: str | Path) -> Path:
@@ -102,8 +109,7 @@ def _row(run: RunFolder, places: Places, scores: Scores) -> dict[str, Any]:
     record, config = run.record, run.config
     last = run.epochs[-1] if run.epochs else {}
     name = bounded.readable(run.path.resolve().name)
-    own = options.with_roles(run.leaves, places.paths) if run.leaves else options_of_name(name)
-    place = places.of(own)
+    place = places.columns(with_roles(run.leaves, places.paths) if run.leaves else options_of_name(name))
     return {
         "run": name,
         **({part: place.get(part) for part in SET_ASIDE} if run.is_set_aside else place),
@@ -134,7 +140,7 @@ def _at(node: Any, *path: str, default: Any = None) -> Any:
 
 
 def _layers(network: Any, is_encoder: bool) -> int | None:
-    """Layers with weights: those of an MLP, or convolutions and the linear layer that they start from or lead to."""
+    """Number of layers with weights: those of an MLP, or the convolutions and their linear layer."""
     if not isinstance(network, Mapping):
         return None
     if isinstance(network.get("widths"), list):
@@ -146,54 +152,22 @@ def _layers(network: Any, is_encoder: bool) -> int | None:
     if not isinstance(network.get("channels"), list) or not isinstance(network.get("residual_blocks", 0), int):
         return None
     count = len(network["channels"])
-    # Two convolutions a block; a decoder has none after its last layer.
+    # A block has two convolutions; a decoder has no blocks after its last layer.
     blocks = network.get("residual_blocks", 0)
     return count + 1 + 2 * blocks * (count if is_encoder else count - 1)
 
 
-# Doubles tell whole numbers apart up to here.
-LARGEST_COUNT = 2**53
-LEADING = [
-    "run",
-    "dataset",
-    "noise",
-    "sampler",
-    "latent_dim",
-    "encoder_layers",
-    "decoder_layers",
-    "epochs",
-    "learning_rate",
-    "batch_size",
-    "kl",
-    "seconds_per_epoch",
-    "final_loss",
-    "half_sse",
-    "seed",
-    "fold",
-    "beta",
-    "status",
-    "error",
-    "started",
-    "finished",
-    "noise_label",
-    "sampler_label",
-    "options",
-    "own_noise",
-    "confounders",
-]
-
-
 def _ordered(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Columns as documented; rows by dataset, noise, options, sampler, seed and fold."""
+    """The frame with its columns in the documented order, and rows by dataset, noise, options, sampler, seed, fold."""
     leading = [*LEADING, *keys, "folder"]
     frame = frame.reindex(columns=[*leading, *sorted(set(frame.columns) - set(leading))])
-    places = [_place(row, keys) for row in frame[leading].to_dict("records")]
-    order = sorted(range(len(frame)), key=places.__getitem__)
+    ranks = [_rank(row, keys) for row in frame[leading].to_dict("records")]
+    order = sorted(range(len(frame)), key=ranks.__getitem__)
     return _with_counts(frame.iloc[order].reset_index(drop=True))
 
 
 def _with_counts(frame: pd.DataFrame) -> pd.DataFrame:
-    """Whole numbers stay whole where some are missing."""
+    """The frame with counts as integers, also in columns with missing values."""
     for name in ("latent_dim", "encoder_layers", "decoder_layers", "epochs", "batch_size", "seed", "fold"):
         numbers = pd.to_numeric(frame[name], errors="coerce").astype(float)
         are_whole = ((numbers % 1 == 0) & (numbers.abs() < LARGEST_COUNT))[numbers.notna()].all()
@@ -202,7 +176,7 @@ def _with_counts(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _place(row: Any, keys: Sequence[str]) -> tuple[Any, ...]:
+def _rank(row: Any, keys: Sequence[str]) -> tuple[Any, ...]:
     noise_keys, sampler_keys, others = grouped(keys)
 
     def by(names: Sequence[str]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Pivots as Markdown, LaTeX and text: the same cells, written as each wants them."""
+"""Pivots as Markdown, LaTeX and data frames: the same cells in the notation of each."""
 
 from __future__ import annotations
 
@@ -8,32 +8,30 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import pandas as pd
+from tabulate import tabulate
 
 from vae_hydra.studies.reporting.measures import better, title, unit
-from vae_hydra.studies.reporting.pivots import FEWEST_PAIRS, Cell, Pivot, Row
+from vae_hydra.studies.reporting.paired_test import FEWEST_PAIRS
+from vae_hydra.studies.reporting.pivots import Cell, Pivot, Row
 
 MINUS = "\u2212"
-# What a cell says in place of a value: the first of these that any of its replicates is.
+# Status → what a cell without a value shows: the entry of the first status that any of its replicates has.
 IN_WORDS = {
     "failed": "FAILED",
-    "damaged": "damaged",
-    "interrupted": "interrupted",
-    "pruned": "pruned",
-    "running": "running",
-    "missing": "missing",
+    **{status: status for status in ("damaged", "interrupted", "pruned", "running", "missing")},
     "done": "—",
 }
-# Beyond these, numbers are written with an exponent.
+# Numbers beyond these have an exponent.
 LARGE, SMALL = 1e6, 1e-4
 LATEX = {
-    "\\\\": r"\textbackslash{}",
+    "\\": r"\textbackslash{}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "<": "$<$",
     ">": "$>$",
     "|": "$|$",
-    "\u2212": "$-$",
+    MINUS: "$-$",
     "±": r"$\pm$",
     "½": r"$\frac{1}{2}$",
     "Σ": r"$\Sigma$",
@@ -48,14 +46,16 @@ LATEX = {
     "“": "``",
     "”": "''",
 }
+# Within a formula.
+LATEX_NUMBERS = {MINUS: "-", "±": r"\pm", "∞": r"\infty", "NaN": r"\mathrm{NaN}"}
 
 
 class Shown(NamedTuple):
-    """A cell in writing.
+    """The text of a cell.
 
     Attributes:
         number: mean ± standard deviation, or empty.
-        words: how many replicates that is, where it has to be said, or what there is in place of a value.
+        words: the number of replicates where it is unusual, or the status where there is no value.
         is_best: whether it is bold.
     """
 
@@ -66,11 +66,11 @@ class Shown(NamedTuple):
     @property
     def text(self) -> str:
         """Number and words."""
-        return " ".join(part for part in (self.number, self.words) if part)
+        return " ".join(filter(None, (self.number, self.words)))
 
 
 class Grid(NamedTuple):
-    """A table in writing: names of all columns, and rows of (labels, cells)."""
+    """The text of a table: names of the label columns, names of the value columns, and rows of (labels, cells)."""
 
     labels: list[str]
     columns: list[str]
@@ -78,7 +78,7 @@ class Grid(NamedTuple):
 
 
 def grid(pivot: Pivot) -> Grid:
-    """What a pivot shows: digits as the spreads of a row warrant, the same number of decimals throughout the row."""
+    """The text of a pivot. All cells of a row have the same number of decimals, chosen by the spreads of the row."""
     with_options = any(row.options for row in pivot.cells)
     rows = []
     for row, cells in pivot.cells.items():
@@ -102,9 +102,10 @@ def _shown(cell: Cell | None, decimals: int | None, usual_n: int, is_best: bool)
         word = next(word for status, word in IN_WORDS.items() if cell.others[status])
         return Shown("", word, False)
     spread = "" if math.isnan(cell.spread) else f" ± {number(cell.spread, decimals)}"
-    # Not all that were planned came to a value, or not as many as elsewhere.
-    words = f"({cell.n} of {cell.total})" if cell.n < cell.total else ""
-    if not words and (cell.n != usual_n or cell.n == 1):
+    words = ""
+    if cell.n < cell.total:
+        words = f"({cell.n} of {cell.total})"
+    elif cell.n != usual_n or cell.n == 1:
         words = f"(n = {cell.n})"
     return Shown(number(cell.mean, decimals) + spread, words, is_best)
 
@@ -129,8 +130,11 @@ def number(value: float, decimals: int | None) -> str:
 
 
 def _decimals(cells: Sequence[Cell]) -> int | None:
-    """Two figures of the largest spread and one of the least, at most six figures of the largest mean; four of the
-    largest and two of the least mean where there are no spreads. None: with an exponent."""
+    """The number of decimals of a row; None for an exponent.
+
+    They show two figures of the largest spread and one of the smallest, but at most six figures of the largest mean.
+    Without spreads they show four figures of the largest mean and two of the smallest.
+    """
     means = [abs(cell.mean) for cell in cells if cell.n and math.isfinite(cell.mean) and cell.mean]
     spreads = [cell.spread for cell in cells if cell.n and cell.spread > 0]
     if not means:
@@ -143,30 +147,31 @@ def _decimals(cells: Sequence[Cell]) -> int | None:
 
 
 def _to(value: float, figures: int) -> int:
-    """Decimals that show so many figures of a value."""
+    """The decimals that show so many figures of a value."""
     return figures - 1 - math.floor(math.log10(value))
 
 
 def caption(pivot: Pivot) -> str:
-    """What a table shows: the metric and its unit, what a cell is, which way is better, and what bold means."""
-    what = "seeds and folds" if pivot.has_folds else "seeds"
+    """The table's caption: metric and unit, the contents of a cell, which way is better, and the meaning of bold."""
+    replicates = "seeds and folds" if pivot.has_folds else "seeds"
     n = pivot.usual_n
-    cells = f"Mean ± standard deviation (n {MINUS} 1) over {n} {what}" if n > 1 else "One seed a cell"
+    cells = f"Mean ± standard deviation (n {MINUS} 1) over {n} {replicates}" if n > 1 else "One seed a cell"
     direction = {-1: "; less is better", 0: "", 1: "; more is better"}[better(pivot.metric)]
-    sentences = [f"{title(pivot.metric)}: {unit(pivot.metric)}. {cells}, unless a cell says otherwise{direction}."]
-    return " ".join([*sentences, *_on_bold(pivot, what)])
+    first = f"{title(pivot.metric)}: {unit(pivot.metric)}. {cells}, unless a cell says otherwise{direction}."
+    return " ".join([first, *_on_bold(pivot, replicates)])
 
 
-def _on_bold(pivot: Pivot, what: str) -> Iterable[str]:
+def _on_bold(pivot: Pivot, replicates: str) -> Iterable[str]:
     if not better(pivot.metric):
         return
     if len(pivot.columns) < 2:
         yield "There is one column: nothing was compared."
     elif pivot.most_pairs < FEWEST_PAIRS:
-        yield f"Nothing is bold: no two columns have {FEWEST_PAIRS} {what} in common, so that no difference was tested."
+        common = f"{FEWEST_PAIRS} {replicates} in common"
+        yield f"Nothing is bold: no two columns have {common}, so that no difference was tested."
     else:
         yield (
-            f"Bold: the best mean of its row, where a two-sided paired t-test over the common {what} "
+            f"Bold: the best mean of its row, where a two-sided paired t-test over the common {replicates} "
             f"(at least {FEWEST_PAIRS}) tells it from every other column of the row with p < {pivot.level:g}."
         )
         if pivot.has_folds:
@@ -176,79 +181,60 @@ def _on_bold(pivot: Pivot, what: str) -> Iterable[str]:
 
 
 def markdown(pivot: Pivot) -> str:
-    """The table with its caption below, aligned so that it reads as text too."""
+    """The table with its caption below, aligned so that it is readable as plain text."""
     shown = grid(pivot)
-    texts = [[*map(_markdown_text, labels), *map(_markdown_cell, cells)] for labels, cells in shown.rows]
     header = [*shown.labels, *map(_markdown_text, shown.columns)]
-    widths = [max(3, *(len(row[i]) for row in [header, *texts])) for i in range(len(header))]
-    first = len(shown.labels)
-    rule = ["-" * width if i < first else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
-    lines = [_line(row, widths, first) for row in (header, rule, *texts)]
-    return "\n".join([*lines, "", _markdown_text(caption(pivot)), ""])
-
-
-def _line(row: Sequence[str], widths: Sequence[int], first: int) -> str:
-    cells = (f"{c:<{w}}" if i < first else f"{c:>{w}}" for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-    return f"| {' | '.join(cells)} |"
+    rows = [[*map(_markdown_text, labels), *map(_markdown_cell, cells)] for labels, cells in shown.rows]
+    alignment = ["left"] * len(shown.labels) + ["right"] * len(shown.columns)
+    table = tabulate(rows, header, "pipe", colalign=alignment, disable_numparse=True)
+    return f"{table}\n\n{_markdown_text(caption(pivot))}\n"
 
 
 def _markdown_cell(cell: Shown) -> str:
-    return " ".join(part for part in (f"**{cell.number}**" if cell.is_best else cell.number, cell.words) if part)
+    return cell._replace(number=f"**{cell.number}**" if cell.is_best else cell.number).text
 
 
 def _markdown_text(text: str) -> str:
-    # A sign that no tag can begin with stays readable as text.
+    # A "<" stays readable where no tag can begin.
     return re.sub(r"([\\`*|\[\]]|<(?=[\w/!?]))", r"\\\1", text)
 
 
 def latex(pivot: Pivot) -> str:
     r"""The table as a float for ``\input``; the document needs ``\usepackage{booktabs}``."""
     shown = grid(pivot)
-    columns = "l" * len(shown.labels) + "r" * len(shown.columns)
     header = [*map(latex_text, shown.labels), *map(latex_text, shown.columns)]
     rows = [[*map(latex_text, labels), *map(_latex_cell, cells)] for labels, cells in shown.rows]
-    return "\n".join(
-        [
-            r"% \usepackage{booktabs}",
-            r"\begin{table}[htbp]",
-            r"\centering",
-            rf"\caption{{{latex_text(caption(pivot))}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            rf"{' & '.join(header)} \\",
-            r"\midrule",
-            *(rf"{' & '.join(row)} \\" for row in rows),
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
+    table = pd.DataFrame(rows, columns=header).style.hide(axis="index")
+    return "% \\usepackage{booktabs}\n" + table.to_latex(
+        column_format="l" * len(shown.labels) + "r" * len(shown.columns),
+        position="htbp",
+        position_float="centering",
+        hrules=True,
+        caption=latex_text(caption(pivot)),
     )
 
 
 def latex_text(text: str) -> str:
-    r"""``text`` with what LaTeX would read as commands, and the signs we use, written so that pdflatex prints them.
+    r"""``text`` with LaTeX's special characters escaped, and the signs of captions as formulas that pdflatex knows.
 
     >>> latex_text("inverse_gaussian ± 5 %")
     'inverse\\_gaussian $\\pm$ 5 \\%'
     """
-    return re.sub("|".join(re.escape(sign) if sign != "\\\\" else r"\\" for sign in LATEX), _latex_sign, text)
+    return _replaced(text, LATEX)
 
 
-def _latex_sign(match: re.Match[str]) -> str:
-    return LATEX["\\\\" if match[0] == "\\" else match[0]]
+def _replaced(text: str, signs: dict[str, str]) -> str:
+    return re.sub("|".join(map(re.escape, signs)), lambda match: signs[match[0]], text)
 
 
 def _latex_cell(cell: Shown) -> str:
-    signs = {MINUS: "-", "±": r"\pm", "∞": r"\infty", "NaN": r"\mathrm{NaN}"}
-    digits = re.sub("|".join(signs), lambda match: signs[match[0]], cell.number)
-    digits = re.sub(r"e(-?\d+)", r"\\cdot 10^{\1}", digits)
-    number = rf"$\mathbf{{{digits}}}$" if cell.is_best else f"${digits}$"
-    return " ".join(part for part in (number if cell.number else "", latex_text(cell.words)) if part)
+    digits = re.sub(r"e(-?\d+)", r"\\cdot 10^{\1}", _replaced(cell.number, LATEX_NUMBERS))
+    formula = rf"$\mathbf{{{digits}}}$" if cell.is_best else f"${digits}$"
+    return Shown(formula if cell.number else "", latex_text(cell.words), cell.is_best).text
 
 
 def as_frame(pivot: Pivot) -> pd.DataFrame:
-    """The table as text, a column for each of its own, ``best`` after them: what a logger of tables takes."""
+    """The table as a frame of text, with the row's best column in the last column: for loggers of tables."""
     shown = grid(pivot)
     rows = [
         [*labels, *(cell.text for cell in cells), pivot.best.get(row, "")]

@@ -1,4 +1,4 @@
-"""Writing a report: the table, its pivots, the figures and the page."""
+"""The files of a report: the table, its pivots, the figures and the page."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from vae_hydra.studies.reporting.results import Results
 from vae_hydra.studies.reporting.tables import latex, markdown
 
 PAGE = "report.html"
-# With fewer, to start a process takes longer than to draw.
+# Starting a process takes as long as drawing so many figures.
 FIGURES_A_PROCESS = 8
-# Of a PNG, for the page; the SVG beside it has every detail.
+# Of a PNG, which the page shows; the SVG has every detail.
 DOTS_PER_INCH, MOST_PIXELS_ACROSS = 130, 2600
-# What a spreadsheet takes for the beginning of a formula.
+# A spreadsheet reads text that begins with these as a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -50,9 +50,9 @@ def write_report(output: Path, results: Results, pivots: Sequence[Pivot], folder
 
 
 def as_csv(frame: pd.DataFrame) -> str:
-    """``frame`` as CSV in which no text is a formula to a spreadsheet: an apostrophe comes before what would begin one.
+    """``frame`` as CSV without formulas: an apostrophe precedes text that a spreadsheet would read as one.
 
-    Numbers stay numbers, also where they stand as text.
+    Numbers stay numbers, also in columns of text.
     """
     texts = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
     harmless = frame.assign(**{name: frame[name].map(_harmless) for name in texts}) if texts else frame
@@ -62,9 +62,9 @@ def as_csv(frame: pd.DataFrame) -> str:
 def _harmless(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    begins_one = value.startswith(FORMULA) and not _is_number(value)
-    # A carriage return by itself is not quoted, and would end the row for who reads it.
-    return ("'" * begins_one + value).replace("\r\n", "\n").replace("\r", "\n")
+    is_formula = value.startswith(FORMULA) and not _is_number(value)
+    # CSV leaves a single carriage return unquoted, and readers end the row there.
+    return ("'" * is_formula + value).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _is_number(text: str) -> bool:
@@ -76,27 +76,27 @@ def _is_number(text: str) -> bool:
 
 
 def draw(results: Results, pivots: Sequence[Pivot]) -> list[Drawn]:
-    """Every figure that the runs give rise to."""
-    looks = figures.styles(results.frame)
-    with _names_as_they_are():
+    """Every figure of the runs."""
+    styles = figures.styles(results.frame)
+    with _without_math():
         drawn = [
             *figures.examples(results.frame),
-            *(figures.bars(pivot, looks) for pivot in pivots),
-            *figures.beta_curves(results.frame, pivots, looks),
+            *(figures.bars(pivot, styles) for pivot in pivots),
+            *figures.beta_curves(results.frame, pivots, styles),
             *figures.denoising(results.frame),
         ]
     for one in drawn:
-        _without_formulas(one.figure)
+        _with_plain_ticks(one.figure)
     return drawn
 
 
-def _names_as_they_are() -> AbstractContextManager[None]:
-    # A name with dollar signs would be read as a formula, and one that is none would end the report.
+def _without_math() -> AbstractContextManager[None]:
+    # matplotlib reads text between dollar signs as a formula, and fails if it is none; names may have dollar signs.
     return rc_context({"text.parse_math": False})
 
 
-def _without_formulas(figure: Figure) -> None:
-    """Write the powers of ten at logarithmic axes as plain numbers: formulas are not read any more."""
+def _with_plain_ticks(figure: Figure) -> None:
+    """Label logarithmic axes with plain numbers, as their powers of ten are formulas too."""
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             if axis.get_scale() == "log":
@@ -105,23 +105,23 @@ def _without_formulas(figure: Figure) -> None:
 
 
 def without_examples(results: Results) -> int:
-    """The number of finished runs that did not keep what their figures show."""
+    """The number of finished runs that kept no examples for figures."""
     done = results.frame[results.frame["status"] == "done"]
     return sum(not (Path(folder) / EXAMPLES).is_file() for folder in done["folder"])
 
 
 def save_all(drawn: Sequence[Drawn], folder: Path) -> None:
-    """Every figure as a PNG and an SVG in ``folder``, on all cores if there are many figures."""
+    """Save every figure as a PNG and an SVG in ``folder``, on all cores if there are many figures."""
     jobs = max(1, min(cpu_count(), len(drawn) // FIGURES_A_PROCESS))
-    # max_nbytes: no copies of large arrays in a temporary folder.
+    # By default joblib would copy large arrays to a temporary folder.
     parallel = Parallel(n_jobs=jobs, backend="multiprocessing", max_nbytes=None)
     parallel(delayed(save)(one.figure, folder / one.name) for one in drawn)
 
 
 def save(figure: Figure, path: Path) -> None:
-    """The figure as ``path``.png and ``path``.svg."""
-    with _names_as_they_are():
-        # Once for both: matplotlib would draw the figure an additional time for each to lay it out.
+    """Save the figure as ``path``.png and ``path``.svg."""
+    with _without_math():
+        # One layout serves both files: matplotlib would draw the figure once more for each.
         if engine := figure.get_layout_engine():
             engine.execute(figure)
             figure.set_layout_engine(None)

@@ -1,9 +1,10 @@
-"""What a search leaves: a table of its trials, the best one as an experiment, and figures."""
+"""The results of a search: log lines, a table of the trials, the best trial as an experiment, and figures."""
 
 from __future__ import annotations
 
 import csv
 import io
+import logging
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,34 +12,91 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from filelock import FileLock
+from hydra.core.hydra_config import HydraConfig
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from vae_hydra.base.files import write_figure, write_text
 from vae_hydra.drawing.plots.trials import Range, Tried, search_history, search_options
 from vae_hydra.studies.search.experiment_file import HEAD, experiment_file
+from vae_hydra.studies.search.study import LOCK
+from vae_hydra.studies.search.trial import is_group
+from vae_hydra.studies.sweep.outcome import duration
+
+log = logging.getLogger(__name__)
 
 WORDS = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 OBJECTIVE = "validation ELBO"
 UNIT = "nats per example"
-# Trials that are done before a share of their variation is said to be an option's.
+# With fewer finished trials, no share of their variation is attributed to options.
 ENOUGH = 4
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial | None:
-    """The trial with the greatest value of those that are done; None without one."""
+    """The finished trial with the greatest value; None if no trial is finished."""
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return max(done, key=lambda trial: trial.value or 0.0) if done else None
 
 
 def counts(study: optuna.Study) -> str:
-    """How many trials came to what, in words."""
-    states = Counter(WORDS.get(trial.state, "running") for trial in study.get_trials(deepcopy=False))
+    """The number of trials in each state, in words."""
+    states = Counter(map(_state, study.get_trials(deepcopy=False)))
     return ", ".join(f"{number} {word}" for word, number in sorted(states.items()))
 
 
+def _state(trial: FrozenTrial) -> str:
+    return WORDS.get(trial.state, "running")
+
+
+def log_trial(study: optuna.Study, number: int, trials: int) -> None:
+    """Log a line about the outcome of trial ``number``."""
+    trial, best = study.get_trials(deepcopy=False)[number], best_trial(study)
+    value = "—" if trial.value is None else f"{trial.value:.2f}"
+    state = _state(trial)
+    epochs = f" after {max(trial.intermediate_values)} epochs" if state == "pruned" else ""
+    is_best = "  best so far" if best is not None and best.number == number else ""
+    tried = " ".join(f"{option}={_short(value)}" for option, value in trial.params.items())
+    log.info("trial    %d (%d of %d): %s %s%s%s  %s", number, number + 1, trials, value, state, epochs, is_best, tried)
+    if trial.user_attrs.get("error"):
+        log.error("         %s", trial.user_attrs["error"])
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.3g}" if isinstance(value, float) else value
+
+
+def conclude(study: optuna.Study, folder: Path, seconds: float) -> None:
+    """Write the results and the figures, and log them.
+
+    Raises:
+        SystemExit: with 1 if no trial is done.
+    """
+    command, best = write_results(study, folder), best_trial(study)
+    log.info("search   %s: %s, in %s", folder, counts(study), duration(seconds))
+    if best is None or command is None:
+        log.error("no trial has a value; see the column error in the search's trials.csv")
+        raise SystemExit(1)
+    log.info("best     trial %d: %s %.4f %s", best.number, OBJECTIVE, best.value, UNIT)
+    for option, value in best.params.items():
+        log.info("         %s=%s", option, value)
+    log.info("run      %s", folder.parent.parent / best.user_attrs["run"])
+    for path in [folder / "trials.csv", folder / "experiment" / "best.yaml", *draw(study, folder / "figures")]:
+        log.info("written  %s", path)
+    log.info("again    %s", command)
+
+
+def write_results(study: optuna.Study, folder: Path) -> str | None:
+    """Write the table and the best trial so far; return the command that trains the best trial."""
+    sources = HydraConfig.get().runtime.config_sources
+    search_path = next((source.path for source in sources if source.provider == "command-line"), None)
+    with FileLock(folder / LOCK):
+        write_table(study, folder / "trials.csv")
+        return write_best(study, folder / "experiment" / "best.yaml", is_group, search_path)
+
+
 def write_table(study: optuna.Study, path: Path) -> None:
-    """Write a row a trial: its number, state, value, epochs, run and options, and what it failed with."""
+    """Write one row a trial: its number, state, value, epochs, run, options and error."""
     trials = study.get_trials(deepcopy=False)
     options = list(dict.fromkeys(option for trial in trials for option in trial.params))
     text = io.StringIO()
@@ -53,7 +111,7 @@ def write_table(study: optuna.Study, path: Path) -> None:
 def _row(trial: FrozenTrial) -> dict[str, Any]:
     return {
         "trial": trial.number,
-        "state": WORDS.get(trial.state, "running"),
+        "state": _state(trial),
         "val/elbo": trial.value,
         "epochs": max(trial.intermediate_values, default=None),
         "run": trial.user_attrs.get("run"),
@@ -65,20 +123,22 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
 def write_best(study: optuna.Study, path: Path, is_group: Callable[[str], bool], search_path: str | None) -> str | None:
     """Write the best trial as a file of the group experiment; return the command that trains it.
 
+    Without a finished trial nothing is written, and None is returned.
+
     Args:
-        study: None of whose trials need be done: then nothing is written.
+        study: the search's study.
         path: ``experiment/best.yaml`` in the search's folder.
         is_group: see ``experiment_file``.
-        search_path: a further folder of options that were typed from, if any.
+        search_path: the further folder of options that the command line named, if any.
     """
     best = best_trial(study)
     if best is None:
         return None
     overrides, run = best.user_attrs["overrides"], best.user_attrs["run"]
-    text, typed = experiment_file(overrides, is_group)
-    more = [*typed, *([f"hydra.searchpath=[file://{search_path}]"] if search_path else [])]
+    text, rest = experiment_file(overrides, is_group)
+    rest = [*rest, *([f"hydra.searchpath=[file://{search_path}]"] if search_path else [])]
     folder = path.parent.parent
-    command = shlex.join(["python", "-m", "vae_hydra.train", "--config-dir", str(folder), "experiment=best", *more])
+    command = shlex.join(["python", "-m", "vae_hydra.train", "--config-dir", str(folder), "experiment=best", *rest])
     comments = [
         f"The best of {len(study.get_trials(deepcopy=False))} trials ({counts(study)}) of the search {folder.name}",
         f"{OBJECTIVE} {best.value:.6g} {UNIT}: trial {best.number}, run {run}",
@@ -90,7 +150,7 @@ def write_best(study: optuna.Study, path: Path, is_group: Callable[[str], bool],
 
 
 def draw(study: optuna.Study, folder: Path) -> list[Path]:
-    """Draw how the search went and what its options did, as far as enough trials are done; return the files."""
+    """Draw the history of the search and, once enough trials are done, the effect of its options; return the files."""
     trials = [
         Tried(trial.number, trial.value, trial.state == TrialState.PRUNED, trial.params)
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
@@ -109,7 +169,7 @@ def draw(study: optuna.Study, folder: Path) -> list[Path]:
 
 
 def _domains(study: optuna.Study) -> dict[str, Range | Sequence[str]]:
-    """What each option was searched in, as a figure wants it."""
+    """The choices or the range of each option, in the types of the figure."""
     domains = study.get_trials(deepcopy=False)[0].distributions
     return {
         option: list(map(str, domain.choices))

@@ -1,4 +1,4 @@
-"""What a search may try: options of training, each with its choices or its range."""
+"""The space of a search: options of training, each with its choices or its range."""
 
 from __future__ import annotations
 
@@ -10,36 +10,37 @@ from optuna import Trial
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from vae_hydra.base import checks
+from vae_hydra.base.command.overrides import split
 from vae_hydra.base.command.words import quoted
 from vae_hydra.studies.sweep.names import is_about_runs
 
 KEYS = ("choices", "low", "high", "log", "step")
-# Text that Hydra's grammar reads as itself, unless it is another way to write a value.
+# Text that Hydra's grammar needs no quotes for, unless it is one of the words that mean another value.
 PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
 NOT_PLAIN = ("true", "false", "null", "nan", "inf")
-# ELBOs of other data are no better or worse.
+# ELBOs of different data cannot be compared.
 OF_THE_DATA = ("dataset", "dataset.")
 HOW_DATA_ARE_FED = ("dataset.batch_size", "dataset.eval_batch_size")
 
 
 def read_space(space: Any, typed: Collection[str]) -> dict[str, BaseDistribution]:
-    """Option → what it may be, without the options that were ``typed``.
+    """Option → its choices or range, without the options in ``typed``.
 
-    A choice is held as the text that one would type.
+    A choice is the text that the command line has for it.
 
     Args:
         space: ``search.space``: options by group, each with ``choices``, or ``low`` and ``high`` and perhaps ``log``
             and ``step``.
-        typed: options that are the same in all trials.
+        typed: options that the command line fixes for all trials.
 
     Raises:
-        ValueError: for an option that cannot be searched, a range that is none, or an empty space.
+        ValueError: for an option that cannot be searched, an invalid range, or an empty space.
     """
     found = {option: _distribution(option, node) for option, node in _options(checks.group("search.space", space))}
     for option in found:
         _check_can_be_searched(option)
     _check_likelihoods(found.get("likelihood"))
-    left = {option: domain for option, domain in found.items() if option.lstrip("+") not in typed}
+    left = {option: domain for option, domain in found.items() if split(option)[0] not in typed}
     if not left:
         raise ValueError(
             "search.space has no option left to search; add one, as in "
@@ -49,24 +50,25 @@ def read_space(space: Any, typed: Collection[str]) -> dict[str, BaseDistribution
 
 
 def suggest(trial: Trial, space: Mapping[str, BaseDistribution]) -> list[str]:
-    """What to type for a trial: an override an option, of values that ``trial`` has already or is given now."""
+    """The overrides of a trial, one an option; values that ``trial`` lacks are drawn now."""
     return [f"{option}={_suggested(trial, option, domain)}" for option, domain in space.items()]
 
 
 def first_values(space: Mapping[str, BaseDistribution]) -> list[str]:
-    """What to type for one point of the space, without options of a group whose choice may not have them."""
-    return [values(option, domain)[0] for option, domain in space.items() if not _chosen_group(option, space)]
+    """The overrides of one point, without options of a searched group: not each of its choices need have them."""
+    return [values(option, domain)[0] for option, domain in space.items() if not _searched_group(option, space)]
 
 
 def further_values(
     space: Mapping[str, BaseDistribution], is_group: Callable[[str], bool]
 ) -> Iterator[tuple[str, list[list[str]]]]:
-    """What may not be there though the first point is: a group's other choices, options that only some choices have.
+    """Values that the first point leaves unchecked: other choices of a group, and options of a searched group.
 
-    Each with ways to type it, one for every choice of the group that it is within: at least one should work.
+    Yields:
+        The override, and lists of overrides to try it with, one for each choice of its group. One of them has to work.
     """
     for option, domain in space.items():
-        group = _chosen_group(option, space)
+        group = _searched_group(option, space)
         if group:
             (value, *_) = values(option, domain)
             yield value, [[choice, value] for choice in values(group, space[group])]
@@ -75,19 +77,19 @@ def further_values(
 
 
 def values(option: str, domain: BaseDistribution) -> list[str]:
-    """What to type for every choice, or for the lower end of a range."""
-    is_choice = isinstance(domain, CategoricalDistribution)
-    lower = domain.choices if is_choice else [written(domain.low)]  # type: ignore[attr-defined]
-    return [f"{option}={value}" for value in lower]
+    """The overrides for every choice, or for the lower end of a range."""
+    has_choices = isinstance(domain, CategoricalDistribution)
+    texts = domain.choices if has_choices else [written(domain.low)]  # type: ignore[attr-defined]
+    return [f"{option}={text}" for text in texts]
 
 
-def _chosen_group(option: str, space: Mapping[str, BaseDistribution]) -> str | None:
-    group = option.lstrip("+").split(".")[0]
+def _searched_group(option: str, space: Mapping[str, BaseDistribution]) -> str | None:
+    group = split(option)[0].partition(".")[0]
     return group if group != option and group in space else None
 
 
 def written(value: Any) -> str:
-    """A value as Hydra's grammar reads it back.
+    """A value in Hydra's grammar.
 
     >>> written([1, 2.5e-7, None, True, "relu", "a b"]), written({"low": 1})
     ("[1,2.5e-07,null,true,relu,'a b']", '{low:1}')
@@ -105,14 +107,14 @@ def written(value: Any) -> str:
 
 
 def _options(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Dotted path → what is said of it; of a group's entries those that are groups are options within it."""
+    """Dotted path → choices or range of every option; entries of a group that are groups are options within it."""
     for key, entry in node.items():
         path = f"{prefix}{key}"
-        said = checks.group(f"search.space.{path}", entry)
-        own = {name: value for name, value in said.items() if not isinstance(value, Mapping)}
-        if own or not said:
-            yield path, own
-        yield from _options({name: value for name, value in said.items() if name not in own}, f"{path}.")
+        group = checks.group(f"search.space.{path}", entry)
+        domain = {name: value for name, value in group.items() if not isinstance(value, Mapping)}
+        if domain or not group:
+            yield path, domain
+        yield from _options({name: value for name, value in group.items() if name not in domain}, f"{path}.")
 
 
 def _distribution(option: str, node: Mapping[str, Any]) -> BaseDistribution:
@@ -137,11 +139,11 @@ def _choices(name: str, values: Any) -> CategoricalDistribution:
 def _range(name: str, node: Mapping[str, Any]) -> BaseDistribution:
     low, high, step = node["low"], node["high"], node.get("step")
     log = checks.boolean(f"{name}.log", node.get("log", False))
-    given = [low, high, *([] if step is None else [step])]
-    if not all(type(value) in (int, float) for value in given):
+    numbers = [low, high, *([] if step is None else [step])]
+    if not all(type(value) in (int, float) for value in numbers):
         raise ValueError(f"{name}: low, high and step must be numbers, but got {dict(node)}")
     try:
-        if all(isinstance(value, int) for value in given):
+        if all(isinstance(value, int) for value in numbers):
             return IntDistribution(low, high, log, 1 if step is None else step)
         return FloatDistribution(float(low), float(high), log, step)
     except ValueError as error:
@@ -160,14 +162,14 @@ def _suggested(trial: Trial, option: str, domain: BaseDistribution) -> str:
 
 
 def _check_can_be_searched(option: str) -> None:
-    key = option.lstrip("+")
+    key, _ = split(option)
     if not is_about_runs(key) or key.startswith(("search", "trials")):
         raise ValueError(
-            f"search.space.{option} says where or how runs are done, not what they are: it cannot be searched"
+            f"search.space.{option} is about where or how runs are trained, not what they are: it cannot be searched"
         )
     if key.startswith(OF_THE_DATA) and key not in HOW_DATA_ARE_FED:
         raise ValueError(
-            f"search.space.{option} changes the data, and ELBOs of other data cannot be compared; of dataset only "
+            f"search.space.{option} changes the data, and ELBOs of different data cannot be compared; of dataset only "
             f"{' and '.join(HOW_DATA_ARE_FED)} can be searched"
         )
 
@@ -176,6 +178,6 @@ def _check_likelihoods(domain: BaseDistribution | None) -> None:
     choices = domain.choices if isinstance(domain, CategoricalDistribution) else ()
     if "bernoulli" in choices and len(choices) > 1:
         raise ValueError(
-            "search.space.likelihood: bernoulli is no density of grey values, so that its ELBO cannot be compared with "
-            "that of another likelihood; leave it out, or type likelihood=bernoulli"
+            "search.space.likelihood: bernoulli is no density of grey values, so its ELBO cannot be compared with that "
+            "of another likelihood; leave it out, or fix it with likelihood=bernoulli"
         )

@@ -1,4 +1,4 @@
-"""A search's study: Optuna's record of the trials in a folder, shared by the processes that work on it."""
+"""A search's study: Optuna's record of the trials, in a folder that the processes of the search share."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from vae_hydra.base import checks
 
-# What a search's file has.
+# Options of a file of the group search.
 OPTIONS = ("seed", "startup", "pruning", "warmup", "space")
 DATABASE, LOCK = "study.db", ".lock"
 PRUNERS = ("median", "hyperband", "none")
-# Trials that are done before a median of theirs stops others.
+# Finished trials before their median stops others.
 FEWEST = 5
-# Seconds that a process waits for another that writes to the same database.
+# Seconds to wait for another process that writes to the database.
 PATIENCE = 60
 
 
 class SeededTPE(BaseSampler):
-    """Optuna's tree-structured Parzen estimator, its draws a function of the seed, the trial and those before.
+    """Optuna's tree-structured Parzen estimator; draws depend on the seed, the trial's number and earlier trials.
 
-    There is no generator to save: a search that was cut off goes on as if it had not been, and processes that share
-    one draw different trials.
+    There is no generator's state to save: an interrupted search goes on as if it had run through, and the processes of
+    one search draw different trials.
 
     Args:
-        seed: of all draws.
-        startup: trials drawn at random before any is proposed.
+        seed: seed of all draws.
+        startup: the number of trials drawn at random before the estimator proposes any.
     """
 
     def __init__(self, seed: int, startup: int) -> None:
@@ -62,7 +62,7 @@ class SeededTPE(BaseSampler):
 
 
 def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of ``conf/search/_common.yaml`` but for the space; ValueError for one that cannot be."""
+    """The options of ``conf/search/_common.yaml`` except the space; ValueError for one that cannot work."""
     missing = [name for name in OPTIONS if name not in checks.group("search", options)]
     if missing:
         raise ValueError(f"search has no {missing[0]}; begin its file with defaults: [_common, _self_]")
@@ -75,12 +75,12 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def open_study(folder: Path, options: Mapping[str, Any], max_epochs: int) -> optuna.Study:
-    """The study in ``folder``, made if there is none; what it maximises is the validation ELBO.
+    """The study in ``folder``, new if there is none; it maximises the validation ELBO.
 
     Args:
-        folder: the search's, whose name is the study's.
+        folder: the search's folder, whose name is the study's name.
         options: as ``check_options`` returns them.
-        max_epochs: that a trial has unless it is stopped.
+        max_epochs: the epochs of a trial that is not stopped.
 
     Raises:
         ValueError: if the folder cannot be written.
@@ -113,9 +113,9 @@ def _pruner(options: Mapping[str, Any], max_epochs: int) -> BasePruner:
 
 @contextmanager
 def next_trial(study: optuna.Study, folder: Path, total: int) -> Iterator[Trial | None]:
-    """A trial that was cut off, else a new one, kept from other processes meanwhile; None once there are ``total``.
+    """An abandoned trial, else a new one, locked against other processes; None once there are ``total`` trials.
 
-    A trial that is running belongs to the process that holds its lock, which the system takes from one that died.
+    A running trial belongs to the process that holds its lock; the system releases the lock of a dead process.
     """
     with FileLock(folder / LOCK):
         trial, lock = _abandoned(study, folder)
@@ -137,7 +137,7 @@ def _abandoned(study: optuna.Study, folder: Path) -> tuple[Trial | None, FileLoc
             lock.acquire(timeout=0)
         except Timeout:
             continue
-        # With its number and what it was given: Optuna itself would start another in its place.
+        # Optuna itself would start a new trial; this one keeps its number and its options.
         return Trial(study, trial._trial_id), lock
     return None, None
 
@@ -147,7 +147,7 @@ def _lock_path(folder: Path, number: int) -> Path:
 
 
 def report(trial: Trial, epochs: int, elbo: float) -> bool:
-    """Tell the study how a trial does after some epochs, once each; return whether to stop it."""
+    """Tell the study a trial's ELBO after so many epochs, once each; return whether to stop the trial."""
     known = trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
     if epochs not in known:
         trial.report(elbo, epochs)

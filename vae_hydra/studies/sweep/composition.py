@@ -17,7 +17,9 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-# A dotted path of plain keys; a value that is another's, as a whole; names within any other interpolation.
+from vae_hydra.base import nested
+
+# A dotted path of plain keys; an interpolation that copies a whole value; names within any other interpolation.
 PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 COPY = re.compile(r"\$\{([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\}")
 NAME = re.compile(r"[\w.]+")
@@ -29,13 +31,12 @@ class Composed(NamedTuple):
     """The configuration of one run.
 
     Attributes:
-        number: of the run among those that were asked for.
-        overrides: those of the run that change an option it has.
-        unknown: keys of the others, which are left out.
-        config: resolved, as plain values. Parts that runs have in common are the same objects: change none.
-        base: a configuration of the runs that choose the same groups; its parts are those of ``config`` but where
-            they differ.
-        error: why there is no configuration, which is empty then.
+        number: position of the run in the argument of ``Composer.compose``.
+        overrides: the run's overrides of options that it has.
+        unknown: keys of its other overrides, which are left out.
+        config: resolved, as plain values. Runs share the parts that are equal: never change one in place.
+        base: a configuration of the runs with the same groups; it shares the parts that equal those of ``config``.
+        error: why ``config`` is empty.
     """
 
     number: int
@@ -47,7 +48,7 @@ class Composed(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """A run to compose: ``fixed`` are the overrides that Hydra applies, ``values`` by key those that are filled in."""
+    """A run to compose: Hydra applies the overrides ``fixed``; ``values`` (key → value) are filled in afterwards."""
 
     number: int
     overrides: tuple[str, ...]
@@ -55,7 +56,7 @@ class _Run(NamedTuple):
     values: dict[str, Any]
 
     def with_fixed(self, keys: Iterable[str]) -> _Run:
-        """Hydra applies the values of ``keys`` as well."""
+        """The run with the values of ``keys`` among those that Hydra applies."""
         values = {key: value for key, value in self.values.items() if key not in keys}
         filled_in = tuple(f"{key}=" for key in values)
         return self._replace(fixed=tuple(o for o in self.overrides if not o.startswith(filled_in)), values=values)
@@ -69,10 +70,10 @@ class _Run(NamedTuple):
 
 
 class Composer:
-    """Configurations by overrides, the same that Hydra composes one by one.
+    """Composes many runs at once, with the configurations that Hydra would compose one by one.
 
     Args:
-        compose: overrides → configuration; ConfigCompositionException for those that do not fit it.
+        compose: overrides → configuration; ConfigCompositionException for overrides that do not fit.
         is_group: whether a key names a group of options.
     """
 
@@ -81,15 +82,15 @@ class Composer:
         self._parse = cache(OverridesParser.create().parse_override)
 
     def compose(self, runs: Sequence[Sequence[str]]) -> Iterator[Composed]:
-        """The configurations of runs by their overrides; runs that choose the same groups follow one another.
+        """The configuration of each run, given by its overrides; runs with the same groups follow one another.
 
         Raises:
-            ConfigCompositionException: for a group or an option of one that does not exist.
+            ConfigCompositionException: for a group, or an option of a group, that does not exist.
         """
         yield from self._composed(self._split(number, tuple(overrides)) for number, overrides in enumerate(runs))
 
     def _split(self, number: int, overrides: tuple[str, ...]) -> _Run:
-        """Tell values that can be filled in from what Hydra has to apply."""
+        """The run, with the values that can be filled in set apart from the overrides that Hydra has to apply."""
         values: dict[str, Any] = {}
         others = []
         for override in overrides:
@@ -99,16 +100,16 @@ class Composer:
                 others.append(self._parse(override))
         run = _Run(number, overrides, overrides, values)
         if len(others) + len(values) < len(overrides):
-            return run._replace(values={})  # a key that comes twice
-        # Hydra adds and removes options in the order in which they are written, values among them.
+            return run._replace(values={})  # a key occurs twice
+        # Hydra adds, changes and removes options in the order of the command line.
         ordered = [o.key_or_group for o in others if isinstance(o.value(), dict) or not self._is_group(o.key_or_group)]
         return run.with_fixed([key for key in values if any(_related(key, other) for other in ordered)])
 
     def _filled_in(self, override: str) -> tuple[str, Any] | None:
-        """Key and value of an override that gives an option a plain value."""
+        """Key and value of an override that gives an option a plain value; None for any other."""
         value: Any
         if match := INTEGER.fullmatch(override):
-            # The seeds of a large sweep: parsing each takes longer than all the rest.
+            # The seeds of a large sweep: parsing them would take longer than everything else.
             key, value = match[1], int(match[2])
         else:
             parsed = self._parse(override)
@@ -126,7 +127,7 @@ class Composer:
             yield from self._filled(fixed, members)
 
     def _filled(self, fixed: Sequence[str], members: Sequence[_Run]) -> Iterator[Composed]:
-        """Runs for which Hydra applies the same overrides."""
+        """Compose runs for which Hydra applies the same overrides."""
         try:
             template = _Template(self._compose(fixed))
         except (OmegaConfBaseException, ValueError, ConfigCompositionException) as error:
@@ -144,7 +145,7 @@ class Composer:
         yield from self._composed(entangled)
 
     def _again(self, fixed: Sequence[str], members: Sequence[_Run], error: Exception) -> Iterator[Composed]:
-        """Runs of which Hydra makes nothing: without their unknown keys, or else with nothing left to fill in."""
+        """Compose runs that Hydra refused again: without unknown keys, or else with every override left to Hydra."""
         unknown = self._unknown(fixed) if isinstance(error, ConfigCompositionException) else []
         if isinstance(error, ConfigCompositionException) and not unknown:
             raise error
@@ -153,7 +154,7 @@ class Composer:
             if unknown:
                 again.append(run.without(unknown))
             elif run.values and isinstance(error, OmegaConfBaseException):
-                # A value may be what it takes to resolve the others.
+                # A value may be needed to resolve another one.
                 again.append(run.with_fixed(run.values))
             else:
                 yield Composed(run.number, list(run.overrides), [], {}, {}, error)
@@ -161,7 +162,7 @@ class Composer:
             yield composed._replace(unknown=[*unknown, *composed.unknown])
 
     def _unknown(self, fixed: Sequence[str]) -> list[str]:
-        """Keys that overrides would change and that do not exist."""
+        """Keys in ``fixed`` of options that do not exist."""
         changed = {o: self._parse(o).key_or_group for o in fixed if self._changes_an_option(self._parse(o))}
         if not changed:
             return []
@@ -174,7 +175,7 @@ class Composer:
 
 
 class _Places(NamedTuple):
-    """Where values of some keys go: by key all paths that get the value; keys that name nothing; keys for Hydra."""
+    """Where values go: key → all paths that get its value; keys without an option; keys that are left to Hydra."""
 
     of: dict[str, list[str]]
     unknown: list[str]
@@ -182,24 +183,24 @@ class _Places(NamedTuple):
 
 
 class _Template:
-    """A configuration in which values can be changed, with all that is a copy of them."""
+    """A configuration in which values can be changed, together with their copies."""
 
     def __init__(self, config: DictConfig) -> None:
         self.plain: Plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
         self._raw = OmegaConf.to_container(config, resolve=False)
-        # Value → the options that are written as a copy of it; what any other interpolation mentions.
+        # Path → paths of its copies; paths that any other interpolation mentions.
         self._copies: dict[str, list[str]] = defaultdict(list)
         self._mentioned: set[str] = set()
         for path, text in _interpolations(self._raw):
             if path and (match := COPY.fullmatch(text)):
                 self._copies[match[1]].append(path)
             else:
-                # A relative name may mean anything: "" is related to all.
+                # A relative name may mean any option: "" is related to all.
                 self._mentioned |= {"" if name.startswith(".") else name.strip(".") for name in NAME.findall(text)}
         self._places: dict[frozenset[str], _Places] = {}
 
     def places(self, keys: frozenset[str]) -> _Places:
-        """Where the values of ``keys`` go if each is given one."""
+        """Where the values of ``keys`` go."""
         if keys not in self._places:
             self._places[keys] = self._find_places(keys)
         return self._places[keys]
@@ -217,27 +218,23 @@ class _Template:
         return found
 
     def _copied(self, key: str, given: frozenset[str]) -> list[str]:
-        """``key`` and all that copies it, directly or not, unless it is given a value of its own."""
+        """``key`` and its direct and indirect copies, without those in ``given``, which get a value themselves."""
         paths = [key]
         for path in paths:
             paths += [copy for copy in self._copies.get(path, ()) if copy not in given and copy not in paths]
         return paths
 
     def _is_entangled(self, path: str) -> bool:
-        """Whether something is made of the value at ``path`` in another way than as a copy."""
+        """Whether the value at ``path`` is used by an interpolation other than a plain copy."""
         groups = (target for target in self._copies if target != path)
         return any(_related(path, name) for name in (*self._mentioned, *groups))
 
     def filled(self, values: Mapping[str, Any], paths: Mapping[str, Sequence[str]]) -> Plain:
-        """The configuration with other values; what does not change is shared."""
+        """The configuration with other values; unchanged parts are shared."""
         config = dict(self.plain)
         for key, value in values.items():
             for path in paths[key]:
-                *parents, leaf = path.split(".")
-                node = config
-                for parent in parents:
-                    node[parent] = node = dict(node[parent])
-                node[leaf] = value
+                config = nested.replaced(config, path, value)
         return config
 
 
@@ -256,8 +253,8 @@ def _look_up(raw: Any, path: str) -> Any:
 
 
 def _related(one: str, other: str) -> bool:
-    """Whether one path is the other, or leads to it."""
-    return not other or one == other or one.startswith(f"{other}.") or other.startswith(f"{one}.")
+    """Whether the paths are equal, or one contains the other."""
+    return not other or nested.contains(one, other) or nested.contains(other, one)
 
 
 def _is_change(override: Override) -> bool:
@@ -265,7 +262,7 @@ def _is_change(override: Override) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value is the same in a configuration and in what it resolves to."""
+    """Whether resolving leaves a value as it is."""
     if isinstance(value, list):
         return all(_is_plain(entry) and not isinstance(entry, list) for entry in value)
     is_text = isinstance(value, str) and "$" not in value and "\\" not in value and value != "???"

@@ -1,10 +1,9 @@
-"""Hydra's configuration loader, with what a sweep needs: its options are checked against its runs, not the default."""
+"""Hydra's configuration loader for sweeps: options are checked against the runs, not against the default run."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import hydra._internal.hydra as hydra_application
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -14,10 +13,10 @@ from omegaconf import DictConfig, open_dict
 
 
 class ConfigLoader(ConfigLoaderImpl):
-    """Compose the configuration of a sweep itself of those options that fit it, and leave the others to its runs.
+    """Compose a sweep's own configuration from the options that fit it; the others are for its runs.
 
-    Hydra applies all that is typed to the groups of the default. But a run of the sweep may choose others, which have
-    options that those lack. What fits no run, the sweeper says.
+    Hydra applies the whole command line to the default groups. But a run of the sweep may choose other groups, with
+    options that the default ones lack. The sweeper refuses an option that fits no run.
     """
 
     def load_configuration(
@@ -38,14 +37,14 @@ class ConfigLoader(ConfigLoaderImpl):
                 raise
         config = load([*others, *(value for value in values if _fits(load, [*others, value]))])
         with open_dict(config.hydra):
-            # What the sweeper hands to its runs.
+            # The sweeper hands these to its runs.
             config.hydra.overrides.task = [
                 text for text, override in zip(overrides, parsed, strict=True) if not override.is_hydra_override()
             ]
         return config
 
     def _is_value(self, override: Override) -> bool:
-        """Whether an override is about a value of a run, neither a group nor about Hydra."""
+        """Whether an override changes a value of a run, not the choice of a group and not Hydra."""
         return not override.is_hydra_override() and not self.repository.group_exists(override.key_or_group)
 
 
@@ -55,8 +54,3 @@ def _fits(load: Any, overrides: list[str]) -> bool:
     except ConfigCompositionException:
         return False
     return True
-
-
-def register() -> None:
-    """Let ``hydra.main`` use our loader, for which it has no option."""
-    hydra_application.ConfigLoaderImpl = ConfigLoader  # type: ignore[misc]

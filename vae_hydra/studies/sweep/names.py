@@ -1,4 +1,4 @@
-"""What a sweep is called, and where its folder is."""
+"""The name and the folder of a sweep."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from vae_hydra.base.command.configuration import is_sweep
+from vae_hydra.base.command.overrides import split
+from vae_hydra.base.nested import contains
 from vae_hydra.base.system_errors import reason
+from vae_hydra.runs.identity import NOT_IDENTITY
 
 
 def sweep_name() -> str | None:
-    """What the runs of a --multirun are grouped under: the name of its folder; None outside one."""
+    """The name of a sweep's folder, under which W&B groups its runs; None outside a sweep."""
     return Path(HydraConfig.get().sweep.dir).name if is_sweep() else None
 
 
 def sweep_id() -> str:
-    """A name for a --multirun from what was typed, so that a sweep that is started again is the same one."""
+    """A sweep's name, made from its command line: the same command goes on with the same sweep."""
     overrides = [argument for argument in sys.argv[1:] if argument.startswith("~") or "=" in argument]
     typed = sorted(override for override in overrides if not override.startswith("-") and is_about_runs(override))
     named = dict(argument.split("=", 1) for argument in typed if "=" in argument)
@@ -32,17 +35,15 @@ def sweep_id() -> str:
 
 
 def is_about_runs(override: str) -> bool:
-    """Whether an override says what runs are, rather than where and how they are made."""
-    from vae_hydra.runs.identity import NOT_IDENTITY
-
-    key = override.lstrip("+~").split("=")[0]
+    """Whether an override is part of what a run is; False for where and how the run is trained."""
+    key, _ = split(override)
     if key.startswith(("hydra/", "hydra.")):
         return key.startswith(("hydra.sweeper.grids", "hydra.sweeper.params"))
-    return key not in NOT_IDENTITY and not key.startswith(tuple(f"{name}." for name in NOT_IDENTITY))
+    return not any(contains(name, key) for name in NOT_IDENTITY)
 
 
 class SweepFolder(Callback):
-    """Hydra callback: refuse a --multirun whose folder cannot be written, before Hydra tries with a traceback."""
+    """Hydra callback: refuse a sweep whose folder cannot be written. Hydra itself would fail with a traceback."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         option = "output_dir" if "output_dir" in config else "hydra.sweep.dir"

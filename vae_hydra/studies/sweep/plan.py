@@ -1,4 +1,4 @@
-"""The runs that a sweep is made of: what is typed for each, what became of it, and the plan that lists them."""
+"""The cells of a sweep, one a run, and the plan that lists them."""
 
 from __future__ import annotations
 
@@ -7,34 +7,33 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from vae_hydra.base import nested
 from vae_hydra.base.files import remove_leftovers, replace_atomically
-
-if TYPE_CHECKING:
-    pass
+from vae_hydra.runs.folder import Run
 
 PLAN = "plan.json"
-# Groups of a run's configuration that the sweep looks at again once it is planned.
+# Groups of a run's configuration that the sweep needs after planning.
 KEPT = ("noise", "test_noises", "classifier", "logger")
-# What the folder of a run says whose job has not said more.
+# Statuses of a run whose job could not record its error.
 UNFINISHED = ("missing", "running")
 
 
 @dataclass(slots=True)
 class Cell:
-    """One run of a sweep, or why it can be none.
+    """One run of a sweep, or the reason why it cannot be trained.
 
     Attributes:
-        overrides: what is typed for it.
-        config: the groups of its configuration that are ``KEPT``.
-        options: what makes it another run than others.
-        folder: where it is; None if its configuration is none.
-        error: why it has no folder.
-        raised: the error that its job ended with, for a run whose folder could not be written to say so.
+        overrides: the run's part of the command line and of the grid.
+        config: the ``KEPT`` groups of its configuration.
+        options: its identifying options.
+        folder: its folder; None if there is no configuration.
+        error: why there is no configuration.
+        raised: the error that ended its job; needed where the run's folder could not be written.
     """
 
     overrides: list[str]
@@ -46,11 +45,9 @@ class Cell:
 
     @property
     def outcome(self) -> tuple[str, str | None]:
-        """What came of the run so far: its status, ``done`` only with nothing left to score, and its error."""
+        """The run's status and error so far; it is ``done`` only if no score is missing."""
         if self.folder is None:
             return "failed", self.error
-        from vae_hydra.runs.folder import Run
-
         run = Run(self.folder)
         try:
             if run.is_done:
@@ -62,52 +59,44 @@ class Cell:
 
 
 def check_known(
-    every: Sequence[Sequence[str]], unknown: Mapping[str, Sequence[int]], lacking: Mapping[str, Mapping[str, Any]]
+    runs: Sequence[Sequence[str]], unknown: Mapping[str, Sequence[int]], lacking: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Refuse an option that is given to runs none of which has it.
+    """Refuse an option that none of its runs has.
 
     Args:
-        every: what is typed for each run.
-        unknown: by option, the numbers of the runs that do not have it.
-        lacking: by option, the configuration of one of them.
+        runs: the overrides of each run.
+        unknown: option → numbers of the runs that lack it.
+        lacking: option → configuration of one such run.
 
     Raises:
         ValueError: for the first such option.
     """
     for key, numbers in unknown.items():
-        given = (number for number, overrides in enumerate(every) if any(o.startswith(f"{key}=") for o in overrides))
+        given = (number for number, overrides in enumerate(runs) if any(o.startswith(f"{key}=") for o in overrides))
         if set(numbers).issuperset(given):
-            alike = difflib.get_close_matches(key, _paths(lacking[key]), n=1)
+            alike = difflib.get_close_matches(key, [path for path, _ in nested.walk(lacking[key])], n=1)
             advice = f"did you mean {alike[0]}?" if alike else "--cfg job lists the options"
             raise ValueError(f"no run of this sweep has an option {key}; {advice}")
 
 
-def _paths(node: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    for key, value in node.items():
-        yield f"{path}{key}"
-        if isinstance(value, Mapping):
-            yield from _paths(value, f"{path}{key}.")
-
-
 def write_plan(folder: Path, cells: Sequence[Cell]) -> None:
-    """Write plan.json: the command and, for every cell, its overrides, the name of its run and what makes it another
-    run than others; or why it is none."""
+    """Write plan.json: the command and, for every cell, its run's name, overrides, identifying options and error."""
     command = shlex.join(["python", "-m", "vae_hydra.train", *sys.argv[1:]])
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     head = json.dumps({"sweep": folder.name, "started": started, "command": command}, ensure_ascii=False)
 
     def write(path: Path) -> None:
-        # A line a run, one at a time: together they may be more than fits into memory.
+        # One line a run, written one at a time: the whole text may not fit into memory.
         with path.open("w", encoding="utf-8") as file:
             file.write(f'{head[:-1]}, "cells": [')
-            file.writelines(f"{',' if i else ''}\n{_described(cell)}" for i, cell in enumerate(cells))
+            file.writelines(f"{',' if i else ''}\n{_as_json(cell)}" for i, cell in enumerate(cells))
             file.write("\n]}\n")
 
     remove_leftovers(folder)
     replace_atomically(folder / PLAN, write)
 
 
-def _described(cell: Cell) -> str:
+def _as_json(cell: Cell) -> str:
     run = cell.folder.name if cell.folder else None
-    described = {"run": run, "overrides": cell.overrides, "options": cell.options, "error": cell.error}
-    return json.dumps(described, ensure_ascii=False)
+    entry = {"run": run, "overrides": cell.overrides, "options": cell.options, "error": cell.error}
+    return json.dumps(entry, ensure_ascii=False)

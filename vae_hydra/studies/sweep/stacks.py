@@ -14,6 +14,8 @@ FREE = (
     "seed",
     "output_dir",
     "trust",
+    "stack",
+    "cells",
     "beta",
     "scheduler",
     "optimizer.lr",
@@ -27,30 +29,40 @@ FOLLOWED = ("max_epochs", "accelerator", "gradient_clip_val", "enable_model_summ
 PLAIN = {"devices": (1, "1"), "precision": ("32-true", 32, "32"), "deterministic": (False,)}
 # Their step is proportional to the learning rate, which is scaled for each run.
 OPTIMIZERS = tuple(f"torch.optim.{name}" for name in ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "SGD", "RMSprop"))
-# Rough bytes for each weight: itself, its gradient and two moments, and the copies of a checkpoint.
-BYTES_PER_WEIGHT = 40
 
 
 class Stacks(NamedTuple):
-    """A sweep's runs, by their numbers: those that go together, and the reason of each that goes alone."""
+    """A sweep's runs by their numbers: groups that are trained together, and others with the reason."""
 
     together: list[list[int]]
     alone: dict[int, str]
 
+    def reasons(self) -> dict[str, list[int]]:
+        """Reason → the runs that are trained alone for it."""
+        found: dict[str, list[int]] = {}
+        for number, reason in self.alone.items():
+            found.setdefault(reason, []).append(number)
+        return found
 
-def stacks(configs: Mapping[int, Config], most: int) -> Stacks:
-    """Group runs that can be trained as one model, at most ``most`` in each group."""
+
+def stacks(configs: Sequence[Config], most: int) -> Stacks:
+    """Groups of at most ``most`` runs that can be trained as one model, as even in size as can be."""
     groups: dict[str, list[int]] = {}
     alone = {}
-    for number, config in configs.items():
+    for number, config in enumerate(configs):
         reason = reason_against(config)
         if reason is None:
             groups.setdefault(shape_of(config), []).append(number)
         else:
             alone[number] = reason
-    parts = [numbers[i : i + most] for numbers in groups.values() for i in range(0, len(numbers), most)]
+    parts = [part for numbers in groups.values() for part in _even(numbers, most)]
     alone |= {numbers[0]: "no other run has its shape" for numbers in parts if len(numbers) == 1}
     return Stacks([numbers for numbers in parts if len(numbers) > 1], alone)
+
+
+def _even(numbers: Sequence[int], most: int) -> list[list[int]]:
+    parts = -(-len(numbers) // most)
+    return [list(numbers[part::parts]) for part in range(parts)]
 
 
 def reason_against(config: Config) -> str | None:
@@ -93,8 +105,3 @@ def shape_of(config: Config) -> str:
     if isinstance(prior, dict):
         kept["sampler"]["prior"] = {key: key if key != "_target_" else value for key, value in prior.items()}
     return json.dumps(kept, sort_keys=True, default=str)
-
-
-def overrides_of_a_stack(overrides: Sequence[str], path: str) -> list[str]:
-    """What is typed for the job of a stack: the options of its first run, and the file that lists all of them."""
-    return [*overrides, f"stack.cells={path}"]

@@ -1,4 +1,4 @@
-"""The table of a sweep on W&B: a run of its own in the sweep's group."""
+"""The table of a sweep on W&B, as a W&B run in the sweep's group."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vae_hydra.base import checks
+import wandb
 
-# What is pivoted, of what there is.
+from vae_hydra.base import checks
+from vae_hydra.studies.reporting import as_frame, collect, pivot
+from vae_hydra.studies.reporting.pivots import measured
+from vae_hydra.studies.reporting.write import draw
+
+# Metrics with a pivot, where runs have them.
 METRICS = ("reconstruct/clean/half_sse", "denoise/own/half_sse", "reconstruct/clean/elbo", "reconstruct/clean/kl")
 
 
 def log_table(folder: Path, runs: Sequence[Path], options: Mapping[str, Any]) -> None:
-    """Log the results of ``runs``, their pivots and the figures of a report as the W&B run ``<sweep>-table``.
+    """Log the results of ``runs``, their pivots and a report's figures as the W&B run ``<sweep>-table``.
 
-    Logged again, it is the same W&B run.
+    Logging again continues the same W&B run.
 
     Args:
-        folder: of the sweep; its name is the group, and W&B keeps its files there.
+        folder: the sweep's folder; its name is the group, and W&B keeps its files there.
         runs: folders of the sweep's runs.
         options: ``project``, ``entity`` and ``offline`` as conf/logger/wandb.yaml has them.
     """
-    import wandb
-
-    from vae_hydra.studies.reporting import as_frame, collect, pivot
-    from vae_hydra.studies.reporting.pivots import measured
-    from vae_hydra.studies.reporting.write import draw
-
     results = collect([folder, *runs])
     found = set(measured(results.frame))
     pivots = [pivot(results.frame, metric) for metric in METRICS if metric in found]
-    filled = results.frame.astype(object).where(results.frame.notna(), None)
-    content: dict[str, Any] = {"results": wandb.Table(dataframe=filled)}
-    content |= {f"tables/{one.metric}": wandb.Table(dataframe=as_frame(one)) for one in pivots}
+    table = results.frame.astype(object).where(results.frame.notna(), None)
+    content: dict[str, Any] = {"results": wandb.Table(dataframe=table)}
+    content |= {f"tables/{p.metric}": wandb.Table(dataframe=as_frame(p)) for p in pivots}
     content |= {f"figures/{one.name}": wandb.Image(one.figure, caption=one.caption) for one in draw(results, pivots)}
+    # Sweeps of one name in several folders are several W&B runs.
     place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
     with wandb.init(
         project=options["project"],

@@ -1,4 +1,4 @@
-"""The processes in which joblib trains runs: they end, and save their runs, with the sweep that started them."""
+"""joblib's processes: when their sweep ends, they save their runs and end too."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ log = logging.getLogger(__name__)
 
 # Seconds that a run has to finish its batch and write its checkpoint.
 GRACE = 5.0
-# Seconds between two looks at whether the sweep is still there.
+# Seconds between two checks that the sweep still runs.
 WATCH_INTERVAL = 1.0
 _WATCH = "vae_hydra-watch-parent"
 
 
 @contextmanager
 def ending_workers() -> Iterator[None]:
-    """On SIGINT and SIGTERM, ask the processes that train to save their runs, and give them time to, before they end.
+    """On SIGINT and SIGTERM, let the processes that train save their runs before they end.
 
-    joblib would kill them on a KeyboardInterrupt, and leave them behind on SIGTERM.
+    joblib by itself kills them on a KeyboardInterrupt, and leaves them behind on SIGTERM.
 
     Raises:
         SystemExit: with 128 + the signal's number.
     """
 
     def stop(signum: int, frame: object) -> None:
-        import psutil
+        import psutil  # help does not wait for it
 
         for worker in psutil.Process().children():
             worker.send_signal(signal.SIGTERM)
@@ -48,10 +48,10 @@ def ending_workers() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """In a process that another one started for its jobs, save the run and end once that one is gone.
+    """Watch the process that started this one; when it is gone, save the run and end.
 
-    Nothing is done in a process of its own, such as a job of a cluster. A thread and not Linux's PR_SET_PDEATHSIG:
-    that signal also comes when only the thread ends that started this process.
+    Does nothing in a process without a parent of multiprocessing, such as a job of a cluster. A thread watches, since
+    the signal of Linux's PR_SET_PDEATHSIG also comes when only the parent's starting thread ends.
     """
     parent = multiprocessing.parent_process()
     if parent is None or parent.pid is None or any(thread.name == _WATCH for thread in threading.enumerate()):
@@ -60,12 +60,12 @@ def end_with_parent() -> None:
 
 
 def _watch(parent: int) -> None:
-    import psutil
+    import psutil  # help does not wait for it
 
-    # On Linux an orphan has another parent; on Windows it keeps the number of one that is gone.
+    # On Linux an orphan gets another parent; on Windows it keeps the number of the dead one.
     while os.getppid() == parent and psutil.pid_exists(parent):
         time.sleep(WATCH_INTERVAL)
     while True:
-        # The guard of a run that trains answers by saving it; the next signal finds no guard, and ends the process.
+        # While a run trains, its guard catches the signal and saves the run; the next signal ends the process.
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(WATCH_INTERVAL)

@@ -1,4 +1,4 @@
-"""Lightning callbacks: what happens around training and is not the model's business."""
+"""Lightning callbacks: checkpoints, guards, histograms, progress and pruning."""
 
 from vae_hydra.training.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints, EarlyStop, MetricsCSV
 from vae_hydra.training.callbacks.guards import (

@@ -1,4 +1,4 @@
-"""What an epoch leaves behind: its row of metrics.csv, last.ckpt to go on from, best.ckpt to use."""
+"""Files of an epoch: its row of metrics.csv, last.ckpt to resume from, and best.ckpt to use."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ LAST, BEST, METRICS = "last.ckpt", "best.ckpt", "metrics.csv"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write a checkpoint under a temporary name in the same folder and rename it."""
+    """Write a checkpoint under a temporary name in the same folder, then rename it."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        # Not straight into the file: of a full disk, torch.save then says "unexpected pos 704 vs 598".
+        # Not directly into the file: on a full disk torch.save raises "unexpected pos 704 vs 598".
         content = io.BytesIO()
         torch.save(checkpoint, content)
         replace_atomically(Path(path), lambda temporary: temporary.write_bytes(content.getbuffer()))
@@ -40,8 +40,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class MetricsCSV(Checkpoint):
     """Write each epoch's metrics to metrics.csv, before the checkpoint of that epoch.
 
-    A run that is killed in between repeats the epoch and replaces the row; the other way round the row
-    would be lost. A Checkpoint, because those run last, when every metric of the epoch is known.
+    A run killed in between repeats the epoch and replaces the row; in the other order the row would be lost.
+    Lightning's CSVLogger cannot replace a row, and separates training and validation. A Checkpoint, because Lightning
+    runs those last, when all metrics of the epoch are known.
     """
 
     def __init__(self) -> None:
@@ -50,7 +51,7 @@ class MetricsCSV(Checkpoint):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
-            # Before the first epoch: a file that is damaged is refused before it costs time.
+            # Before the first epoch, so that a damaged file costs no time.
             self._history = History(Path(trainer.default_root_dir) / METRICS)
 
     def on_validation_end(self, *args: Any) -> None:
@@ -59,7 +60,7 @@ class MetricsCSV(Checkpoint):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._history is None:
             return
-        # Without a validation in this epoch, callback_metrics still holds the one before.
+        # In an epoch without validation, callback_metrics still holds the previous one.
         parts = ("train/", "val/") if self._validated else ("train/",)
         values = {name: float(v) for name, v in trainer.callback_metrics.items() if name.startswith(parts)}
         self._history.record(trainer.current_epoch, values)
@@ -69,13 +70,13 @@ class MetricsCSV(Checkpoint):
 class Checkpoints(Checkpoint):
     """Write last.ckpt every few epochs and when training is stopped, and best.ckpt when val/loss falls.
 
-    Nothing is written after a loss that is not finite: the epoch before stays. Without validation there
-    is no best.ckpt. Lightning's ModelCheckpoint keeps absolute paths in its state, so that a moved folder
-    forgets its best score, and saves on every exception.
+    After a loss that is not finite, the previous checkpoint stays. Without validation there is no best.ckpt.
+    Lightning's ModelCheckpoint keeps absolute paths in its state, so that a moved folder loses its best score, and
+    it saves on every exception.
 
     Args:
-        every_n_epochs: how often to write.
-        after_annealing: whether only epochs count for best.ckpt in which β had reached its end.
+        every_n_epochs: number of epochs between two checkpoints.
+        after_annealing: whether best.ckpt comes only from epochs in which β has reached its final value.
     """
 
     def __init__(self, every_n_epochs: int = 1, after_annealing: bool = False) -> None:
@@ -92,13 +93,13 @@ class Checkpoints(Checkpoint):
         if not last_epoch and (trainer.current_epoch + 1) % self.every_n_epochs:
             return
         assert isinstance(pl_module, VAEModule)
-        counts = self._validated and (pl_module.is_annealed or not self.after_annealing)
-        score = float(trainer.callback_metrics["val/loss"]) if counts else math.inf
+        eligible = self._validated and (pl_module.is_annealed or not self.after_annealing)
+        score = float(trainer.callback_metrics["val/loss"]) if eligible else math.inf
         self._validated = False
         if score < self.best_score:
             self.best_score = score
             self._save(trainer, BEST)
-            # Best first: last.ckpt knows the best score, and a kill in between repeats the epoch.
+            # Best first: last.ckpt holds the best score, and a kill in between repeats the epoch.
             if trainer.is_global_zero:
                 folder = Path(trainer.default_root_dir)
                 replace_atomically(folder / LAST, lambda temporary: shutil.copyfile(folder / BEST, temporary))
@@ -107,9 +108,7 @@ class Checkpoints(Checkpoint):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.after_annealing and trainer.is_global_zero and not math.isfinite(self.best_score):
-            log.warning(
-                "β did not reach its end in any epoch that was validated: there is no best.ckpt, only last.ckpt"
-            )
+            log.warning("no epoch with validation reached the final β: there is no best.ckpt, only last.ckpt")
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         if isinstance(exception, (Stopped, SIGTERMException)) and trainer.state.fn == "fit":
@@ -126,12 +125,12 @@ class Checkpoints(Checkpoint):
 
 
 class EarlyStop(EarlyStopping):
-    """Lightning's early stopping, which here also stays stopped when a run is started again.
+    """Lightning's early stopping, which also stops at once when a stopped run is started again.
 
     Args:
-        monitor: ``val/loss``, looked at whenever it is computed, or ``train/loss``.
-        patience: times in a row without an improvement of ``min_delta`` before training ends.
-        min_delta: what counts as an improvement.
+        monitor: ``val/loss``, checked after each validation, or ``train/loss``, checked after each epoch.
+        patience: number of checks in a row without an improvement before training ends.
+        min_delta: least decrease that is an improvement.
     """
 
     def __init__(self, monitor: str = "val/loss", patience: int = 10, min_delta: float = 0.0) -> None:

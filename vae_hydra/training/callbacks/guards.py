@@ -1,4 +1,4 @@
-"""Guards: a clear stop for a loss that is not finite, for a signal, and a warning when the posterior collapses."""
+"""Guards: stop at a loss that is not finite or at a signal, and warn of posterior collapse."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ log = logging.getLogger(__name__)
 
 
 class NonFiniteLossError(FloatingPointError):
-    """Training cannot go on: its loss is NaN or infinite."""
+    """The training loss is NaN or infinite."""
 
     @classmethod
     def of(cls, epoch: int, loss: float) -> NonFiniteLossError:
         """The error for the mean loss of an epoch."""
         return cls(
-            f"the training loss of epoch {epoch} is {loss}; no checkpoint of this epoch was written. "
+            f"the training loss of epoch {epoch} is {loss}; there is no checkpoint of this epoch. "
             "Try a smaller optimizer.lr, trainer.gradient_clip_val=1, or another sampler.positive"
         )
 
 
 class FiniteLoss(Callback):
-    """Stop at the end of an epoch whose mean loss is not finite, before a checkpoint of it is written.
+    """Stop at the end of an epoch if its mean loss is not finite, before its checkpoint.
 
-    Once an epoch, because looking at the loss makes the device wait. Callbacks run before the module logs
-    its means and starts them over, so this one reads the accumulator.
+    Only once an epoch, because reading the loss waits for the device. It reads the accumulator, because callbacks run
+    before the module logs and resets its means.
     """
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -46,12 +46,12 @@ class FiniteLoss(Callback):
 
 
 class CollapseWarning(Callback):
-    """Warn, once, when nearly all latents have stopped carrying information: posterior collapse.
+    """Warn once of posterior collapse: nearly all latents have almost no KL.
 
     Args:
-        threshold: a latent with a mean KL below this many nats counts as collapsed.
-        share: share of collapsed latents, in [0, 1], from which on to warn.
-        patience: number of epochs in a row it must hold.
+        threshold: mean KL [nats] below which a latent counts as collapsed.
+        share: least share of collapsed latents for a warning, > 0.
+        patience: number of such epochs in a row before the warning.
     """
 
     def __init__(self, threshold: float = 0.01, share: float = 0.9, patience: int = 3) -> None:
@@ -87,11 +87,11 @@ class CollapseWarning(Callback):
 
 
 class Stopped(BaseException):
-    """Training was stopped from outside, and a checkpoint written that it can go on from.
+    """Something outside stopped training, with a checkpoint to resume from.
 
     Attributes:
-        run_status: what the run's record says of it.
-        exit_code: what a process ends with that does nothing else.
+        run_status: status in the run's record.
+        exit_code: exit code of a process with no other work.
     """
 
     run_status = "interrupted"
@@ -99,9 +99,9 @@ class Stopped(BaseException):
 
 
 class Interrupted(Stopped):
-    """SIGINT or SIGTERM came.
+    """Training received SIGINT or SIGTERM.
 
-    Not a KeyboardInterrupt, which Lightning would turn into exit code 1.
+    Not a KeyboardInterrupt, which Lightning turns into exit code 1.
     """
 
     def __init__(self, signum: int) -> None:
@@ -110,15 +110,15 @@ class Interrupted(Stopped):
 
 
 class InterruptGuard(Checkpoint):
-    """Turn SIGINT and SIGTERM into ``Interrupted`` at the next batch boundary, where the state is whole.
+    """Turn SIGINT and SIGTERM into ``Interrupted`` at the next batch boundary, where the state is complete.
 
-    A second SIGINT ends the process at once. A Checkpoint, because those run last: at the end of an epoch
-    its metrics are written by then.
+    A second SIGINT ends the process at once. Lightning's own handlers stop within an accumulated gradient and end with
+    exit code 1. A Checkpoint, because Lightning runs those last: at the end of an epoch its metrics are written.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
-        # One entry for each time it was entered: a search holds it around the runs that it trains.
+        # One entry for each __enter__: a search enters the guard around the runs that it trains.
         self._previous: list[dict[int, Any]] = []
 
     def __enter__(self) -> InterruptGuard:
@@ -144,19 +144,19 @@ class InterruptGuard(Checkpoint):
         self.received = signum
 
     def stop_if_interrupted(self) -> None:
-        """Raise ``Interrupted`` if a signal has come."""
+        """Raise ``Interrupted`` if a signal was received."""
         if self.received is not None:
             raise Interrupted(self.received)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        # Lightning puts a handler of its own around ours, which stops after any batch. Several processes need
-        # it, to stop together.
+        # Lightning wraps this handler in its own, which stops after any batch. Only several processes need that one,
+        # to stop together.
         if trainer.world_size == 1:
             self._install()
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        # A gradient that is being accumulated would be lost, and after the last batch the epoch is finished
-        # first, validation and all.
+        # Within an accumulation the gradient would be lost. After the last batch the epoch ends first, with its
+        # validation.
         between_steps = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if between_steps and not trainer.is_last_batch:
             self.stop_if_interrupted()

@@ -1,4 +1,4 @@
-"""How the weights are distributed, for those loggers that show it."""
+"""Histograms of the weights, for W&B and TensorBoard."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Histograms(Callback):
     """Log a histogram of every parameter to W&B and TensorBoard, as ``parameters/<name>``.
 
     Args:
-        every_n_epochs: how often, and at the end; 0 for never.
+        every_n_epochs: number of epochs between two histograms, besides one at the end; 0 for none.
     """
 
     def __init__(self, every_n_epochs: int = 10) -> None:
@@ -37,7 +37,7 @@ class Histograms(Callback):
 def _log(logger: Any, parameters: dict[str, Tensor], step: int) -> None:
     values = {f"parameters/{name.removeprefix('vae.')}": p.detach().float().cpu() for name, p in parameters.items()}
     if isinstance(logger, WandbLogger):
-        import wandb
+        import wandb  # takes two seconds
 
         counts = {name: np.histogram(value.numpy(), bins=BINS) for name, value in values.items()}
         histograms: dict[str, Any] = {name: wandb.Histogram(np_histogram=count) for name, count in counts.items()}

@@ -1,4 +1,4 @@
-"""Progress for a person to read, and seconds an epoch."""
+"""Progress in the terminal or the log, and seconds per epoch."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from vae_hydra.base import checks
 
 log = logging.getLogger(__name__)
 
-# Seconds between two lines.
+# Least number of seconds between two lines.
 QUIET = 5.0
 
 
 class Progress(TQDMProgressBar):
-    """A progress bar on a terminal; elsewhere a line for about every tenth of the epochs, unless they go by quickly.
+    """A progress bar on a terminal; elsewhere a line for about every tenth of the epochs, at most one in 5 seconds.
 
     Args:
-        refresh_rate: batches between two updates of the bar; 0 for no bar.
+        refresh_rate: number of batches between two updates of the bar; 0 for no bar.
     """
 
     def __init__(self, refresh_rate: int = 20) -> None:
         checks.non_negative_integer("callbacks.progress.refresh_rate", refresh_rate)
         self.on_terminal = sys.stdout.isatty()
-        self._said = time.monotonic()
+        self._last_line = time.monotonic()
         super().__init__(refresh_rate=refresh_rate if self.on_terminal else 0)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -36,16 +36,16 @@ class Progress(TQDMProgressBar):
         if self.on_terminal or not trainer.is_global_zero:
             return
         epoch, total = trainer.current_epoch, max(1, trainer.max_epochs or 1)
-        if epoch % max(1, total // 10) == 0 and epoch and time.monotonic() - self._said >= QUIET:
-            self._said = time.monotonic()
+        if epoch % max(1, total // 10) == 0 and epoch and time.monotonic() - self._last_line >= QUIET:
+            self._last_line = time.monotonic()
             losses = {n: v.item() for n, v in trainer.callback_metrics.items() if n.endswith("/loss")}
             log.info("epoch %d of %d  %s", epoch, total, "  ".join(f"{n} {v:.4f}" for n, v in losses.items()))
 
 
 class EpochTimer(Callback):
-    """Log ``seconds_per_epoch``: the training batches of an epoch, without validation and figures.
+    """Log ``seconds_per_epoch``: the time of an epoch's training batches, without validation and figures.
 
-    An epoch that was resumed half-way has no meaningful duration and logs none.
+    An epoch resumed half-way logs none.
     """
 
     def __init__(self) -> None:

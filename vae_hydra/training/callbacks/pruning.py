@@ -1,4 +1,4 @@
-"""A stop for a run that looks hopeless beside others of its search."""
+"""Stop a run that is much worse than others of its search."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from vae_hydra.training.callbacks.guards import Stopped
 
 
 class Pruned(Stopped):
-    """A search gave a run up; started again, the run would go on."""
+    """A search stopped a run, which would resume if started again."""
 
     run_status = "pruned"
     exit_code = 0
 
 
 class Pruning(Checkpoint):
-    """Report the validation ELBO of each epoch that was validated, and stop the run if it is not worth its time.
+    """Report the ELBO of each validation, and stop the run if the search finds it hopeless.
 
-    After the last epoch there is nothing left to save, and the run ends as any other. A Checkpoint, because those run
-    last: the epoch's metrics are written by then.
+    After the last epoch the run ends normally. A Checkpoint, because Lightning runs those last, when the epoch's
+    metrics are written.
 
     Args:
         is_hopeless: (epochs trained, ELBO [nats per example]) → whether to stop.

@@ -69,3 +69,9 @@ def plan(
     entries = [dict(zip(("run", "overrides", "error", "options"), cell, strict=False)) for cell in cells]
     content = {"sweep": name, "started": started, "command": command, "cells": entries}
     (folder / "plan.json").write_text(json.dumps(content))
+
+
+def evaluation(folder, name, scores, **request):
+    (folder / "evaluations").mkdir(exist_ok=True)
+    content = {"checkpoint": "best", "split": "test", "noise": None, "nll": {"samples": 0}, **request, "scores": scores}
+    (folder / "evaluations" / f"{name}.json").write_text(json.dumps(content))

@@ -1,0 +1,206 @@
+"""Runs that are trained together leave what each would leave alone, and do not depend on one another."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+import torch
+
+import vae_hydra
+from vae_hydra.runs import stack
+from vae_hydra.runs.checkpoint import read_checkpoint
+from vae_hydra.runs.folder import Run
+from vae_hydra.runs.stack import train_together
+from vae_hydra.runs.train import train
+from vae_hydra.training.callbacks import Interrupted
+from vae_hydra.training.history import read_epochs
+from vae_hydra.training.stack import Stack
+
+SMALL = ("dataset.fraction=0.2", "test_noises=null", "model.encoder.widths=[16]", "model.decoder.widths=[16]")
+# What the two runs of a stack differ in.
+FIRST = ("seed=0", "noise=none", "beta=linear")
+SECOND = ("seed=1", "noise=normal", "optimizer.lr=3e-3", "likelihood.scale=0.2")
+KINDS = {
+    **{sampler: (f"sampler={sampler}", *SMALL) for sampler in ("gamma", "inverse_gaussian", "laplace", "lognormal")},
+    **{sampler: (f"sampler={sampler}", *SMALL) for sampler in ("normal", "weibull", "deterministic")},
+    "student_t with its degrees of freedom": ("sampler=student_t", "sampler.learn_df=true", *SMALL),
+    "convolutions": ("model=conv", "model.channels=[4,4]", "model.activation=prelu", *SMALL[:2]),
+    "residual blocks": ("model=conv", "model.channels=[4]", "model.residual_blocks=1", *SMALL[:2]),
+    "labels": ("condition=both", *SMALL),
+    "a head and few labels": ("classifier=mlp", "classifier.labelled=0.5", *SMALL),
+    "pixels drawn anew": ("dataset.binarise=dynamic", *SMALL),
+    "a learned scale": ("likelihood=laplace", "likelihood.learn_scale=per_pixel", *SMALL),
+    "a plateau and clipped gradients": ("scheduler=plateau", "trainer.gradient_clip_val=0.5", *SMALL),
+    "steps of β, AdamW": ("beta.unit=step", "optimizer=adamw", "scheduler=cosine", *SMALL),
+    "vectors": ("dataset=lognormal_2d", "dataset.fraction=0.01", "dataset.batch_size=50", *SMALL[1:]),
+    "no validation": ("dataset.validation=0", *SMALL),
+}
+
+
+@pytest.fixture
+def both(configure, tmp_path):
+    """Configurations of two runs, twice: both(*overrides) → (to be trained together, to be trained alone)."""
+
+    def make(*overrides: str) -> tuple[list[dict], list[dict]]:
+        members = [[*overrides, *FIRST], [*overrides, *SECOND]]
+        if any("beta.unit" in override for override in overrides):
+            members = [[one for one in member if one != "beta=linear"] for member in members]
+            members = [["beta=linear", *member] for member in members]
+        if any(o.startswith("likelihood=") for o in overrides):
+            members[1].remove("likelihood.scale=0.2")
+        together, alone = (
+            [configure(*member, f"output_dir={tmp_path / place}") for member in members]
+            for place in ("together", "alone")
+        )
+        return together, alone
+
+    return make
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return {k: v for k, v in read_checkpoint(run.folder / "last.ckpt")["state_dict"].items() if k.startswith("vae.")}
+
+
+@pytest.mark.parametrize("overrides", KINDS.values(), ids=KINDS)
+def test_runs_come_out_of_a_stack_as_if_each_had_been_trained_alone(overrides, both):
+    together, alone = both(*overrides)
+    train_together(together)
+    for one, other in zip(together, alone, strict=True):
+        train(other)
+        stacked, single = Run.of(one), Run.of(other)
+        assert stacked.name == single.name
+        assert stacked.record["status"] == "done"
+        assert (stacked.record["stacked"], single.record.get("stacked")) == (2, None)
+        assert sorted(p.name for p in stacked.folder.iterdir()) == sorted(p.name for p in single.folder.iterdir())
+        for name, value in weights(single).items():
+            torch.testing.assert_close(weights(stacked)[name], value, rtol=1e-3, atol=1e-4)
+        assert stacked.metrics == pytest.approx(single.metrics, rel=1e-3, abs=1e-4)
+        assert list(stacked.metrics) == list(single.metrics)
+        rows, expected = (read_epochs(run.folder / "metrics.csv") for run in (stacked, single))
+        for row, wanted in zip(rows, expected, strict=True):
+            assert row.keys() == wanted.keys()
+            timed = {"train/seconds_per_epoch"}
+            assert {k: row[k] for k in row.keys() - timed} == pytest.approx(
+                {k: wanted[k] for k in wanted.keys() - timed}, rel=1e-3, abs=1e-4
+            )
+
+
+def test_a_checkpoint_of_a_stack_is_lightnings(both):
+    together, alone = both(*SMALL, "callbacks=early_stopping", "scheduler=plateau")
+    train_together(together)
+    train(alone[0])
+    ours, lightnings = (read_checkpoint(Run.of(c).folder / "last.ckpt") for c in (together[0], alone[0]))
+    assert ours.keys() == lightnings.keys()
+    for key in ("epoch", "global_step", "pytorch-lightning_version", "loops"):
+        assert ours[key] == lightnings[key]
+    assert ours["callbacks"].keys() == lightnings["callbacks"].keys()
+    assert ours["state_dict"].keys() == lightnings["state_dict"].keys()
+    states = [one["optimizer_states"][0] for one in (ours, lightnings)]
+    assert states[0]["param_groups"] == states[1]["param_groups"]
+    for number, values in states[1]["state"].items():
+        for name, value in values.items():
+            torch.testing.assert_close(states[0]["state"][number][name], value, rtol=1e-2, atol=1e-4)
+    assert ours["lr_schedulers"][0].keys() == lightnings["lr_schedulers"][0].keys()
+
+
+@pytest.mark.parametrize("finish", [train, lambda config: train_together([config])], ids=["alone", "in a stack"])
+def test_a_run_that_began_in_a_stack_goes_on(both, finish):
+    together, alone = both(*SMALL)
+    shorter = [{**config, "trainer": {**config["trainer"], "max_epochs": 1}} for config in together]
+    stacked = stack._opened(shorter)
+    stack._Training(stacked, stack.InterruptGuard())._epoch()
+    for member, config in zip(stacked, together, strict=True):
+        member.close(Interrupted(signal.SIGTERM))
+        folder = Run.of(config).folder
+        folder.parent.mkdir(exist_ok=True)
+        member.run.folder.rename(folder)
+    for config in together:
+        finish(config)
+    for one, other in zip(together, alone, strict=True):
+        train(other)
+        assert Run.of(one).metrics.keys() == Run.of(other).metrics.keys()
+        assert len(read_epochs(Run.of(one).folder / "metrics.csv")) == 2
+
+
+def test_a_stack_that_was_cut_off_ends_as_one_that_was_not(both, monkeypatch):
+    together, alone = both(*SMALL, "trainer.max_epochs=3")
+    monkeypatch.setattr(stack, "SAVE_INTERVAL", 0.0)
+    original = Stack.train_epoch
+
+    def cut_off(self, between_batches):
+        if self.epoch == 2:
+            raise Interrupted(signal.SIGTERM)
+        return original(self, between_batches)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(Stack, "train_epoch", cut_off)
+        train_together(together)
+    assert [Run.of(c).record["status"] for c in together] == ["interrupted"] * 2
+    train_together(together)
+    train_together(alone)
+    for one, other in zip(together, alone, strict=True):
+        assert Run.of(one).metrics == Run.of(other).metrics
+        for name, value in weights(Run.of(other)).items():
+            assert torch.equal(weights(Run.of(one))[name], value)
+
+
+def test_a_run_whose_loss_is_not_finite_fails_and_the_others_do_not_notice(configure, tmp_path):
+    good = [configure(*SMALL, f"seed={s}", f"output_dir={tmp_path / 'a'}") for s in (0, 1)]
+    poison = configure(*SMALL, "seed=2", "optimizer.lr=1e30", f"output_dir={tmp_path / 'a'}")
+    train_together([good[0], poison, good[1]])
+    record = Run.of(poison).record
+    assert record["status"] == "failed"
+    assert "the training loss of epoch 0 is nan" in record["error"]
+    assert not (Run.of(poison).folder / "last.ckpt").exists()
+    harmless = [configure(*SMALL, f"seed={s}", f"output_dir={tmp_path / 'b'}") for s in (0, 1)]
+    third = configure(*SMALL, "seed=2", "optimizer.lr=1e-4", f"output_dir={tmp_path / 'b'}")
+    train_together([harmless[0], third, harmless[1]])
+    for one, other in zip(good, harmless, strict=True):
+        assert Run.of(one).metrics == pytest.approx(Run.of(other).metrics, rel=1e-4)
+
+
+def test_a_run_that_stops_early_stops_alone(configure, tmp_path):
+    options = (*SMALL, "callbacks=early_stopping", "callbacks.early_stopping.patience=1", "trainer.max_epochs=4")
+    early = configure(*options, "optimizer.lr=1e-12", "callbacks.early_stopping.min_delta=0.1", "seed=0")
+    late = configure(*options, "callbacks.early_stopping.min_delta=0.1", "seed=1")
+    train_together([early, late])
+    assert len(read_epochs(Run.of(early).folder / "metrics.csv")) == 2
+    assert len(read_epochs(Run.of(late).folder / "metrics.csv")) == 4
+    assert Run.of(early).is_done
+    assert Run.of(late).is_done
+
+
+def test_a_run_that_cannot_be_built_leaves_its_error(configure):
+    good, bad = configure(*SMALL), configure(*SMALL, "seed=1", "likelihood.scale=-1")
+    train_together([good, bad])
+    assert Run.of(good).is_done
+    assert Run.of(bad).record["status"] == "failed"
+    assert "likelihood.scale" in Run.of(bad).record["error"]
+
+
+def test_stacked_runs_draw_their_figures_and_are_loaded(configure):
+    configs = [configure(*SMALL, f"seed={s}", "callbacks.figures.enabled=true") for s in (0, 1)]
+    train_together(configs)
+    for config in configs:
+        run = Run.of(config)
+        assert {"reconstructions.png", "examples.npz"} <= {path.name for path in (run.folder / "figures").iterdir()}
+        assert vae_hydra.load(run.folder).sample(2).shape == (2, 1, 8, 8)
+
+
+def test_each_log_is_about_its_own_run(configure):
+    configs = [configure(*SMALL, f"seed={s}") for s in (0, 1)]
+    train_together(configs)
+    logs = [(Run.of(config).folder / "train.log").read_text() for config in configs]
+    assert all("stack    2 runs as one" in text and text.count("test scores") == 1 for text in logs)
+
+
+def test_a_file_of_cells_trains_those_that_are_not_done(configure, tmp_path):
+    configs = [configure(*SMALL, f"seed={s}") for s in (0, 1)]
+    train(configs[0])
+    before = Run.of(configs[0]).record
+    (tmp_path / "cells.json").write_text(json.dumps(configs))
+    stack.train_cells(str(tmp_path / "cells.json"))
+    assert Run.of(configs[0]).record == before
+    assert Run.of(configs[1]).is_done

@@ -1,0 +1,118 @@
+"""Which runs of a sweep are trained as one model, and the sweep that does so."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.composing import options
+from vae_hydra import train
+from vae_hydra.runs.folder import Run
+from vae_hydra.studies.sweep.stacks import reason_against, shape_of, stacks
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["seed=3"],
+        ["noise=lognormal"],
+        ["beta=cyclical"],
+        ["optimizer.lr=0.1"],
+        ["scheduler=cosine"],
+        ["sampler.prior.scale=2"],
+        ["likelihood.scale=0.3"],
+        ["output_dir=elsewhere"],
+    ],
+)
+def test_what_is_elementwise_may_differ(overrides, configure):
+    assert shape_of(configure(*overrides)) == shape_of(configure())
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["sampler=lognormal"],
+        ["model=conv"],
+        ["model.latent_dim=3"],
+        ["likelihood=laplace"],
+        ["dataset.seed=1"],
+        ["dataset.batch_size=32"],
+        ["noise=normal", "noise.mode=stacked"],
+        ["sampler.prior=null", "+sampler.prior={_target_: torch.distributions.Laplace, loc: 0.0, scale: 1.0}"],
+        ["optimizer=adamw"],
+        ["objective.free_bits=0.1"],
+        ["trainer.max_epochs=3"],
+        ["test_noises=null"],
+        ["condition=both"],
+    ],
+)
+def test_what_is_not_elementwise_makes_another_shape(overrides, configure):
+    assert shape_of(configure(*overrides)) != shape_of(configure())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        (["logger=tensorboard"], "it logs to tensorboard"),
+        (["trainer.precision=64-true"], "trainer.precision=64-true"),
+        (["trainer.devices=2"], "trainer.devices=2"),
+        (["+trainer.limit_train_batches=2"], "trainer.limit_train_batches=2"),
+        (["optimizer._target_=torch.optim.LBFGS"], "the optimizer torch.optim.LBFGS does not scale"),
+        (["callbacks.figures.enabled=true", "callbacks.figures.epochs=[1]"], "it draws figures while it trains"),
+        (["+callbacks.mine={_target_: x.Y}"], "it has the callbacks mine"),
+    ],
+)
+def test_what_a_stack_cannot_do_is_said(overrides, reason, configure):
+    assert reason_against(configure()) is None
+    assert reason_against(configure(*overrides)).startswith(reason)
+
+
+def test_groups_are_even_and_what_is_alone_has_a_reason(configure):
+    configs = [configure(f"seed={seed}") for seed in range(5)]
+    configs += [configure("sampler=gamma"), configure("logger=tensorboard")]
+    found = stacks(configs, most=4)
+    assert sorted(map(sorted, found.together)) == [[0, 2, 4], [1, 3]]
+    assert found.reasons() == {"no other run has its shape": [5], "it logs to tensorboard": [6]}
+
+
+SWEEP = (
+    *("-m", "sampler=normal,gamma", "seed=0,1", "stack=8", "trainer.max_epochs=1", "trainer.accelerator=cpu"),
+    *("dataset.fraction=0.1", "callbacks.figures.enabled=false", "test_noises=null"),
+)
+
+
+def test_a_sweep_trains_its_cells_in_stacks_and_is_the_same_sweep(run_command, tmp_path):
+    code, text = run_command(train, *SWEEP, "sampler=normal,gamma,deterministic", "seed=0,1")
+    assert code == 0, text
+    assert text.count("stack    2 runs as one") == 3
+    runs = [Run(path.parent) for path in (tmp_path / "outputs").glob("*/run.json")]
+    assert [run.record["stacked"] for run in runs] == [2] * 6
+    (plan,) = (tmp_path / "outputs").glob("sweeps/*/plan.json")
+    assert {cell["run"] for cell in json.loads(plan.read_text())["cells"]} == {run.name for run in runs}
+    # Started again, alone: every run is known by the same name, and done.
+    code, text = run_command(train, *SWEEP, "sampler=normal,gamma,deterministic", "stack=1")
+    assert code == 0, text
+    assert "6 runs, 0 to go" in text
+
+
+def test_what_is_trained_alone_is_said_and_a_failure_does_not_stop_the_others(run_command, tmp_path):
+    code, text = run_command(train, *SWEEP, "sampler=normal", "optimizer.lr=1e-3,1e30", "seed=0,1,2")
+    assert code == 1
+    assert "3 done, 3 failed" in text
+    assert "the training loss of epoch 0 is nan" in text
+    code, text = run_command(train, *SWEEP, "sampler=normal,laplace", "seed=0", "output_dir=other")
+    assert code == 0, text
+    assert "2 runs are trained alone: no other run has its shape" in text
+
+
+@pytest.mark.parametrize("value", ["0", "many", "1.5"])
+def test_a_wrong_size_is_refused(value, run_command):
+    code, text = run_command(train, *SWEEP, f"stack={value}")
+    assert code in (1, 2)
+    assert "stack must be" in text
+
+
+@pytest.mark.parametrize("sampler", options("sampler"))
+def test_every_sampler_can_be_stacked(sampler, configure):
+    assert reason_against(configure(f"sampler={sampler}")) is None

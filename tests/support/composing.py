@@ -1,0 +1,57 @@
+"""Configurations as the command line would make them."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
+
+from vae_hydra.base.command import cli
+from vae_hydra.base.command.configuration import config_folder, plain
+from vae_hydra.studies.sweep.register import register
+
+# Small enough for a test, large enough to exercise everything.
+QUICK = ("trainer.max_epochs=2", "trainer.accelerator=cpu", "callbacks.figures.enabled=false")
+CONF = cli.prepare()
+register()
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def composed(*overrides: str, name: str = "train") -> dict:
+    """A command's configuration as the command line would make it."""
+    with initialize_config_dir(CONF, version_base="1.3"):
+        return plain(composition(name, list(overrides)))
+
+
+def composition(name: str, overrides: list[str]) -> DictConfig:
+    """What Hydra composes. Choosing groups takes most of its time, so that each choice is made once."""
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    exists = GlobalHydra.instance().config_loader().repository.group_exists
+    values = [one for one in parsed if not exists(one.key_or_group)]
+    if any(one.is_delete() or one.is_sweep_override() for one in parsed):
+        return compose(name, overrides)
+    config = copy.deepcopy(chosen(name, tuple(one.input_line for one in parsed if one not in values)))
+    ConfigLoaderImpl._apply_overrides_to_config(values, config)
+    return config
+
+
+@functools.cache
+def chosen(name: str, groups: tuple[str, ...]) -> DictConfig:
+    return compose(name, list(groups))
+
+
+def options(group: str) -> list[str]:
+    """The options of a group of configurations, as the command line names them."""
+    root = config_folder() / group
+    return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("[!_]*.yaml"))
+
+
+def cases(*groups: str) -> list[str]:
+    """Every option of the groups, as it is chosen on the command line."""
+    return [f"{group}={option}" for group in groups for option in options(group)]

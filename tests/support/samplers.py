@@ -1,0 +1,32 @@
+"""Every sampler with a prior and the family of its posterior."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch.distributions import Gamma, Laplace, LogNormal, Normal
+
+from vae_hydra.distributions import Delta, InverseGaussian, StudentT, Weibull
+from vae_hydra.model.samplers import (
+    DeterministicSampler,
+    GammaSampler,
+    InverseGaussianSampler,
+    LaplaceSampler,
+    LogNormalSampler,
+    NormalSampler,
+    StudentTSampler,
+    WeibullSampler,
+)
+
+SAMPLERS = {
+    "normal": (NormalSampler, Normal(0.0, 1.0), Normal),
+    "laplace": (LaplaceSampler, Laplace(0.0, 1.0), Laplace),
+    "student_t": (StudentTSampler, Normal(0.0, 1.0), StudentT),
+    "student_t_learned": (partial(StudentTSampler, learn_df=True), Normal(0.0, 1.0), StudentT),
+    "lognormal": (LogNormalSampler, LogNormal(0.0, 1.0), LogNormal),
+    "gamma": (GammaSampler, Gamma(2.0, 2.0), Gamma),
+    "weibull": (WeibullSampler, Weibull(1.0, 1.0), Weibull),
+    "inverse_gaussian": (InverseGaussianSampler, InverseGaussian(1.0, 1.0), InverseGaussian),
+    "deterministic": (DeterministicSampler, Normal(0.0, 1.0), Delta),
+}
+PROBABILISTIC = [name for name in SAMPLERS if name != "deterministic"]

@@ -1,0 +1,105 @@
+"""The space around the point: traversals of single latents, and a plane of two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import panel as pn
+import torch
+from bokeh.events import Tap
+from bokeh.models import ColumnDataSource, Range1d
+from bokeh.plotting import figure as bokeh_figure
+
+from vae_hydra.drawing.page import pictures
+from vae_hydra.drawing.page.elements import CLICK, cloud, text
+from vae_hydra.drawing.page.point import Point
+from vae_hydra.drawing.page.points import plane, traversals
+from vae_hydra.drawing.page.sliders import LEAST, MOST, latents_at, positions_of
+from vae_hydra.drawing.plots.names import latent_name
+from vae_hydra.runs.trained import TrainedModel
+
+# Rows of traversals at most: of the latents with the most KL.
+ROWS = 10
+# Columns of traversals, as probabilities under the prior.
+STOPS = (0.01, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.99)
+# Images along each side of the plane.
+CELLS = 15
+
+
+class TraversalPane:
+    """Each of the latents with the most KL moved alone through the prior's quantiles, from the point."""
+
+    title = "Traversals"
+
+    def __init__(self, model: TrainedModel, point: Point) -> None:
+        self.model, self.point = model, point
+        self.picture = pn.pane.Matplotlib(tight=False, dpi=100, css_classes=["traversals"])
+
+    def show(self) -> None:
+        """Draw the traversals from the point as it is now."""
+        model, latents, stops = self.model, self.model.order[:ROWS], torch.tensor(STOPS)
+        rows = traversals(model, self.point.z, latents, stops, self.point.label)
+        names = [latent_name(latent) for latent in latents]
+        values = latents_at(model.prior, stops).tolist()
+        columns = [f"p = {p:g}\n{value:.3g}" for p, value in zip(STOPS, values, strict=True)]
+        if model.are_images:
+            self.picture.object = pictures.rows_of_images(rows, model.limits, names, columns)
+        else:
+            self.picture.object = pictures.points(cloud(model), dict(zip(names, rows, strict=True)))
+
+    def layout(self) -> pn.Column:
+        """The second tab."""
+        note = text("note", "From the sliders' point, one latent a row goes through the prior's quantiles.")
+        return pn.Column(note, self.picture, width=960)
+
+
+class PlanePane:
+    """Two latents over their prior's probability, all others as at the point; a click moves the point."""
+
+    title = "Plane"
+
+    def __init__(self, model: TrainedModel, point: Point) -> None:
+        self.model, self.point = model, point
+        names = {latent_name(latent): latent for latent in range(model.latent_dim)}
+        first, second = (model.order[:2] * 2)[:2]
+        self.across = pn.widgets.Select(label="across", options=names, value=first, width=90)
+        self.up = pn.widgets.Select(label="up", options=names, value=second, width=90)
+        for widget in (self.across, self.up):
+            widget.param.watch(lambda _: self.show(), "value")
+        self.chart = bokeh_figure(width=680, height=680, toolbar_location=None, tools="")
+        self.chart.x_range, self.chart.y_range = Range1d(start=0, end=1), Range1d(start=0, end=1)
+        self.chart.on_event(Tap, lambda event: self.go(event.x, event.y))
+        self.images, self.place = ColumnDataSource({"image": []}), ColumnDataSource({"x": [], "y": []})
+        self.chart.image_rgba("image", x=0, y=0, dw=1, dh=1, source=self.images)
+        self.chart.scatter(source=self.place, size=14, fill_color="#E69F00", line_color="white", line_width=2)
+        self.net = pn.pane.Matplotlib(tight=False, dpi=100, width=560)
+        point.param.watch(lambda _: self._mark(), "z")
+
+    def go(self, across: float, up: float) -> None:
+        """Move the point to a place of the plane, given as probabilities."""
+        positions = torch.tensor([across, up]).clamp(LEAST, MOST)
+        values = latents_at(self.model.prior, positions)
+        self.point.jump(self.point.moved({self.across.value: values[0], self.up.value: values[1]}))
+
+    def show(self) -> None:
+        """Draw the plane through the point as it is now."""
+        model, across, up = self.model, self.across.value, self.up.value
+        grid = plane(model, self.point.z, across, up, CELLS, self.point.label)
+        self.chart.xaxis.axis_label = f"prior probability of {latent_name(across)}"
+        self.chart.yaxis.axis_label = f"prior probability of {latent_name(up)}"
+        if model.are_images:
+            self.images.data = {"image": [pictures.rgba(pictures.mosaic(grid.flip(0), model.limits))]}
+        else:
+            here = model.decode(self.point.z, self.point.label).unsqueeze(0)
+            self.net.object = pictures.points(cloud(model), {"decoded": here}, grid)
+        self._mark()
+
+    def _mark(self) -> None:
+        positions = positions_of(self.model.prior, self.point.z)[[self.across.value, self.up.value]].tolist()
+        self.place.data = {"x": positions[:1], "y": positions[1:]}
+
+    def layout(self) -> pn.Column:
+        """The third tab."""
+        note = text("note", "The others stay as the sliders have them." + CLICK * self.model.are_images, align="end")
+        chart: list[Any] = [pn.pane.Bokeh(self.chart)] if self.model.are_images else [self.net]
+        return pn.Column(pn.Row(self.across, self.up, note), *chart, width=960)

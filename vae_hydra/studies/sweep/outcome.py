@@ -1,0 +1,59 @@
+"""How a sweep ended: what became of each run, in the log and on W&B."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from vae_hydra.studies.sweep.plan import Cell
+
+log = logging.getLogger(__name__)
+
+
+def conclude(folder: Path, cells: Sequence[Cell], seconds: float) -> None:
+    """Log what became of the runs and which command reports them.
+
+    Raises:
+        SystemExit: with 1 unless all runs are done.
+    """
+    outcomes = [cell.outcome for cell in cells]
+    counts = Counter(status for status, _ in outcomes)
+    summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    log.info("sweep    %s: %s, in %s", folder, summary, duration(seconds))
+    for cell, (status, error) in zip(cells, outcomes, strict=True):
+        if status in ("failed", "damaged"):
+            log.error("%-8s %s: %s", status.upper(), cell.folder or " ".join(cell.overrides), error)
+    _log_table(folder, cells)
+    log.info("table    python -m vae_hydra.report %s", shlex.quote(str(folder.parent.parent)))
+    if counts["done"] < len(cells):
+        log.warning("start the same command again for the %d that are not done", len(cells) - counts["done"])
+        raise SystemExit(1)
+
+
+def _log_table(folder: Path, cells: Sequence[Cell]) -> None:
+    """Log the table of all runs to W&B if the runs are logged there."""
+    options = next(
+        (cell.config["logger"]["wandb"] for cell in cells if cell.config.get("logger", {}).get("wandb")), None
+    )
+    runs = [cell.folder for cell in cells if cell.folder and (cell.folder / "run.json").is_file()]
+    if options is None or not runs:
+        return
+    # Imports pandas and W&B, which few sweeps need.
+    from vae_hydra.studies.sweep.wandb_table import log_table
+
+    try:
+        log_table(folder, runs, options)
+    except Exception as error:
+        # The runs are safe, and the report does not need W&B.
+        log.error("the table could not be logged to W&B: %s: %s", type(error).__name__, error)
+    else:
+        log.info("W&B      %s-table, beside the runs of the group %s", folder.name, folder.name)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: 3 min 20 s."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

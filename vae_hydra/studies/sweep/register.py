@@ -1,0 +1,22 @@
+"""What Hydra has to know before a command may sweep: our sweeper, names of sweeps and configuration loader."""
+
+from __future__ import annotations
+
+import hydra._internal.hydra as hydra_application
+from hydra.core.plugins import Plugins
+from omegaconf import OmegaConf
+
+from vae_hydra.studies.sweep.config_loader import ConfigLoader
+from vae_hydra.studies.sweep.names import sweep_id, sweep_name
+
+
+def register() -> None:
+    """Make ``hydra/sweeper=grids``, the names of sweeps and our configuration loader known to Hydra."""
+    # Hydra finds the plugins of a wheel by itself, but not those of an editable install.
+    from hydra_plugins.vae_hydra import Grids
+
+    Plugins.instance().register(Grids)
+    OmegaConf.register_new_resolver("vae_hydra.sweep", sweep_name, replace=True)
+    OmegaConf.register_new_resolver("vae_hydra.sweep_id", sweep_id, replace=True)
+    # Hydra has no option for its loader.
+    hydra_application.ConfigLoaderImpl = ConfigLoader  # type: ignore[misc]
