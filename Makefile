@@ -29,8 +29,9 @@ test: lint     ## lint, types and tests, on up to four cores
 test-slow: setup  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-bench: setup   ## an MNIST epoch: ours, a bare torch loop, its matrix products alone
+bench: setup   ## an MNIST epoch against a bare torch loop; a sweep run by run, under joblib and in stacks
 	$(BIN)/python benchmarks/epoch.py
+	$(BIN)/python benchmarks/sweep.py
 
 notebooks: setup  ## train what the notebooks look at, a few minutes, and run them with their outputs
 	$(BIN)/python -m vae_hydra.train -m sampler=normal,lognormal,inverse_gaussian,student_t seed=0,1,2 trainer.max_epochs=50 \

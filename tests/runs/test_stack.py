@@ -134,9 +134,10 @@ def test_a_stack_that_was_cut_off_ends_as_one_that_was_not(both, monkeypatch):
             raise Interrupted(signal.SIGTERM)
         return original(self, between_batches)
 
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+    with monkeypatch.context() as patch:
         patch.setattr(Stack, "train_epoch", cut_off)
-        train_together(together)
+        with pytest.raises(Interrupted):
+            train_together(together)
     assert [Run.of(c).record["status"] for c in together] == ["interrupted"] * 2
     train_together(together)
     train_together(alone)

@@ -153,7 +153,7 @@ def _train(configs: Sequence[Config], guard: InterruptGuard) -> None:
 
 
 def _opened(configs: Sequence[Config]) -> list[Member]:
-    """Members with data that share their examples; a run that cannot be built, or whose folder is taken, is left out."""
+    """Members that share their examples, without runs that cannot be built or whose folder is taken."""
     data = build_data(configs[0])
     members = []
     for config in configs:

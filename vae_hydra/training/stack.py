@@ -422,7 +422,7 @@ def _is_per_parameter(value: Any) -> bool:
 
 
 def _loops(epochs: int, steps: int, validation_batches: int, scheduled: tuple[int, int]) -> dict[str, Any]:
-    """The progress that Lightning notes at the end of an epoch; ``scheduled``: steps of the schedule, in all and now."""
+    """Lightning's record of progress at the end of an epoch; ``scheduled``: steps of the schedule, in all and now."""
 
     def progress(total: int, current: int) -> dict[str, Any]:
         keys = ("ready", "completed", "started", "processed")

@@ -27,12 +27,11 @@ def image_rows(rows: Mapping[str, Any], limits: Limits, own_limits: Collection[s
     """
     arrays = {title: to_array(images) for title, images in rows.items()}
     count = len(next(iter(arrays.values())))
-    figure, grid = axes_grid(len(rows) * count, count, (0.9, 0.95), (1.3, 0.0))
-    for line, (title, images) in zip(grid, arrays.items(), strict=True):
+    figure, grid = axes_grid(len(rows), 1, (0.9 * count, 0.95), (1.3, 0.0))
+    for axes, (title, images) in zip(grid.flat, arrays.items(), strict=True):
         ends = _own_limits(images) if title in own_limits else limits
-        for axes, image in zip(line, images, strict=True):
-            show_image(axes, unit_range(image, ends))
-        line[0].set_ylabel(title, rotation=0, ha="right", va="center")
+        show_image(axes, _mosaic(unit_range(images, ends), count, _gap(images)))
+        axes.set_ylabel(title, rotation=0, ha="right", va="center")
     return figure
 
 
@@ -42,13 +41,17 @@ def image_grid(images: Any, limits: Limits, labels: Any = None) -> Figure:
 
     ``limits`` as for ``image_rows``.
     """
-    arrays = to_array(images)
+    arrays = unit_range(to_array(images), limits)
     across = math.ceil(math.sqrt(len(arrays)))
-    figure, grid = axes_grid(len(arrays), across, (0.8, 0.8 if labels is None else 1.0))
-    for number, (axes, image) in enumerate(zip(grid.flat, arrays, strict=False)):
-        show_image(axes, unit_range(image, limits))
-        if labels is not None:
-            axes.set_title(str(labels[number].item()), pad=2)
+    gap, (height, width) = _gap(arrays), arrays.shape[-2:]
+    head = 0 if labels is None else math.ceil(height / 4)
+    mosaic = _mosaic(arrays, across, gap, head)
+    figure, grid = axes_grid(1, 1, (0.8 * across, 0.8 * across * mosaic.shape[-2] / mosaic.shape[-1]))
+    show_image(grid.flat[0], mosaic)
+    for number, label in enumerate(() if labels is None else labels):
+        down, right = divmod(number, across)
+        place = ((width + gap) * right + width / 2, (height + head + gap) * down + head / 2)
+        grid.flat[0].text(*place, str(label.item()), ha="center", va="center")
     return figure
 
 
@@ -77,6 +80,23 @@ def image_columns(
         axes.set_yticks([(height + GAP) * (i + 0.5) for i in range(len(rows))], rows)
         axes.set_title(block)
     return figure
+
+
+def _gap(images: Array) -> int:
+    """Pixels of white between images, a tenth of their width."""
+    return max(GAP, round(images.shape[-1] / 10))
+
+
+def _mosaic(images: Array, across: int, gap: int, head: int = 0) -> Array:
+    """One image [C, …, …] of images [N, C, H, W], ``across`` in a row, ``gap`` pixels apart, with ``head`` above each.
+
+    One picture is quick to draw, however many images it shows.
+    """
+    down = math.ceil(len(images) / across)
+    blank = np.ones((across * down - len(images), *images.shape[1:]))
+    padded = np.pad(np.concatenate([images, blank]), ((0, 0), (0, 0), (head, gap), (0, gap)), constant_values=1.0)
+    lines = [np.concatenate(list(padded[i : i + across]), axis=-1) for i in range(0, len(padded), across)]
+    return np.concatenate(lines, axis=-2)[..., :-gap, :-gap]
 
 
 def _strip(images: Array) -> Array:
