@@ -7,8 +7,8 @@
 3. stacked: runs of one sampler as one model, ``stack=32``, one thread;
 4. stacked under joblib: two stacks at a time.
 
-Each is a process of its own, with its start, its tests, its figures and its files. The peak is the resident memory of the
-largest process. Then the training of one epoch in stacks of 1, 4, 16 and 64 runs, beside a bare torch loop.
+Each is a process of its own, with its start, its tests, its figures and its files. The peak is the resident memory of
+the largest process. Then the training of one epoch in stacks of 1, 4, 16 and 64 runs, beside a bare torch loop.
 """
 
 from __future__ import annotations
@@ -43,7 +43,14 @@ SIZES = (1, 4, 16, 64)
 def swept(epochs: int, *options: str) -> tuple[float, float]:
     """Seconds of the sweep, and the peak memory of its largest process so far [GiB]."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "vae_hydra.train", *GRID, f"trainer.max_epochs={epochs}", f"output_dir={folder}"]
+        command = [
+            sys.executable,
+            "-m",
+            "vae_hydra.train",
+            *GRID,
+            f"trainer.max_epochs={epochs}",
+            f"output_dir={folder}",
+        ]
         start = time.perf_counter()
         subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         seconds = time.perf_counter() - start
