@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Exponential, Gamma, Laplace, LogNormal, Normal, Uniform
 
-from vae_hydra.base.draws import DrawsOfRuns
+from vae_hydra.base.draws import CannotStack, DrawsOfRuns
 from vae_hydra.distributions import InverseGaussian, StudentT, Weibull
 
 SHAPE = (3, 40, 2)
@@ -63,10 +63,10 @@ def test_draws_go_on_where_the_generators_are_and_leave_the_default_one_alone():
 
 @pytest.mark.parametrize("draw", [lambda: torch.randn(4, 2), lambda: torch.bernoulli(torch.zeros(4, 2))])
 def test_a_draw_without_an_axis_of_runs_is_refused(draw):
-    with DrawsOfRuns(generators()), pytest.raises(ValueError, match="has no axis of 3 runs"):
+    with DrawsOfRuns(generators()), pytest.raises(CannotStack, match="has no axis of 3 runs"):
         draw()
 
 
 def test_a_draw_that_runs_cannot_share_is_refused():
-    with DrawsOfRuns(generators()), pytest.raises(ValueError, match="train this run alone"):
+    with DrawsOfRuns(generators()), pytest.raises(CannotStack, match="a random draw that runs cannot share"):
         torch.randperm(3)

@@ -10,13 +10,14 @@ import torch
 
 import vae_hydra
 from vae_hydra.runs import stack
+from vae_hydra.runs.build import build_experiment
 from vae_hydra.runs.checkpoint import read_checkpoint
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.stack import train_together
 from vae_hydra.runs.train import train
 from vae_hydra.training.callbacks import Interrupted
 from vae_hydra.training.history import read_epochs
-from vae_hydra.training.stack import Stack
+from vae_hydra.training.stack import Stack, shared_noises
 
 SMALL = ("dataset.fraction=0.2", "test_noises=null", "model.encoder.widths=[16]", "model.decoder.widths=[16]")
 # What the two runs of a stack differ in.
@@ -205,3 +206,76 @@ def test_a_file_of_cells_trains_those_that_are_not_done(configure, tmp_path):
     stack.train_cells(str(tmp_path / "cells.json"))
     assert Run.of(configs[0]).record == before
     assert Run.of(configs[1]).is_done
+
+
+def test_a_finished_run_is_only_tested_where_scores_are_missing(configure):
+    before = [configure(*SMALL, f"seed={s}") for s in (0, 1)]
+    train_together(before)
+    weights_before = weights(Run.of(before[0]))
+    now = [configure(*SMALL[:1], *SMALL[2:], f"seed={s}") for s in (0, 1)]
+    assert Run.of(now[0]).untested(now[0])
+    train_together(now)
+    for config in now:
+        assert not Run.of(config).untested(config)
+    assert all(torch.equal(value, weights_before[name]) for name, value in weights(Run.of(now[0])).items())
+
+
+def test_runs_that_stopped_early_stay_stopped_when_they_are_resumed(configure):
+    options = (*SMALL, "callbacks=early_stopping", "callbacks.early_stopping.patience=1", "trainer.max_epochs=6")
+    configs = [configure(*options, "callbacks.early_stopping.min_delta=1e6", f"seed={s}") for s in (0, 1)]
+    members = stack._opened(configs)
+    training = stack._Training(members, stack.InterruptGuard())
+    while training.members:
+        training._epoch()
+    for member in members:
+        member.close(Interrupted(signal.SIGTERM))
+    train_together(configs)
+    for config in configs:
+        assert Run.of(config).is_done
+        assert len(read_epochs(Run.of(config).folder / "metrics.csv")) == 2
+
+
+def test_runs_that_cannot_be_stacked_are_trained_alone(configure, caplog):
+    poisson = {"_target_": "torch.distributions.Poisson", "rate": 0.1}
+    noise = {"_target_": "vae_hydra.data.noise.Noise", "name": "poisson", "distribution": poisson}
+    configs = [{**configure(*SMALL, f"seed={s}"), "noise": noise} for s in (0, 1)]
+    train_together(configs)
+    assert "not possible, so each of 2 runs is trained alone" in caplog.text
+    assert [Run.of(config).record["status"] for config in configs] == ["done", "done"]
+    assert ["stacked" in Run.of(config).record for config in configs] == [False, False]
+
+
+def test_noises_that_differ_in_the_fifth_digit_stay_apart(both):
+    together, alone = both(*SMALL)
+    for configs in (together, alone):
+        for config, scale in zip(configs, (0.123451, 0.123454), strict=True):
+            normal = {"_target_": "torch.distributions.Normal", "loc": 0.0, "scale": scale}
+            config["noise"] = {"_target_": "vae_hydra.data.noise.Noise", "name": "n", "distribution": normal}
+    modules = [build_experiment(config).module for config in together]
+    assert [one.runs for one in shared_noises([module.noise for module in modules])] == [[0], [1]]
+
+
+def test_a_run_that_fails_alone_does_not_stop_the_others(configure):
+    good, bad = configure(*SMALL), configure(*SMALL, "seed=1")
+    train_together([good])
+    Run.of(bad).folder.mkdir()
+    (Run.of(bad).folder / "last.ckpt").write_bytes(b"nothing")
+    third = configure(*SMALL, "seed=2")
+    train_together([bad, third])
+    assert Run.of(third).is_done
+    assert Run.of(bad).record["status"] == "failed"
+    assert "damaged" in Run.of(bad).record["error"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("~callbacks.checkpoints", "callbacks.checkpoints cannot be left out"),
+        ("trainer.max_epochs=-1", "trainer.max_epochs must be"),
+    ],
+)
+def test_what_training_alone_refuses_a_stack_refuses(override, message, configure):
+    configs = [configure(*SMALL, override, f"seed={s}") for s in (0, 1)]
+    train_together(configs)
+    for config in configs:
+        assert message in Run.of(config).record["error"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import platform
-import statistics
 import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from vae_hydra.base.command.process import prepare_torch
 from vae_hydra.runs.folder import CHECKPOINTS, Run
 from vae_hydra.runs.reading import RunFolder, read_run
 from vae_hydra.runs.score_table import NOTE, aligned, table
+from vae_hydra.training.history import median_seconds
 
 WIDTH = 100
 LABEL_WIDTH = 14
@@ -90,12 +90,11 @@ def facts_of(run: Run, trust: str | Sequence[str] = (), open_checkpoints: bool =
 
 def _progress(read: RunFolder) -> Facts:
     """Epochs and seconds per epoch; the record of an unfinished run lacks the latter, so its history gives them."""
-    seconds = [row["train/seconds_per_epoch"] for row in read.epochs if "train/seconds_per_epoch" in row]
     recorded = read.record.get("seconds_per_epoch")
     return {
         "epochs": len(read.epochs),
         "max_epochs": (read.config.get("trainer") or {}).get("max_epochs"),
-        "seconds_per_epoch": recorded if recorded is not None or not seconds else statistics.median(seconds),
+        "seconds_per_epoch": median_seconds(read.epochs) if recorded is None else recorded,
     }
 
 

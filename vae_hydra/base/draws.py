@@ -1,4 +1,4 @@
-"""Random draws of many runs as one: each run's from a generator of its own."""
+"""Random draws for many runs at once, each from the run's generator."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from torch.utils._python_dispatch import TorchDispatchMode
 aten = torch.ops.aten
 
 
+class CannotStack(ValueError):
+    """Runs cannot be trained as one model, but each alone."""
+
+
 class DrawsOfRuns(TorchDispatchMode):
     """Within this context, the m-th slice of every random tensor [M, …] is drawn from the m-th generator.
 
-    Each run is drawn what it would be drawn alone, with its generator as the default one: results and gradients do not
-    depend on which runs are stacked.
+    Each run gets the draws that it gets alone, with its generator as the default one. They do not depend on the other
+    runs.
 
     Args:
-        generators: one a run.
+        generators: one for each run.
 
     Raises:
-        ValueError: for a draw whose first axis is not that of the runs.
+        CannotStack: for a draw that has no axis of the runs, or an operation that is not in ``DRAWS``.
     """
 
     def __init__(self, generators: Sequence[torch.Generator]) -> None:
@@ -34,18 +38,22 @@ class DrawsOfRuns(TorchDispatchMode):
         if torch.Tag.nondeterministic_seeded not in func.tags:
             return func(*args, **kwargs)
         if func not in DRAWS:
-            raise ValueError(f"{func} is a random draw that runs cannot share; train this run alone")
+            raise CannotStack(f"{func} is a random draw that runs cannot share")
         return DRAWS[func](self.generators, *args, **kwargs)
 
 
 Generators = Sequence[torch.Generator]
 
 
+def _check_axis(shape: Sequence[int], runs: int) -> None:
+    if not shape or shape[0] != runs:
+        raise CannotStack(f"a draw of shape {tuple(shape)} has no axis of {runs} runs")
+
+
 def _slices(values: Any, runs: int) -> Sequence[Any]:
     if not isinstance(values, Tensor):
         return [values] * runs
-    if len(values) != runs:
-        raise ValueError(f"a draw of shape {tuple(values.shape)} has no axis of {runs} runs")
+    _check_axis(values.shape, runs)
     return values.unbind(0)
 
 
@@ -70,8 +78,7 @@ def _in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def _of_size(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def draw(generators: Generators, size: Sequence[int], **kwargs: Any) -> Tensor:
-        if size[0] != len(generators):
-            raise ValueError(f"a draw of shape {tuple(size)} has no axis of {len(generators)} runs")
+        _check_axis(size, len(generators))
         kwargs = {key: value for key, value in kwargs.items() if value is not None}
         return torch.stack([function(list(size[1:]), generator=g, **kwargs) for g in generators])
 
@@ -80,6 +87,7 @@ def _of_size(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def _like(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def draw(generators: Generators, like: Tensor, **kwargs: Any) -> Tensor:
+        _check_axis(like.shape, len(generators))
         options = {"dtype": kwargs.get("dtype") or like.dtype, "device": like.device}
         return torch.stack([function(list(like.shape[1:]), generator=g, **options) for g in generators])
 

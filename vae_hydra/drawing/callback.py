@@ -15,6 +15,7 @@ from PIL import Image
 
 from vae_hydra.base import checks
 from vae_hydra.base.files import write_arrays, write_figure
+from vae_hydra.data.datamodule import DataModule
 from vae_hydra.training.callbacks.checkpoints import METRICS
 from vae_hydra.training.history import read_epochs
 from vae_hydra.training.module import VAEModule
@@ -80,17 +81,29 @@ class Figures(Callback):
 
     def draw(self, trainer: L.Trainer, module: L.LightningModule, epoch: int | None = None) -> None:
         """Write all figures of ``module`` under figures/ of the run's folder, or figures/epoch_NNNN/."""
-        if not (self.enabled and trainer.is_global_zero):
+        if trainer.is_global_zero:
+            assert isinstance(module, VAEModule)
+            data: Any = trainer.datamodule  # type: ignore[attr-defined]
+            self.draw_run(Path(trainer.default_root_dir), module, data, epoch, trainer.loggers, trainer.global_step)
+
+    def draw_run(
+        self,
+        run: Path,
+        module: VAEModule,
+        data: DataModule,
+        epoch: int | None = None,
+        loggers: Iterable[Logger] = (),
+        step: int = 0,
+    ) -> None:
+        """``draw`` for a run without a trainer; ``run`` is its folder, and ``step`` the optimizer's for ``loggers``."""
+        if not self.enabled:
             return
         from vae_hydra.drawing.panels import SAMPLES, Subject, drawn, keep_samples
 
-        assert isinstance(module, VAEModule)
-        run = Path(trainer.default_root_dir)
         root = run / "figures"
         folder = root if epoch is None else root / f"epoch_{epoch:04d}"
         folder.mkdir(parents=True, exist_ok=True)
         history = read_epochs(run / METRICS)
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
         subject = Subject(module, data, history, root, module.seed, self.samples)
         _write_shown(subject.shown, folder / EXAMPLES)
         if epoch is not None or any(root.glob("epoch_*")):
@@ -102,7 +115,7 @@ class Figures(Callback):
                 log.debug("no figure %s: %s", name, figure)
                 continue
             write_figure(figure, folder / f"{name}.png")
-            _log(figure, name, trainer.loggers, trainer.global_step)
+            _log(figure, name, loggers, step)
 
 
 def _write_shown(shown: ShownExamples, path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vae_hydra.base.draws import CannotStack
 from vae_hydra.distributions import FixedDistribution
 from vae_hydra.model.likelihoods import Likelihood
 from vae_hydra.model.networks.conv import PlannedDecoder, PlannedEncoder
@@ -71,7 +72,7 @@ def stack_models(members: Sequence[VAE]) -> VAE:
     """One VAE whose networks, prior and likelihood hold all members' parameters: inputs [M, B, …].
 
     Raises:
-        ValueError: for a layer of which no stacked version exists.
+        CannotStack: for a layer that has no stacked version.
     """
     model = _stack(members, event_dims=1)
     assert isinstance(model, VAE)
@@ -93,7 +94,7 @@ def _stack(members: Sequence[nn.Module], event_dims: int) -> nn.Module:
         return StackedPReLU(members)  # type: ignore[arg-type]
     own = list(first.named_parameters(recurse=False))
     if own and not isinstance(first, Likelihood):
-        raise ValueError(f"{type(first).__name__} holds parameters of its own and has no stacked version")
+        raise CannotStack(f"{type(first).__name__} holds parameters and has no stacked version")
     stacked = _shallow_copy(first)
     if isinstance(first, Likelihood):
         event_dims = len(first.x_shape)

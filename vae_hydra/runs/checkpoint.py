@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from vae_hydra.base.integrity import check_archive
 from vae_hydra.base.system_errors import first_line
@@ -19,7 +18,7 @@ from vae_hydra.runs.folder import CHECKPOINTS, Run
 from vae_hydra.runs.nodes import Config
 from vae_hydra.runs.trust import check_config
 from vae_hydra.runs.upgrade import upgrade_description
-from vae_hydra.training.module import CHECKPOINT_KEY, VAEModule
+from vae_hydra.training.module import CHECKPOINT_KEY, VAEModule, vae_weights
 
 
 def find_checkpoint(path: str | Path, which: str | None = None, key: str = "run") -> Path:
@@ -125,9 +124,3 @@ def load_weights(vae: VAE, checkpoint: Mapping[str, Any]) -> None:
     except RuntimeError as error:
         details = "\n".join(str(error).splitlines()[1:6])
         raise ValueError(f"the checkpoint's weights are of another architecture:\n{details}") from error
-
-
-def vae_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The model weights of ``checkpoint`` by their names in the model."""
-    state = checkpoint["state_dict"]
-    return {name.removeprefix("vae."): value for name, value in state.items() if name.startswith("vae.")}

@@ -10,7 +10,7 @@ import lightning as L
 
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.training.module import VAEModule
-from vae_hydra.training.protocols import EXPECTED, protocol_of
+from vae_hydra.training.protocols import EXPECTED, in_order, protocol_of
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +24,12 @@ def score(trainer: L.Trainer, module: VAEModule, data: DataModule, split: str = 
     """
     data.test_split = split
     (results,) = trainer.test(module, datamodule=data, verbose=False)
-    _warn_of_infinite(results)
-    places = {protocol: place for place, protocol in enumerate(module.protocols)}
-    return dict(sorted(results.items(), key=lambda item: (places[protocol_of(item[0])], item[0])))
+    warn_of_infinite(results)
+    return in_order(results, module.protocols)
 
 
-def _warn_of_infinite(results: Mapping[str, float]) -> None:
+def warn_of_infinite(results: Mapping[str, float]) -> None:
+    """Log a warning that names the protocols with infinite scores."""
     protocols = dict.fromkeys(
         protocol_of(name) for name, value in results.items() if _is_cost(name) and math.isinf(value)
     )

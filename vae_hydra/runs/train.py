@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from vae_hydra.runs.trainer import build_trainer
 from vae_hydra.runs.warm_start import KeepOptimizer, Start, start_from
 from vae_hydra.training.callbacks import InterruptGuard
 from vae_hydra.training.callbacks.guards import Interrupted
-from vae_hydra.training.history import read_epochs
+from vae_hydra.training.history import median_seconds, read_epochs
 from vae_hydra.training.loggers import finishing
 
 log = logging.getLogger(__name__)
@@ -136,10 +135,9 @@ def _fit_and_score(
         load_weights(module.vae, read_checkpoint(chosen))
         metrics = score(trainer, module, data)
     if trainer.is_global_zero:
-        key = "train/seconds_per_epoch"
-        seconds = [row[key] for row in read_epochs(run.folder / "metrics.csv") if key in row]
+        seconds = median_seconds(read_epochs(run.folder / "metrics.csv"))
         partial = partial_options(config["trainer"], trainer)
-        run.finish(metrics, chosen.stem, statistics.median(seconds) if seconds else None, partial)
+        run.finish(metrics, chosen.stem, seconds, partial)
     return metrics
 
 

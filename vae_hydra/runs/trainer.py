@@ -27,7 +27,6 @@ def build_trainer(
         ValueError: for options that Lightning refuses, or that exclude a scored run.
     """
     options = dict(node_at(config, "trainer"))
-    callbacks = [make(f"callbacks.{key}", node) for key, node in node_at(config, "callbacks").items() if node]
     loggers = [
         make(f"logger.{key}", node, folder=folder, run_id=run_id)
         for key, node in node_at(config, "logger").items()
@@ -36,7 +35,7 @@ def build_trainer(
     check_trainer_options(options, config)
     if not data.has_validation:
         options["limit_val_batches"] = 0
-    _check_callbacks(callbacks, validates=options.get("limit_val_batches") != 0)
+    callbacks = build_callbacks(config, validates=options.get("limit_val_batches") != 0)
     with naming("trainer"):
         trainer = L.Trainer(
             **options,
@@ -48,6 +47,13 @@ def build_trainer(
         )
     warn_of_busy_cores(trainer.num_devices, trainer.strategy.root_device.type)
     return trainer
+
+
+def build_callbacks(config: Config, validates: bool) -> list[Callback]:
+    """The callbacks of ``config``; ValueError for callbacks that exclude a scored run."""
+    callbacks = [make(f"callbacks.{key}", node) for key, node in node_at(config, "callbacks").items() if node]
+    _check_callbacks(callbacks, validates)
+    return callbacks
 
 
 def build_evaluation_trainer(accelerator: str) -> L.Trainer:

@@ -17,9 +17,9 @@ from vae_hydra.base import nested
 from vae_hydra.base.command.configuration import plain
 from vae_hydra.base.command.overrides import path_of
 from vae_hydra.model.vae import VAE
-from vae_hydra.runs.checkpoint import find_checkpoint, read_checkpoint, vae_weights
+from vae_hydra.runs.checkpoint import find_checkpoint, read_checkpoint
 from vae_hydra.runs.trust import check_config
-from vae_hydra.training.module import CHECKPOINT_KEY
+from vae_hydra.training.module import CHECKPOINT_KEY, vae_weights
 
 # The options that the new run inherits: those of model, data and training. All others come from this command, above all
 # the folders to write to, because the checkpoint may come from a stranger.

@@ -27,6 +27,14 @@ class BetaSchedule(ABC):
     def __call__(self, t: int) -> float:
         """β ≥ 0 at time t ≥ 0."""
 
+    def at(self, step: int, epoch: int) -> float:
+        """β after ``step`` completed optimizer steps, in epoch ``epoch``."""
+        return self(step if self.unit == "step" else epoch)
+
+    def is_final(self, step: int, epoch: int) -> bool:
+        """Whether β has reached its final value."""
+        return math.isclose(self.at(step, epoch), self.final)
+
     def remark(self) -> str | None:
         """A message for the user once ``last`` is known; None without one."""
         return None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from vae_hydra.base.files import write_text
 
 Row = dict[str, float]
+# Logged by the callback EpochTimer.
+SECONDS = "train/seconds_per_epoch"
 REMEDY = "repair or delete it: a run continues without the metrics of earlier epochs"
 
 
@@ -31,6 +34,12 @@ def read_epochs(path: Path) -> list[Row]:
     if not all("epoch" in row for row in rows):
         raise ValueError(f"{path} is damaged: its column epoch is missing, or has gaps; {REMEDY}")
     return rows
+
+
+def median_seconds(rows: Iterable[Row]) -> float | None:
+    """The median time of an epoch's training batches; None if no epoch has one."""
+    seconds = [row[SECONDS] for row in rows if SECONDS in row]
+    return statistics.median(seconds) if seconds else None
 
 
 class History:

@@ -138,6 +138,13 @@ def defined(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: torch.where(term.isnan(), _WORST.get(name, math.inf), term) for name, term in terms.items()}
 
 
+def with_totals(means: Mapping[str, Tensor], has_elbo: bool) -> dict[str, Tensor]:
+    """Means by name with ``kl``, the sum over the latents, for ``kl_per_latent`` [..., L], and ``elbo`` at β = 1."""
+    values = dict(means)
+    values["kl"] = values.pop("kl_per_latent").sum(-1)
+    return values | ({"elbo": values["log_likelihood"] - values["kl"]} if has_elbo else {})
+
+
 class MeanOverExamples(Metric):
     """Mean over all examples of several per-example terms, accumulated on the device as one vector.
 
@@ -172,3 +179,22 @@ class MeanOverExamples(Metric):
         """Mean of each term: a vector of n, which torchmetrics turns into a scalar if n = 1."""
         means = (self.total / self.count).split(list(self.sizes.values()))
         return dict(zip(self.sizes, means, strict=True))
+
+
+class MeansOfRuns:
+    """Means over examples of per-example terms [M, B] or [M, B, n], for each run."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+
+    def add(self, terms: Mapping[str, Tensor]) -> None:
+        """Add a batch, of which every term is given."""
+        for name, term in terms.items():
+            total = term.detach().sum(1)
+            self.sums[name] = self.sums[name] + total if name in self.sums else total
+        self.count += next(iter(terms.values())).shape[1]
+
+    def compute(self) -> dict[str, Tensor]:
+        """Name → means [M] or [M, n]."""
+        return {name: total / self.count for name, total in self.sums.items()}

@@ -29,6 +29,7 @@ from vae_hydra.training.metrics import (
     image_measures,
     labelled_cross_entropy,
     reconstruction_measures,
+    with_totals,
 )
 from vae_hydra.training.objective import Objective
 from vae_hydra.training.protocols import CLEAN, DENOISE, image_measure_names
@@ -103,12 +104,12 @@ class VAEModule(L.LightningModule):
     @property
     def beta(self) -> float:
         """The current β."""
-        return self.beta_schedule(self.global_step if self.beta_schedule.unit == "step" else self.current_epoch)
+        return self.beta_schedule.at(self.global_step, self.current_epoch)
 
     @property
     def is_annealed(self) -> bool:
         """Whether β has reached its final value."""
-        return math.isclose(self.beta, self.beta_schedule.final)
+        return self.beta_schedule.is_final(self.global_step, self.current_epoch)
 
     def on_train_start(self) -> None:
         self.beta_schedule.last = self._last(self.beta_schedule.unit)
@@ -208,8 +209,7 @@ class VAEModule(L.LightningModule):
 
     def seed_batch(self, stage: int, epoch: int, batch_idx: int) -> None:
         """Seed all randomness until the next call by the module's seed, the arguments and the process."""
-        entropy = (self.seed, stage, epoch, batch_idx, self.global_rank)
-        _seed_generator(self.device, int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+        _seed_generator(self.device, batch_seed(self.seed, stage, epoch, batch_idx, self.global_rank))
 
     def on_train_epoch_end(self) -> None:
         self._log_means("train", self.train_means, self._last_used)
@@ -238,9 +238,7 @@ class VAEModule(L.LightningModule):
         """Log epoch means, in nats per example unless the name says per pixel, and reset them."""
         values = means.compute()
         means.reset()
-        values["kl"] = values.pop("kl_per_latent").sum()
-        if self.vae.sampler.has_elbo:
-            values["elbo"] = values["log_likelihood"] - values["kl"]
+        values = with_totals(values, self.vae.sampler.has_elbo)
         named = {f"{prefix}/{name}": value for name, value in (values | dict(extra or {})).items()}
         on_bar = {name: value for name, value in named.items() if name.endswith("/loss")}
         self.log_dict(on_bar, prog_bar=True)
@@ -267,11 +265,21 @@ class VAEModule(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # Old checkpoints hold the sums of the test.
-        state = checkpoint["state_dict"].items()
-        checkpoint["state_dict"] = {name: value for name, value in state if not name.startswith("test_means.")}
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {name: value for name, value in state.items() if not name.startswith("test_means.")}
         # Lightning loads weights before it makes a model double (trainer.precision=64-true), which would round them.
-        weights = (value for name, value in state if name.startswith("vae."))
-        self.vae.to(next((value.dtype for value in weights), self.dtype))
+        self.vae.to(next((value.dtype for value in vae_weights(checkpoint).values()), self.dtype))
+
+
+def batch_seed(seed: int, stage: int, epoch: int, batch: int, rank: int = 0) -> int:
+    """The seed of all randomness of a batch, in one of the processes of a run."""
+    return int(np.random.SeedSequence((seed, stage, epoch, batch, rank)).generate_state(1)[0])
+
+
+def vae_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The model weights of ``checkpoint`` by their names in the model."""
+    state = checkpoint["state_dict"]
+    return {name.removeprefix("vae."): value for name, value in state.items() if name.startswith("vae.")}
 
 
 def _seed_generator(device: torch.device, seed: int) -> None:

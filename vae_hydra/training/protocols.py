@@ -56,3 +56,9 @@ def protocol_of(name: str) -> str:
     'reconstruct/clean'
     """
     return name.rpartition("/")[0]
+
+
+def in_order(scores: Mapping[str, float], protocols: Sequence[str]) -> dict[str, float]:
+    """Scores in the order of their protocols, and by name within one."""
+    places = {protocol: place for place, protocol in enumerate(protocols)}
+    return dict(sorted(scores.items(), key=lambda item: (places[protocol_of(item[0])], item[0])))

@@ -7,9 +7,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from vae_hydra.base import nested
+
 Config = Mapping[str, Any]
 
-# What may differ between the runs of a stack: where they go, and what is elementwise over runs.
+# Options that may differ between the runs of a stack: folders, and options that act elementwise over runs.
 FREE = (
     "seed",
     "output_dir",
@@ -24,10 +26,12 @@ FREE = (
     "likelihood.df",
     "likelihood.threshold",
 )
-# Options of the trainer that a stack follows. Others are left to single runs, unless they stand at the default.
+# Parts that must take a run axis: our own do.
+PARTS = ("model.encoder", "model.decoder", "sampler", "likelihood", "noise", "condition", "classifier.head")
+# Options of the trainer that a stack honours, and the only values of others with which runs are stacked.
 FOLLOWED = ("max_epochs", "accelerator", "gradient_clip_val", "enable_model_summary", "num_sanity_val_steps")
 PLAIN = {"devices": (1, "1"), "precision": ("32-true", 32, "32"), "deterministic": (False,)}
-# Their step is proportional to the learning rate, which is scaled for each run.
+# Optimizers whose steps are proportional to the learning rate.
 OPTIMIZERS = tuple(f"torch.optim.{name}" for name in ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "SGD", "RMSprop"))
 
 
@@ -77,7 +81,11 @@ def reason_against(config: Config) -> str | None:
             return f"trainer.{option}={value}"
     target = config["optimizer"].get("_target_")
     if target not in OPTIMIZERS:
-        return f"the optimizer {target} does not scale with its learning rate"
+        return f"the steps of {target} may not be proportional to its learning rate"
+    for part in PARTS:
+        target = nested.get(config, f"{part}._target_")
+        if target and not str(target).startswith("vae_hydra."):
+            return f"{part} is {target}, which may take no run axis"
     return _callbacks_against(config["callbacks"])
 
 
@@ -91,17 +99,13 @@ def _callbacks_against(callbacks: Mapping[str, Any]) -> str | None:
 
 
 def shape_of(config: Config) -> str:
-    """Text that is equal for runs which can be trained as one model."""
+    """A text that is equal for runs that can be trained as one model."""
     kept = copy.deepcopy(dict(config))
     kept["noise"] = config["noise"].get("mode", "additive")
     for path in FREE:
-        *parents, leaf = path.split(".")
-        node: Any = kept
-        for parent in parents:
-            node = node.get(parent) if isinstance(node, dict) else None
-        if isinstance(node, dict):
-            node.pop(leaf, None)
-    prior = (kept.get("sampler") or {}).get("prior")
+        nested.delete(kept, path)
+    # The parameters of the prior may differ, its family may not.
+    prior = nested.get(kept, "sampler.prior")
     if isinstance(prior, dict):
-        kept["sampler"]["prior"] = {key: key if key != "_target_" else value for key, value in prior.items()}
+        kept["sampler"]["prior"] = [prior.get("_target_"), *sorted(prior)]
     return json.dumps(kept, sort_keys=True, default=str)

@@ -65,6 +65,8 @@ class GridSweeper(Sweeper):
         max_batch_size: int | None = None,
     ) -> None:
         self.grids = [checks.group(f"hydra.sweeper.grids[{i}]", grid) for i, grid in enumerate(grids or [{}])]
+        # The most runs that are trained as one model; ``sweep`` reads it.
+        self.most_together = 1
         self.params = checks.group("hydra.sweeper.params", params or {})
         self.max_batch_size = max_batch_size
         if max_batch_size is not None:
@@ -81,6 +83,7 @@ class GridSweeper(Sweeper):
         folder, started = Path(self.config.hydra.sweep.dir), time.monotonic()
         self._configure_log()
         with cli.user_errors(output="output_dir"):
+            self.most_together = checks.positive_integer("stack", self.config.stack)
             cells = self._cells(self._overrides_of_runs(arguments))
             if not cells:
                 raise ValueError("the sweep has no runs: an option is swept over no values, as in seed=range(0,0)")
@@ -113,11 +116,6 @@ class GridSweeper(Sweeper):
             write_text(path, json.dumps([cell.config for cell in cells], ensure_ascii=False))
             jobs.append(([*cells[0].overrides, f"cells={quoted(str(path))}"], cells))
         return [*jobs, *((missing[number].overrides, [missing[number]]) for number in found.alone)]
-
-    @property
-    def most_together(self) -> int:
-        """The most runs that are trained as one model."""
-        return checks.positive_integer("stack", self.config.get("stack", 1))
 
     def _configure_log(self) -> None:
         # Hydra's launchers set up logging of their own.

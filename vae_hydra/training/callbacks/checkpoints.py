@@ -139,6 +139,11 @@ class EarlyStop(EarlyStopping):
         checks.non_negative("callbacks.early_stopping.min_delta", min_delta)
         super().__init__(monitor, min_delta, patience, check_on_train_epoch_end=monitor == "train/loss")
 
+    @property
+    def has_stopped(self) -> bool:
+        """Whether training was, or is to be, stopped."""
+        return self.wait_count >= self.patience
+
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.wait_count >= self.patience:
+        if self.has_stopped:
             trainer.should_stop = True

@@ -11,6 +11,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 
 from vae_hydra.base import checks
+from vae_hydra.training.history import SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -63,5 +64,5 @@ class EpochTimer(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._started is not None:
-            pl_module.log("train/seconds_per_epoch", time.perf_counter() - self._started - self._validation)
+            pl_module.log(SECONDS, time.perf_counter() - self._started - self._validation)
         self._started = None
