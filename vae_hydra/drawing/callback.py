@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from PIL import Image
 
 from vae_hydra.base import checks
+from vae_hydra.base.command.configuration import is_sweep
 from vae_hydra.base.files import write_arrays, write_figure
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.training.callbacks.checkpoints import METRICS
@@ -45,6 +46,8 @@ class Figures(Callback):
         show: ``default``, ``all``, or a list of names, see ``panels.PANELS``.
         samples: number of prior samples.
         enabled: false draws nothing.
+        in_sweep: whether runs of a sweep draw figures at their end. Without, they write examples.npz alone, which a
+            report shows; runs with W&B or TensorBoard draw figures in any case.
     """
 
     def __init__(
@@ -54,11 +57,13 @@ class Figures(Callback):
         enabled: bool = True,
         epochs: Sequence[int] = (),
         show: str | Sequence[str] = "default",
+        in_sweep: bool = False,
     ) -> None:
         self.every_n_epochs = checks.non_negative_integer("callbacks.figures.every_n_epochs", every_n_epochs)
         self.samples = checks.positive_integer("callbacks.figures.samples", samples)
         self.epochs = checks.integers("callbacks.figures.epochs", epochs, minimum=0)
         self.enabled = checks.boolean("callbacks.figures.enabled", enabled)
+        self.in_sweep = checks.boolean("callbacks.figures.in_sweep", in_sweep)
         self.show: list[str] = []
         if self.enabled:
             # Imported here and below: a run without figures does not wait for matplotlib.
@@ -92,7 +97,7 @@ class Figures(Callback):
         module: VAEModule,
         data: DataModule,
         epoch: int | None = None,
-        loggers: Iterable[Logger] = (),
+        loggers: Sequence[Logger] = (),
         step: int = 0,
     ) -> None:
         """``draw`` for a run without a trainer; ``run`` is its folder, and ``step`` the optimizer's for ``loggers``."""
@@ -110,6 +115,8 @@ class Figures(Callback):
             keep_samples(subject, folder / SAMPLES)
         # It shows all epochs, so it is drawn at the end.
         names = [name for name in self.show if epoch is None or name != "samples_by_epoch"]
+        if epoch is None and is_sweep() and not self.in_sweep and not loggers:
+            names = []
         for name, figure in drawn(subject, names):
             if isinstance(figure, str):
                 log.debug("no figure %s: %s", name, figure)

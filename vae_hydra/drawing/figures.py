@@ -1,4 +1,4 @@
-"""Draw figures of a saved run: ``python -m vae_hydra.figures run=outputs/<run>``."""
+"""Draw figures of saved runs: ``python -m vae_hydra.figures run=outputs/<run>``, or ``run=outputs`` for all there."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from vae_hydra.base.command.process import prepare_torch
 from vae_hydra.base.files import filling_folder, write_figure
 from vae_hydra.drawing.panels import Subject, chosen, drawn
 from vae_hydra.drawing.plots.clouds import PLANES
+from vae_hydra.runs.folder import finished_runs
 from vae_hydra.runs.saved import data_of, open_saved
 from vae_hydra.training.history import read_epochs
 
@@ -20,7 +21,9 @@ log = logging.getLogger(__name__)
 
 
 def figures(config: Mapping[str, Any]) -> list[Path]:
-    """Draw figures of a saved run into its folder, log which do not apply and why, and return the files.
+    """Draw figures of a saved run, or of every finished run in a folder, and return their files.
+
+    Each run's figures go into its folder. The log says which do not apply to a run and why.
 
     Args:
         config: resolved configuration, as ``conf/figures.yaml`` composes it.
@@ -35,6 +38,21 @@ def figures(config: Mapping[str, Any]) -> list[Path]:
         "samples": checks.positive_integer("samples", config["samples"]),
         "plane": checks.one_of("plane", config["plane"], PLANES),
     }
+    runs = finished_runs(config["run"])
+    if not runs:
+        return _figures_of_run(config, names, options)
+    if config["output"] is not None:
+        raise ValueError(f"output={config['output']} is for one run, but run={config['run']} holds {len(runs)}")
+    files = []
+    for run in runs:
+        try:
+            files += _figures_of_run({**config, "run": str(run)}, names, options)
+        except ValueError as error:
+            log.error("failed   %s: %s", run, error)
+    return files
+
+
+def _figures_of_run(config: Mapping[str, Any], names: Sequence[str], options: Mapping[str, Any]) -> list[Path]:
     saved = open_saved(config)
     run = saved.run.folder
     folder = output_folder(config["output"], run / "figures", [f"{name}.png" for name in names])

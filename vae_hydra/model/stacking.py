@@ -32,7 +32,8 @@ class StackedLinear(nn.Module):
         self.bias = _stacked_parameter([member.bias for member in members])
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight.transpose(1, 2))
+        # W·xᵀ rather than x·Wᵀ: the gradient of W then has the layout of W, and no step copies it.
+        return torch.baddbmm(self.bias.unsqueeze(2), self.weight, x.transpose(1, 2)).transpose(1, 2)
 
 
 class StackedConvolution(nn.Module):

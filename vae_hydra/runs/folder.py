@@ -213,6 +213,14 @@ def _folder(key: str, value: Any) -> Path:
     return Path(value).expanduser()
 
 
+def finished_runs(folder: str | Path) -> list[Path]:
+    """The folders of finished runs in a folder, by name; none if it is a run itself."""
+    folder = Path(folder).expanduser()
+    if (folder / "run.json").is_file():
+        return []
+    return [path.parent for path in sorted(folder.glob("*/run.json")) if Run(path.parent).is_done]
+
+
 def _runs_beside(folder: Path) -> str:
     beside = sorted(path.parent for path in folder.parent.glob("*/run.json"))
     return "" if not beside else "; runs there: " + ", ".join(str(path) for path in beside[:5])

@@ -28,6 +28,8 @@ NOT_IDENTITY = (
     "dataset.source.download",
     "callbacks.progress",
     "callbacks.histograms",
+    "callbacks.figures.in_sweep",
+    "callbacks.checkpoints.every_seconds",
     "test_noises",
 )
 

@@ -25,10 +25,6 @@ from vae_hydra.training.stack import Scores, Stack
 
 log = logging.getLogger(__name__)
 
-# Seconds between two checkpoints of a stack: one of a single run takes about 15 ms.
-SAVE_INTERVAL = 10.0
-
-
 def train_cells(path: str) -> None:
     """Train the runs whose configurations a sweep has written to a file."""
     train_together(json.loads(Path(path).read_text(encoding="utf-8")))
@@ -50,7 +46,7 @@ def train_together(configs: Sequence[Config], guard: InterruptGuard | None = Non
     prepare_torch(configs[0]["threads"])
     with guard or InterruptGuard() as guard:
         for epoch, group in _by_epoch(configs).items():
-            if epoch is None or len(group) == 1:
+            if epoch is None:
                 _train_alone(group, guard)
                 continue
             try:
@@ -170,7 +166,7 @@ class _Training:
         for number in fine:
             self._observe(number, rows[number], seconds)
         is_last = self.stack.epoch == self.stack.max_epochs or any(member.has_stopped for member in self.members)
-        if is_last or time.monotonic() - self.saved_at >= SAVE_INTERVAL:
+        if is_last or time.monotonic() - self.saved_at >= self.members[0].seconds_between_writes:
             for number in fine:
                 member = self.members[number]
                 member.save(self.stack.checkpoint(number, member.callback_states()))
@@ -225,4 +221,5 @@ def _stack(members: Sequence[Member]) -> Stack:
         trainer["max_epochs"],
         trainer.get("gradient_clip_val"),
         choose_device(trainer["accelerator"]),
+        mixed=trainer["precision"] == "bf16-mixed",
     )

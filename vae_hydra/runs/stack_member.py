@@ -75,6 +75,11 @@ class Member:
         stop = self._callback(EarlyStop)
         return stop is not None and stop.has_stopped
 
+    @property
+    def seconds_between_writes(self) -> float:
+        """Least number of seconds between two writes of its files."""
+        return self._callback(Checkpoints).every_seconds
+
     def observe(self, epoch: int, row: Scores, seconds: float, kl: torch.Tensor) -> None:
         """Take note of an epoch, and let collapse warning and early stopping see it.
 

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.runs.compatibility import check_trainer_options, warn_of_busy_cores
 from vae_hydra.runs.nodes import Config, make, naming, node_at
-from vae_hydra.training.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints, MetricsCSV
+from vae_hydra.training.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 
 
 def build_trainer(
@@ -40,8 +40,7 @@ def build_trainer(
         trainer = L.Trainer(
             **options,
             default_root_dir=folder,
-            # MetricsCSV before Checkpoints: Lightning moves checkpoints to the end, in this order.
-            callbacks=[MetricsCSV(), *callbacks, *extra_callbacks],
+            callbacks=[*callbacks, *extra_callbacks],
             logger=loggers,
             plugins=[AtomicCheckpointIO()],
         )

@@ -48,6 +48,7 @@ class Stack:
         max_epochs: number of epochs, which ends the schedules of β.
         clip: greatest norm of a run's gradient; None for no limit.
         device: device of the stack.
+        mixed: whether networks compute in bfloat16, as with trainer.precision=bf16-mixed.
 
     Attributes:
         epoch: number of completed epochs.
@@ -65,8 +66,10 @@ class Stack:
         max_epochs: int,
         clip: float | None = None,
         device: torch.device | str = "cpu",
+        mixed: bool = False,
     ) -> None:
         self.data, self.max_epochs, self.clip, self.device = data, max_epochs, clip, torch.device(device)
+        self.mixed = mixed
         self.epoch = 0
         self.kl_per_latent = torch.empty(0)
         self._served = Examples(data.served.x.to(self.device), data.served.y.to(self.device))
@@ -111,7 +114,8 @@ class Stack:
             with DrawsOfRuns(self._generators):
                 x = self.data.draw(x)
             noisy, y = self._noisy(x, self._noises), self._served.y[index]
-            terms, _ = self._module._step(noisy, x, self._betas(number), y, self._module.train_labelled)
+            with self._precision():
+                terms, _ = self._module._step(noisy, x, self._betas(number), y, self._module.train_labelled)
             means.add(terms)
             self.optimizer.descend(terms["loss"])
             between_batches()
@@ -123,6 +127,9 @@ class Stack:
             {**scores, "train/beta": beta, "train/learning_rate": rate}
             for scores, beta, rate in zip(self._named("train", means), betas, rates, strict=True)
         ]
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed)
 
     def _order(self, seed: int) -> Tensor:
         # DistributedSampler shuffles in this way.
@@ -166,8 +173,9 @@ class Stack:
         means, betas, share = MeansOfRuns(), self._final_betas(), self._module.validation_labelled
         for number, (x, y) in enumerate(self._batches(self.data.validating)):
             self._seed(VALIDATION, 0, number)
-            terms, output = self._module._step(self._noisy(x, self._noises), x, betas, y, share)
-            means.add(defined({**terms, **self._module._measures(output, x, y, share)}))
+            with self._precision():
+                terms, output = self._module._step(self._noisy(x, self._noises), x, betas, y, share)
+                means.add(defined({**terms, **self._module._measures(output, x, y, share)}))
         return self._named("val", means)
 
     def is_annealed(self, run: int) -> bool:
@@ -196,8 +204,9 @@ class Stack:
             for number, (x, y) in enumerate(batches):
                 self._seed(TEST, zlib.crc32(protocol.encode()), number)
                 inputs = self._noisy(x, noises) if noises else self.modules[0].noise.clean(x)
-                terms, output = self._module._step(inputs, x, betas, y)
-                measures = {**self._module._measures(output, x, y), **_of_images(output.p.mean, x, high - low)}
+                with self._precision():
+                    terms, output = self._module._step(inputs, x, betas, y)
+                    measures = {**self._module._measures(output, x, y), **_of_images(output.p.mean, x, high - low)}
                 means.add(defined({**terms, **measures}))
             for module, all_scores, scores in zip(self.modules, found, self._named(protocol, means), strict=True):
                 all_scores |= scores if protocol in module.protocols else {}

@@ -27,10 +27,18 @@ def conclude(folder: Path, cells: Sequence[Cell], seconds: float) -> None:
         if status in ("failed", "damaged"):
             log.error("%-8s %s: %s", status.upper(), cell.folder or " ".join(cell.overrides), error)
     _log_table(folder, cells)
-    log.info("table    python -m vae_hydra.report %s", shlex.quote(str(folder.parent.parent)))
+    runs = shlex.quote(str(folder.parent.parent))
+    log.info("table    python -m vae_hydra.report %s", runs)
+    if any(_lacks_figures(cell.folder) for cell in cells if cell.folder):
+        log.info("figures  python -m vae_hydra.figures run=%s show=default", runs)
     if counts["done"] < len(cells):
         log.warning("start the same command again for the %d that are not done", len(cells) - counts["done"])
         raise SystemExit(1)
+
+
+def _lacks_figures(run: Path) -> bool:
+    """Whether a run has examples to be shown, but no pictures of them."""
+    return (run / "figures" / "examples.npz").is_file() and not any((run / "figures").glob("*.png"))
 
 
 def _log_table(folder: Path, cells: Sequence[Cell]) -> None:

@@ -30,7 +30,7 @@ FREE = (
 PARTS = ("model.encoder", "model.decoder", "sampler", "likelihood", "noise", "condition", "classifier.head")
 # Options of the trainer that a stack honours, and the only values of others with which runs are stacked.
 FOLLOWED = ("max_epochs", "accelerator", "gradient_clip_val", "enable_model_summary", "num_sanity_val_steps")
-PLAIN = {"devices": (1, "1"), "precision": ("32-true", 32, "32"), "deterministic": (False,)}
+PLAIN = {"devices": (1, "1"), "precision": ("32-true", 32, "32", "bf16-mixed"), "deterministic": (False,)}
 # Optimizers whose steps are proportional to the learning rate.
 OPTIMIZERS = tuple(f"torch.optim.{name}" for name in ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "SGD", "RMSprop"))
 
@@ -59,9 +59,8 @@ def stacks(configs: Sequence[Config], most: int) -> Stacks:
             groups.setdefault(shape_of(config), []).append(number)
         else:
             alone[number] = reason
-    parts = [part for numbers in groups.values() for part in _even(numbers, most)]
-    alone |= {numbers[0]: "no other run has its shape" for numbers in parts if len(numbers) == 1}
-    return Stacks([numbers for numbers in parts if len(numbers) > 1], alone)
+    # A run without others of its shape is a stack of one, which is still faster than Lightning's loop.
+    return Stacks([part for numbers in groups.values() for part in _even(numbers, most)], alone)
 
 
 def _even(numbers: Sequence[int], most: int) -> list[list[int]]:

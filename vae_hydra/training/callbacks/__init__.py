@@ -1,6 +1,6 @@
 """Lightning callbacks: checkpoints, guards, histograms, progress and pruning."""
 
-from vae_hydra.training.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints, EarlyStop, MetricsCSV
+from vae_hydra.training.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints, EarlyStop
 from vae_hydra.training.callbacks.guards import (
     CollapseWarning,
     FiniteLoss,
@@ -22,7 +22,6 @@ __all__ = [
     "Histograms",
     "InterruptGuard",
     "Interrupted",
-    "MetricsCSV",
     "NonFiniteLossError",
     "Progress",
     "Pruned",

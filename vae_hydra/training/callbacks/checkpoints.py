@@ -1,11 +1,13 @@
-"""Files of an epoch: its row of metrics.csv, last.ckpt to resume from, and best.ckpt to use."""
+"""Files of training: metrics.csv, last.ckpt to resume from, and best.ckpt to use."""
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import math
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,8 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from vae_hydra.base import checks
 from vae_hydra.base.files import replace_atomically
-from vae_hydra.training.callbacks.guards import Stopped
-from vae_hydra.training.history import History
+from vae_hydra.training.callbacks.guards import NonFiniteLossError, Stopped
+from vae_hydra.training.history import History, Row
 from vae_hydra.training.module import VAEModule
 
 log = logging.getLogger(__name__)
@@ -37,91 +39,118 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         replace_atomically(Path(path), lambda temporary: temporary.write_bytes(content.getbuffer()))
 
 
-class MetricsCSV(Checkpoint):
-    """Write each epoch's metrics to metrics.csv, before the checkpoint of that epoch.
+class Checkpoints(Checkpoint):
+    """Write metrics.csv, best.ckpt when val/loss falls, and last.ckpt to resume from.
 
-    A run killed in between repeats the epoch and replaces the row; in the other order the row would be lost.
-    Lightning's CSVLogger cannot replace a row, and separates training and validation. A Checkpoint, because Lightning
-    runs those last, when all metrics of the epoch are known.
+    They are written together, at most every few seconds, and when training ends or is stopped. A killed run repeats the
+    epochs after its last.ckpt and ends with the weights that it would have had. After a loss that is not finite, the
+    previous last.ckpt stays. Without validation there is no best.ckpt.
+    Lightning's ModelCheckpoint keeps absolute paths in its state, so that a moved folder loses its best score, and
+    it saves on every exception. Its CSVLogger cannot replace a row, and separates training and validation.
+
+    Args:
+        every_n_epochs: number of epochs between two checkpoints; best.ckpt is one of these.
+        after_annealing: whether best.ckpt comes only from epochs in which β has reached its final value.
+        every_seconds: least number of seconds between two writes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, every_n_epochs: int = 1, after_annealing: bool = False, every_seconds: float = 5.0) -> None:
+        self.every_n_epochs = checks.positive_integer("callbacks.checkpoints.every_n_epochs", every_n_epochs)
+        self.after_annealing = checks.boolean("callbacks.checkpoints.after_annealing", after_annealing)
+        self.every_seconds = checks.non_negative("callbacks.checkpoints.every_seconds", every_seconds)
+        self.best_score = math.inf
+        # The best checkpoint and the rows that are not written yet.
+        self._best: dict[str, Any] | None = None
+        self._rows: list[tuple[int, Row]] = []
         self._history: History | None = None
+        self._written = time.monotonic()
         self._validated = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._written = time.monotonic()
         if trainer.is_global_zero:
             # Before the first epoch, so that a damaged file costs no time.
-            self._history = History(Path(trainer.default_root_dir) / METRICS)
+            self._history = History(_folder(trainer) / METRICS)
 
     def on_validation_end(self, *args: Any) -> None:
         self._validated = True
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._history is None:
-            return
-        # In an epoch without validation, callback_metrics still holds the previous one.
-        parts = ("train/", "val/") if self._validated else ("train/",)
-        values = {name: float(v) for name, v in trainer.callback_metrics.items() if name.startswith(parts)}
-        self._history.record(trainer.current_epoch, values)
-        self._validated = False
-
-
-class Checkpoints(Checkpoint):
-    """Write last.ckpt every few epochs and when training is stopped, and best.ckpt when val/loss falls.
-
-    After a loss that is not finite, the previous checkpoint stays. Without validation there is no best.ckpt.
-    Lightning's ModelCheckpoint keeps absolute paths in its state, so that a moved folder loses its best score, and
-    it saves on every exception.
-
-    Args:
-        every_n_epochs: number of epochs between two checkpoints.
-        after_annealing: whether best.ckpt comes only from epochs in which β has reached its final value.
-    """
-
-    def __init__(self, every_n_epochs: int = 1, after_annealing: bool = False) -> None:
-        self.every_n_epochs = checks.positive_integer("callbacks.checkpoints.every_n_epochs", every_n_epochs)
-        self.after_annealing = checks.boolean("callbacks.checkpoints.after_annealing", after_annealing)
-        self.best_score = math.inf
-        self._validated = False
-
-    def on_validation_end(self, *args: Any) -> None:
-        self._validated = True
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        last_epoch = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop
-        if not last_epoch and (trainer.current_epoch + 1) % self.every_n_epochs:
-            return
         assert isinstance(pl_module, VAEModule)
-        eligible = self._validated and (pl_module.is_annealed or not self.after_annealing)
-        score = float(trainer.callback_metrics["val/loss"]) if eligible else math.inf
-        self._validated = False
-        if score < self.best_score:
-            self.best_score = score
-            self._save(trainer, BEST)
-            # Best first: last.ckpt holds the best score, and a kill in between repeats the epoch.
-            if trainer.is_global_zero:
-                folder = Path(trainer.default_root_dir)
-                replace_atomically(folder / LAST, lambda temporary: shutil.copyfile(folder / BEST, temporary))
-        else:
+        validated, self._validated = self._validated, False
+        # In an epoch without validation, callback_metrics still holds the previous one.
+        parts = ("train/", "val/") if validated else ("train/",)
+        row = {name: float(v) for name, v in trainer.callback_metrics.items() if name.startswith(parts)}
+        self._rows.append((trainer.current_epoch, row))
+        is_last = _is_last_epoch(trainer)
+        if not is_last and (trainer.current_epoch + 1) % self.every_n_epochs:
+            return
+        eligible = validated and (pl_module.is_annealed or not self.after_annealing)
+        improved = eligible and row["val/loss"] < self.best_score
+        if improved:
+            self.best_score = row["val/loss"]
+        # Processes that train together must agree, so they do not look at their clocks.
+        if is_last or trainer.world_size > 1 or time.monotonic() - self._written >= self.every_seconds:
+            self._write(trainer, improved)
+        elif improved:
+            self._best = copy.deepcopy(trainer._checkpoint_connector.dump_checkpoint())
+
+    def _write(self, trainer: L.Trainer, is_best: bool) -> None:
+        """Write the state after this epoch, which is the best one or not.
+
+        A kill in between repeats the epochs after the previous last.ckpt, which holds the best score until then.
+        """
+        if not is_best:
+            self._write_pending(trainer)
             self._save(trainer, LAST)
+        else:
+            self._best = None
+            self._write_pending(trainer)
+            self._save(trainer, BEST)
+            if trainer.is_global_zero:
+                folder = _folder(trainer)
+                replace_atomically(folder / LAST, lambda temporary: shutil.copyfile(folder / BEST, temporary))
+        self._written = time.monotonic()
+
+    def _write_pending(self, trainer: L.Trainer) -> None:
+        if self._history is not None:
+            self._history.extend(self._rows)
+        self._rows = []
+        if self._best is not None:
+            trainer.strategy.checkpoint_io.save_checkpoint(self._best, _folder(trainer) / BEST)
+            self._best = None
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.after_annealing and trainer.is_global_zero and not math.isfinite(self.best_score):
             log.warning("no epoch with validation reached the final β: there is no best.ckpt, only last.ckpt")
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        if isinstance(exception, (Stopped, SIGTERMException)) and trainer.state.fn == "fit":
+        if trainer.state.fn != "fit":
+            return
+        if isinstance(exception, (Stopped, SIGTERMException)):
+            self._write_pending(trainer)
             self._save(trainer, LAST)
+        elif isinstance(exception, NonFiniteLossError):
+            self._write_pending(trainer)
 
     def _save(self, trainer: L.Trainer, name: str) -> None:
-        trainer.save_checkpoint(Path(trainer.default_root_dir) / name)
+        trainer.save_checkpoint(_folder(trainer) / name)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best_score": self.best_score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best_score = state_dict["best_score"]
+
+
+def _folder(trainer: L.Trainer) -> Path:
+    return Path(trainer.default_root_dir)
+
+
+def _is_last_epoch(trainer: L.Trainer) -> bool:
+    """Whether training ends after this epoch: by its number of epochs or steps, or because it is stopped."""
+    steps_are_over = trainer.max_steps != -1 and trainer.global_step >= trainer.max_steps
+    return trainer.should_stop or steps_are_over or trainer.current_epoch + 1 == trainer.max_epochs
 
 
 class EarlyStop(EarlyStopping):
