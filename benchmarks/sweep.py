@@ -1,4 +1,4 @@
-"""What does a sweep cost? A sixth of sweep=coffee_break, run by run, under joblib, and in stacks.
+"""What does a sweep cost? A third of sweep=coffee_break, run by run, under joblib, and in stacks.
 
     make bench            (or: python benchmarks/sweep.py [epochs])
 
@@ -33,8 +33,15 @@ from vae_hydra.base.command.process import prepare_torch
 from vae_hydra.runs.build import build_experiment
 from vae_hydra.training.stack import Stack
 
-GRID = ("-m", "sampler=normal,lognormal", "noise=glob(*)", "seed=0,1", "threads=1", "trainer.accelerator=cpu")
-RUNS = 20
+GRID = (
+    "-m",
+    "sampler=normal,lognormal,laplace,weibull",
+    "noise=glob(*)",
+    "seed=0,1",
+    "threads=1",
+    "trainer.accelerator=cpu",
+)
+RUNS = 40
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 WAYS = {"basic": (), "joblib": JOBLIB, "stacked": ("stack=32",), "stacked under joblib": ("stack=32", *JOBLIB)}
 SIZES = (1, 4, 16, 64)
@@ -43,14 +50,8 @@ SIZES = (1, 4, 16, 64)
 def swept(epochs: int, *options: str) -> tuple[float, float]:
     """Seconds of the sweep, and the peak memory of its largest process so far [GiB]."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable,
-            "-m",
-            "vae_hydra.train",
-            *GRID,
-            f"trainer.max_epochs={epochs}",
-            f"output_dir={folder}",
-        ]
+        command = [sys.executable, "-m", "vae_hydra.train", *GRID, f"trainer.max_epochs={epochs}", "threads=1"]
+        command += ["trainer.accelerator=cpu", f"output_dir={folder}"]
         start = time.perf_counter()
         subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         seconds = time.perf_counter() - start

@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import psutil
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_hydra.base import checks
+from vae_hydra.base.memory import free_memory
 from vae_hydra.base.randomness import seeded
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.distributions import quantile
@@ -145,7 +145,7 @@ def _check_fits(module: VAEModule, data: DataModule | None, request: Request) ->
 def _check_memory(vae: VAE, n: int) -> None:
     """Refuse more examples than fit into memory, which holds all of them until they are written."""
     # Decoded parts and their concatenation, in single precision.
-    needed, free = 2 * 4 * n * (math.prod(vae.x_shape) + vae.latent_dim), psutil.virtual_memory().available
+    needed, free = 2 * 4 * n * (math.prod(vae.x_shape) + vae.latent_dim), free_memory(torch.device("cpu"))
     if needed > free:
         gigabytes = [f"{size / 1e9:,.1f} GB" for size in (needed, free)]
         raise ValueError(

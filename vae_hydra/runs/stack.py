@@ -9,8 +9,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from vae_hydra.base.command.process import prepare_torch
+from vae_hydra.base.command.process import prepare_torch, processes_side_by_side
 from vae_hydra.base.draws import CannotStack
+from vae_hydra.base.memory import free_memory
+from vae_hydra.runs.anatomy import layers
 from vae_hydra.runs.build import build_data, build_experiment
 from vae_hydra.runs.checkpoint import read_checkpoint
 from vae_hydra.runs.folder import Run
@@ -20,10 +22,15 @@ from vae_hydra.runs.stack_member import Member
 from vae_hydra.runs.train import train
 from vae_hydra.runs.trainer import choose_device
 from vae_hydra.training.callbacks import InterruptGuard, NonFiniteLossError
+from vae_hydra.training.callbacks.progress import EpochLines
 from vae_hydra.training.module import vae_weights
 from vae_hydra.training.stack import Scores, Stack
 
 log = logging.getLogger(__name__)
+
+# Largest share of its time that a stack spends on checkpoints.
+SHARE_OF_WRITING = 0.05
+
 
 def train_cells(path: str) -> None:
     """Train the runs whose configurations a sweep has written to a file."""
@@ -96,8 +103,8 @@ def _record(config: Config, error: Exception) -> None:
 def _train_stack(configs: Sequence[Config], guard: InterruptGuard) -> None:
     members = _opened(configs)
     try:
-        if members:
-            _Training(members, guard).train()
+        for part in _that_fit(members):
+            _Training(part, guard).train()
     except CannotStack:
         for member in members:
             member.close()
@@ -123,6 +130,29 @@ def _opened(configs: Sequence[Config]) -> list[Member]:
     return members
 
 
+def _that_fit(members: Sequence[Member]) -> list[list[Member]]:
+    """Parts of even size that each fit into a process's share of half of the free memory."""
+    if not members:
+        return []
+    free = free_memory(choose_device(members[0].config["trainer"]["accelerator"]))
+    most = max(1, free // (2 * processes_side_by_side()) // memory_of(members[0]))
+    parts = -(-len(members) // most)
+    if parts > 1:
+        log.info("stack    %d runs in %d parts, because memory holds %d at a time", len(members), parts, most)
+    return [list(members[part::parts]) for part in range(parts)]
+
+
+def memory_of(member: Member) -> int:
+    """Bytes that a run takes in a stack, roughly.
+
+    A weight takes eight numbers: the model that it was built in, the stack, gradient, two averages of Adam, and these
+    three again in the best checkpoint. A value of a layer takes four: itself, its gradient, and copies on the way.
+    """
+    weights = sum(parameter.numel() for parameter in member.module.vae.parameters())
+    values = member.data.batch_size * sum(math.prod(layer.shape_out) for layer in layers(member.module))
+    return 4 * (8 * weights + 4 * values)
+
+
 class _Training:
     """The runs of a stack while it is trained."""
 
@@ -130,8 +160,11 @@ class _Training:
         self.members, self.guard = list(members), guard
         self.trained: list[Member] = []
         self.stack = _stack(members)
-        self.saved_at = time.monotonic()
+        self._saved = time.monotonic()
+        # Seconds that the latest write took: it copies the weights of every run.
+        self._writing = 0.0
         self._resume()
+        self._lines = EpochLines(self.stack.max_epochs, self.stack.epoch)
 
     def _resume(self) -> None:
         paths = [path for member in self.members if (path := member.run.resume_path())]
@@ -166,13 +199,27 @@ class _Training:
         for number in fine:
             self._observe(number, rows[number], seconds)
         is_last = self.stack.epoch == self.stack.max_epochs or any(member.has_stopped for member in self.members)
-        if is_last or time.monotonic() - self.saved_at >= self.members[0].seconds_between_writes:
-            for number in fine:
-                member = self.members[number]
-                member.save(self.stack.checkpoint(number, member.callback_states()))
-            self.saved_at = time.monotonic()
+        pause = max(self.members[0].seconds_between_writes, self._writing / SHARE_OF_WRITING)
+        if is_last or time.monotonic() - self._saved >= pause:
+            self._save(fine)
+        self._show(rows)
         self._leave(errors)
         self.guard.stop_if_interrupted()
+
+    def _save(self, numbers: Sequence[int]) -> None:
+        started = time.monotonic()
+        for number in numbers:
+            member = self.members[number]
+            member.save(self.stack.checkpoint(number, member.callback_states()))
+        self._saved = time.monotonic()
+        self._writing = self._saved - started
+
+    def _show(self, rows: Sequence[Scores]) -> None:
+        losses = sorted(row["train/loss"] for row in rows)
+        level = self._lines.level(self.stack.epoch)
+        if level >= logging.INFO:
+            text = "stack    %s  train/loss of %d runs: %.4f to %.4f"
+            log.info(text, self._lines.text(self.stack.epoch), len(rows), losses[0], losses[-1])
 
     def _failure(self, row: Scores) -> NonFiniteLossError | None:
         loss = row["train/loss"]

@@ -90,6 +90,8 @@ class Member:
             kl: mean KL of each latent [nats], [L].
         """
         self._rows.append((epoch, {**row, SECONDS: seconds}))
+        losses = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if name.endswith("/loss"))
+        self.log(logging.DEBUG, "epoch %d  %s", epoch + 1, losses)
         collapse, stop = self._callback(CollapseWarning), self._callback(EarlyStop)
         if collapse and self.module.vae.sampler.has_elbo and (warning := collapse.observe(kl)):
             self.log(logging.WARNING, "%s", warning)

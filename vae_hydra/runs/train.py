@@ -22,7 +22,7 @@ from vae_hydra.runs.score_table import brief, table
 from vae_hydra.runs.scores import score
 from vae_hydra.runs.trainer import build_trainer
 from vae_hydra.runs.warm_start import KeepOptimizer, Start, start_from
-from vae_hydra.training.callbacks import InterruptGuard
+from vae_hydra.training.callbacks import InterruptGuard, Progress
 from vae_hydra.training.callbacks.guards import Interrupted
 from vae_hydra.training.history import median_seconds, read_epochs
 from vae_hydra.training.loggers import finishing
@@ -91,6 +91,8 @@ def train(
     callbacks = [KeepOptimizer(start.checkpoint, experiment.module.vae)] if start and config["keep_optimizer"] else []
     with guard or InterruptGuard() as guard:
         trainer = build_trainer(config, experiment.data, run.folder, run.id, [*watching, guard, *callbacks])
+        if isinstance(trainer.progress_bar_callback, Progress):
+            trainer.progress_bar_callback.quiet = detail == logging.DEBUG
         with run.writing(config):
             _greet(run, experiment, start, detail)
             metrics = _fit_and_score(run, config, trainer, experiment, guard)

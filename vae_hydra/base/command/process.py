@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 
 from hydra.core.hydra_config import HydraConfig
@@ -46,6 +47,14 @@ def prepare_torch(threads: int | None) -> None:
         logging.getLogger("vae_hydra").setLevel(logging.WARNING)
     for message in UNHELPFUL_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
+
+
+def processes_side_by_side() -> int:
+    """Processes of a sweep that share this machine's memory: those of joblib, else one."""
+    if not is_sweep():
+        return 1
+    jobs = HydraConfig.get().launcher.get("n_jobs", 1)
+    return jobs if jobs > 0 else os.cpu_count() or 1
 
 
 def _granted_threads() -> int | None:

@@ -17,12 +17,12 @@ from hydra.core.hydra_config import HydraConfig
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from vae_hydra.base.durations import duration
 from vae_hydra.base.files import write_figure, write_text
 from vae_hydra.drawing.plots.trials import Range, Tried, search_history, search_options
 from vae_hydra.studies.search.experiment_file import HEAD, experiment_file
 from vae_hydra.studies.search.study import LOCK
 from vae_hydra.studies.search.trial import is_group
-from vae_hydra.studies.sweep.outcome import duration
 
 log = logging.getLogger(__name__)
 

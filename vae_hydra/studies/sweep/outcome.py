@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from vae_hydra.base.durations import duration
 from vae_hydra.studies.sweep.plan import Cell
 
 log = logging.getLogger(__name__)
@@ -59,9 +60,3 @@ def _log_table(folder: Path, cells: Sequence[Cell]) -> None:
         log.error("the table could not be logged to W&B: %s: %s", type(error).__name__, error)
     else:
         log.info("W&B      %s-table, beside the runs of the group %s", folder.name, folder.name)
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: 3 min 20 s."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,29 @@
+"""Memory that a process may still use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import torch
+
+# Limit and use of a container or a job of a cluster.
+_GROUP = Path("/sys/fs/cgroup")
+
+
+def free_memory(device: torch.device) -> int:
+    """Free memory of a device [bytes]; of the CPU at most what the limit of a container or a job leaves."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    free = psutil.virtual_memory().available
+    try:
+        return min(free, int((_GROUP / "memory.max").read_text()) - _used())
+    except (OSError, ValueError, KeyError):
+        # No such files outside Linux; "max" stands for no limit.
+        return free
+
+
+def _used() -> int:
+    """Bytes in use, without copies of files that the system gives up when memory is needed."""
+    counts = dict(line.split() for line in (_GROUP / "memory.stat").read_text().splitlines())
+    return int((_GROUP / "memory.current").read_text()) - int(counts["inactive_file"])
