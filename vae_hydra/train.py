@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vae_hydra._moved import attributes_of
 from vae_hydra.base.command import cli
-from vae_hydra.base.command.configuration import is_sweep
+from vae_hydra.base.command.configuration import is_sweep, plain
+from vae_hydra.runs.finished import finished_scores, refuse_early
 from vae_hydra.runs.resolve import resolve
 from vae_hydra.studies.sweep.register import register
 from vae_hydra.studies.sweep.workers import end_with_parent
 
 __getattr__ = attributes_of(__name__)
 register()
+log = logging.getLogger(__name__)
 
 
 @cli.typed_in_any_order
@@ -25,7 +29,13 @@ def main(config: DictConfig) -> None:
         end_with_parent()
     with cli.user_errors(output="output_dir"):
         hydra_config = HydraConfig.get()
+        if not is_sweep():
+            refuse_early(plain(config))
         options = resolve(config, hydra_config.overrides.task, hydra_config.runtime.choices)
+        if not is_sweep():
+            if finished_scores(options) is not None:
+                return
+            log.info("loading  torch and Lightning")
         from vae_hydra.runs.train import exit_when_interrupted, keep_errors, train
 
         with exit_when_interrupted(), keep_errors(options):

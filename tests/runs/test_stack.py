@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import signal
 
+import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 import vae_hydra
@@ -127,7 +129,6 @@ def test_a_run_that_began_in_a_stack_goes_on(both, finish):
 
 def test_a_stack_that_was_cut_off_ends_as_one_that_was_not(both, monkeypatch):
     together, alone = both(*SMALL, "trainer.max_epochs=3")
-    monkeypatch.setattr(stack, "SAVE_INTERVAL", 0.0)
     original = Stack.train_epoch
 
     def cut_off(self, between_batches):
@@ -279,3 +280,68 @@ def test_what_training_alone_refuses_a_stack_refuses(override, message, configur
     train_together(configs)
     for config in configs:
         assert message in Run.of(config).record["error"]
+
+
+def test_a_stack_of_one_is_the_run(both):
+    together, alone = both(*SMALL)
+    train_together(together[:1])
+    train(alone[0])
+    stacked, single = Run.of(together[0]), Run.of(alone[0])
+    assert stacked.record["stacked"] == 1
+    assert stacked.metrics == pytest.approx(single.metrics, rel=1e-3, abs=1e-4)
+
+
+def test_a_stack_computes_in_bfloat16_where_its_runs_would(both):
+    """bfloat16 has three digits; in full precision the scores differ by a tenth of what is allowed here."""
+    together, alone = both(*SMALL, "trainer.precision=bf16-mixed")
+    train_together(together)
+    for one, other in zip(together, alone, strict=True):
+        train(other)
+        assert Run.of(one).metrics == pytest.approx(Run.of(other).metrics, rel=0.02, abs=0.02)
+        dtypes = {value.dtype for value in weights(Run.of(one)).values()}
+        assert dtypes == {torch.float32}
+
+
+def test_a_stack_is_split_where_memory_does_not_hold_it(configure, monkeypatch, caplog):
+    configs = [configure(*SMALL, f"seed={seed}") for seed in range(5)]
+    members = stack._opened(configs[:1])
+    need = stack.memory_of(members[0])
+    members[0].close()
+    # Half of this holds two runs, and not three.
+    monkeypatch.setattr(stack, "free_memory", lambda device: 5 * need)
+    caplog.set_level("INFO")
+    train_together(configs)
+    assert "5 runs in 3 parts, because memory holds 2 at a time" in caplog.text
+    assert [Run.of(config).record["status"] for config in configs] == ["done"] * 5
+
+
+def test_the_memory_of_a_run_counts_weights_and_values(configure):
+    """A batch of images of 64 values, through layers of 16 and 20 values and of 16 and 64."""
+    (member,) = stack._opened([configure(*SMALL)])
+    weights_of_run = sum(p.numel() for p in member.module.vae.parameters())
+    values = member.data.batch_size * (16 + 16 + 20 + 16 + 16 + 64)
+    assert stack.memory_of(member) == pytest.approx(4 * (8 * weights_of_run + 4 * values), rel=0.3)
+    member.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_over_ten_seeds_stacked_and_single_runs_have_the_same_scores(configure, tmp_path):
+    """A paired t-test for each score; the first 20 steps agree to float tolerance, later ones only statistically."""
+    options = ("trainer.max_epochs=30", "test_noises=null", "noise=normal")
+    configs = {
+        place: [configure(*options, f"seed={seed}", f"output_dir={tmp_path / place}") for seed in range(10)]
+        for place in ("stacked", "single")
+    }
+    train_together(configs["stacked"])
+    for config in configs["single"]:
+        train(config)
+    scores = {place: [Run.of(config).metrics for config in found] for place, found in configs.items()}
+    names = ["reconstruct/clean/half_sse", "reconstruct/clean/elbo", "denoise/normal/half_sse", "reconstruct/clean/kl"]
+    columns = {place: np.array([[one[name] for name in names] for one in found]) for place, found in scores.items()}
+    pvalues = scipy.stats.ttest_rel(columns["stacked"], columns["single"]).pvalue
+    # Bonferroni at 5 %: no score tells them apart.
+    assert (pvalues > 0.05 / len(names)).all(), dict(zip(names, pvalues, strict=True))
+    # And they do not differ by more than seeds do.
+    difference = np.abs(columns["stacked"] - columns["single"]).mean(0)
+    assert (difference < columns["single"].std(0)).all()

@@ -156,11 +156,12 @@ CELLS = (
     *("sampler=normal,inverse_gaussian,student_t", "noise=none,uniform", "seed=0,1"),
     *("trainer.max_epochs=30", "dataset.batch_size=32", "-m"),
 )
-KILLS = 5
+# One at a time, and six at a time.
+WAYS = {"single": (5, ()), "stacked": (3, ("stack=6",))}
 
 
-def start(folder: Path) -> subprocess.Popen:
-    return subprocess.Popen(command(folder, *CELLS), env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+def start(folder: Path, *options: str) -> subprocess.Popen:
+    return subprocess.Popen(command(folder, *CELLS, *options), env=ENVIRONMENT, stdout=subprocess.DEVNULL)
 
 
 def scores(folder: Path) -> dict[str, dict[str, float]]:
@@ -169,23 +170,24 @@ def scores(folder: Path) -> dict[str, dict[str, float]]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_sweep_killed_five_times_ends_with_the_table_of_an_unbroken_one(tmp_path):
+@pytest.mark.parametrize(("kills", "options"), WAYS.values(), ids=WAYS)
+def test_a_sweep_killed_many_times_ends_with_the_table_of_an_unbroken_one(kills, options, tmp_path):
     began = time.monotonic()
-    assert start(tmp_path / "whole").wait() == 0
+    assert start(tmp_path / "whole", *options).wait() == 0
     seconds = time.monotonic() - began
     whole = scores(tmp_path / "whole")
     assert len(whole) == 12
 
     moments = random.Random(0)
-    kills = 0
-    while kills < KILLS:
-        process = start(tmp_path / "killed")
-        # From while it imports to some cells later, so that five kills leave something to do.
+    killed = 0
+    while killed < kills:
+        process = start(tmp_path / "killed", *options)
+        # From while it imports to some cells later, so that the last kill leaves something to do.
         time.sleep(moments.uniform(2.0, max(6.0, seconds / 4)))
         if process.poll() is None:
             process.kill()
-            kills += 1
+            killed += 1
         process.wait()
-        assert len(scores(tmp_path / "killed")) < 12, "the sweep was over before it was killed five times"
-    assert start(tmp_path / "killed").wait() == 0
+        assert len(scores(tmp_path / "killed")) < 12, "the sweep was over before it was killed often enough"
+    assert start(tmp_path / "killed", *options).wait() == 0
     assert scores(tmp_path / "killed") == whole

@@ -17,7 +17,10 @@ from vae_hydra.base.command.configuration import config_folder, plain
 from vae_hydra.studies.sweep.register import register
 
 # Small enough for a test, large enough to exercise everything.
-QUICK = ("trainer.max_epochs=2", "trainer.accelerator=cpu", "callbacks.figures.enabled=false")
+QUICK = (
+    *("trainer.max_epochs=2", "trainer.accelerator=cpu", "callbacks.figures.enabled=false"),
+    "callbacks.checkpoints.every_seconds=0",
+)
 CONF = cli.prepare()
 register()
 REPOSITORY = Path(__file__).resolve().parents[2]

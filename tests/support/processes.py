@@ -10,6 +10,7 @@ from pathlib import Path
 
 def command(folder: Path, *overrides: str) -> list[str]:
     options = ["trainer.accelerator=cpu", "threads=1", "callbacks.figures.enabled=false", f"output_dir={folder}"]
+    options += ["callbacks.checkpoints.every_seconds=0"]
     return [sys.executable, "-m", "vae_hydra.train", *options, *overrides]
 
 

@@ -60,6 +60,8 @@ def build_experiment(config: Config, data: DataModule | None = None) -> Experime
     check_free_bits(module)
     with naming("optimizer and scheduler"):
         module.configure_optimizers()
+    if checks.boolean("compile", config.get("compile", False)):
+        module.compile_training()
     return Experiment(module, data)
 
 

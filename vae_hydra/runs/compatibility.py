@@ -100,6 +100,24 @@ def warn_of_busy_cores(devices: int, processor: str) -> None:
         log.warning("trainer.devices=%d starts as many processes, but the CPU has %d cores for them", devices, cores)
 
 
+def warn_of_slow_options(config: Mapping[str, Any], processor: str) -> None:
+    """Warn of options that make training slower on this CPU; docs/results.md has the measurements."""
+    precision = str(config["trainer"]["precision"])
+    if processor == "cpu" and precision.startswith("bf16") and not has_bfloat16(torch.cpu.get_capabilities()):
+        log.warning(
+            "trainer.precision=%s is 12 to 20 times slower than 32-true on this CPU, which has no bfloat16 arithmetic "
+            "(AMX or AVX512-BF16)",
+            precision,
+        )
+    if processor == "cpu" and config.get("compile"):
+        log.warning("compile=true is for GPUs: it takes half a minute at the start, and rarely pays on a CPU")
+
+
+def has_bfloat16(capabilities: Mapping[str, Any]) -> bool:
+    """Whether a CPU multiplies bfloat16 matrices itself, from ``torch.cpu.get_capabilities()``."""
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
 def check_trainer_options(options: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     """Refuse options of the trainer that exclude a scored run, or that do not fit the optimizer."""
     checks.positive_integer("trainer.max_epochs", options.get("max_epochs"))

@@ -21,6 +21,7 @@ NOT_IDENTITY = (
     "threads",
     "stack",
     "cells",
+    "compile",
     "trust",
     "dataset.root",
     "dataset.download",

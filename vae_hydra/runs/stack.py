@@ -15,6 +15,7 @@ from vae_hydra.base.memory import free_memory
 from vae_hydra.runs.anatomy import layers
 from vae_hydra.runs.build import build_data, build_experiment
 from vae_hydra.runs.checkpoint import read_checkpoint
+from vae_hydra.runs.compatibility import warn_of_slow_options
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.nodes import Config
 from vae_hydra.runs.scores import warn_of_infinite
@@ -261,12 +262,14 @@ class _Training:
 
 def _stack(members: Sequence[Member]) -> Stack:
     trainer = members[0].config["trainer"]
+    device = choose_device(trainer["accelerator"])
+    warn_of_slow_options(members[0].config, device.type)
     return Stack(
         [member.module for member in members],
         members[0].data,
         [member.data.order_seed for member in members],
         trainer["max_epochs"],
         trainer.get("gradient_clip_val"),
-        choose_device(trainer["accelerator"]),
+        device,
         mixed=trainer["precision"] == "bf16-mixed",
     )

@@ -16,6 +16,7 @@ from vae_hydra.base.command.configuration import is_sweep
 from vae_hydra.base.command.process import prepare_torch
 from vae_hydra.runs.build import Experiment, build_experiment
 from vae_hydra.runs.checkpoint import load_weights, read_checkpoint
+from vae_hydra.runs.finished import finished_scores, warn_if_partial
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.partial import partial_options
 from vae_hydra.runs.score_table import brief, table
@@ -73,16 +74,13 @@ def train(
         Interrupted: on SIGINT or SIGTERM, once last.ckpt is written.
     """
 
+    if (scores := finished_scores(config)) is not None:
+        return scores
     run = Run.of(config)
     # In a sweep the terminal shows one line a run; the run's own log has the rest.
     detail = logging.DEBUG if quiet or is_sweep() else logging.INFO
     if run.is_done:
-        lacking = run.untested(config)
-        if not lacking:
-            log.info("%s is done already; its test scores\n%s", run.folder, table(run.metrics))
-            _warn_if_partial(run)
-            return run.metrics
-        log.info("%s is trained, but not tested on %s: testing it again", run.folder, ", ".join(lacking))
+        log.info("%s is trained, but not tested on %s: testing it again", run.folder, ", ".join(run.untested(config)))
         # The scores keep the noises of earlier tests.
         config = {**config, "test_noises": (run.config.get("test_noises") or {}) | (config.get("test_noises") or {})}
     prepare_torch(config["threads"])
@@ -97,9 +95,9 @@ def train(
             _greet(run, experiment, start, detail)
             metrics = _fit_and_score(run, config, trainer, experiment, guard)
             log.log(detail, "test scores\n%s", table(metrics))
-            _warn_if_partial(run)
-            scores = f"  {brief(metrics)}" if is_sweep() else ""
-            log.log(logging.DEBUG if quiet else logging.INFO, "run      %s%s", run.folder, scores)
+            warn_if_partial(run)
+            summary = f"  {brief(metrics)}" if is_sweep() else ""
+            log.log(logging.DEBUG if quiet else logging.INFO, "run      %s%s", run.folder, summary)
             for picture in sorted((run.folder / "figures").glob("*.png")):
                 log.log(detail, "figure   %s", picture)
     return metrics
@@ -141,14 +139,6 @@ def _fit_and_score(
         partial = partial_options(config["trainer"], trainer)
         run.finish(metrics, chosen.stem, seconds, partial)
     return metrics
-
-
-def _warn_if_partial(run: Run) -> None:
-    partial = run.record.get("partial")
-    if partial:
-        log.warning(
-            "partial  %s cut this run short: it is a trial of the command, and its scores are no results", partial
-        )
 
 
 def _greet(run: Run, experiment: Experiment, start: Start | None, detail: int) -> None:

@@ -11,7 +11,7 @@ from lightning.fabric import Fabric
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 from vae_hydra.data.datamodule import DataModule
-from vae_hydra.runs.compatibility import check_trainer_options, warn_of_busy_cores
+from vae_hydra.runs.compatibility import check_trainer_options, warn_of_busy_cores, warn_of_slow_options
 from vae_hydra.runs.nodes import Config, make, naming, node_at
 from vae_hydra.training.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 
@@ -44,7 +44,9 @@ def build_trainer(
             logger=loggers,
             plugins=[AtomicCheckpointIO()],
         )
-    warn_of_busy_cores(trainer.num_devices, trainer.strategy.root_device.type)
+    processor = trainer.strategy.root_device.type
+    warn_of_busy_cores(trainer.num_devices, processor)
+    warn_of_slow_options(config, processor)
     return trainer
 
 

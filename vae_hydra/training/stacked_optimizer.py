@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from vae_hydra.training.module import VAEModule
+from vae_hydra.training.module import VAEModule, flush_denormals
 
 
 class LearningRate:
@@ -85,7 +85,11 @@ class StackedOptimizer:
         loss.mean(1).sum().backward()
         if self.clip is not None:
             self._clip(self.clip)
-        rates = [rate.value for rate in self.rates]
+        flush_denormals(True)
+        self._step([rate.value for rate in self.rates])
+        flush_denormals(False)
+
+    def _step(self, rates: Sequence[float]) -> None:
         (group,) = self._optimizer.param_groups
         if len(set(rates)) == 1:
             group["lr"] = rates[0]

@@ -38,9 +38,6 @@ def prepare_torch(threads: int | None) -> None:
     threads = _granted_threads() if threads is None else checks.integer("threads", threads, 1, MOST_THREADS)
     if threads is not None:
         torch.set_num_threads(threads)
-    # Adam's averages of units that have stopped learning decay to denormal numbers, which a CPU computes many times
-    # slower: a step of 20 stacked runs took three times as long with them. Below 1e-38 they change no weight.
-    torch.set_flush_denormal(True)
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]

@@ -86,8 +86,16 @@ def _context(page: Page) -> dict[str, Any]:
         "differences": [difference for difference in page.results.differences if not difference.is_own],
         "own_differences": [difference for difference in page.results.differences if difference.is_own],
         "origins": list(_origins(page.results)),
+        "stacked": _stacked(frame),
         "without_examples": page.without_examples,
     }
+
+
+def _stacked(frame: pd.DataFrame) -> tuple[int, int] | None:
+    """Finished runs that were trained in stacks, and all finished runs; None unless there are both kinds."""
+    done = frame[frame["status"] == "done"]
+    count = int(done["stacked"].notna().sum())
+    return (count, len(done)) if 0 < count < len(done) else None
 
 
 def _columns(page: Page) -> Iterator[tuple[str, bool]]:

@@ -26,7 +26,18 @@ LARGEST_COUNT = 2**53
 LEADING = [
     *("run", "dataset", "noise", "sampler", "latent_dim", "encoder_layers", "decoder_layers", "epochs"),
     *("learning_rate", "batch_size", "kl", "seconds_per_epoch", "final_loss", "half_sse", "seed", "fold", "beta"),
-    *("status", "error", "started", "finished", "noise_label", "sampler_label", "options", "own_noise", "confounders"),
+    *(
+        "status",
+        "error",
+        "started",
+        "finished",
+        "stacked",
+        "noise_label",
+        "sampler_label",
+        "options",
+        "own_noise",
+        "confounders",
+    ),
 ]
 
 
@@ -56,11 +67,12 @@ def results(folders: Iterable[str | Path]) -> pd.DataFrame:
 
     Columns: run, dataset, noise, sampler, latent_dim, encoder_layers, decoder_layers, epochs, learning_rate,
     batch_size, kl and half_sse of clean test input, seconds_per_epoch, final_loss, seed, fold, beta, status (done,
-    running, failed, interrupted, pruned, damaged, partial, outdated, missing), error, started, finished; noise_label,
-    sampler_label and options, which name the run's cell of a pivot; own_noise, the name of its noise of training in the
-    scores; confounders, the options in sampler_label that are no part of the sampler; the options that differ, by
-    dotted path; folder; the scores, by names with a slash. Copies of a run have one row. A partial or outdated run is
-    not comparable with others: it has no scores here, and no cell.
+    running, failed, interrupted, pruned, damaged, partial, outdated, missing), error, started, finished; stacked, the
+    number of runs that were trained as one; noise_label, sampler_label and options, which name the run's cell of a
+    pivot; own_noise, the name of its noise of training in the scores; confounders, the options in sampler_label that
+    are no part of the sampler; the options that differ, by dotted path; folder; the scores, by names with a slash.
+    Copies of a run have one row. A partial or outdated run is not comparable with others: it has no scores here, and
+    no cell.
 
     Raises:
         ValueError: if there are neither runs nor plans of sweeps.
@@ -128,6 +140,7 @@ def _row(run: RunFolder, places: Places, scores: Scores) -> dict[str, Any]:
         "error": "; ".join([str(e) for e in (run.reason, record.get("error")) if e] + list(run.remarks)) or None,
         "started": record.get("started"),
         "finished": record.get("finished"),
+        "stacked": record.get("stacked"),
         "folder": bounded.readable(str(run.path)),
         **scores,
     }

@@ -18,6 +18,7 @@ FREE = (
     "trust",
     "stack",
     "cells",
+    "compile",
     "beta",
     "scheduler",
     "optimizer.lr",
@@ -72,6 +73,8 @@ def reason_against(config: Config) -> str | None:
     """Why a run cannot be trained in a stack; None if it can."""
     if config.get("init_from") is not None:
         return "it starts from another run"
+    if config.get("compile"):
+        return "compile=true"
     loggers = [name for name, node in (config.get("logger") or {}).items() if node]
     if loggers:
         return f"it logs to {', '.join(loggers)}"

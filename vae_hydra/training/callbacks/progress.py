@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, ProgressBar
+from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar
 from tqdm import tqdm
 
 from vae_hydra.base import checks
@@ -50,8 +50,10 @@ class EpochLines:
         return f"epoch {epoch} of {self.total}" + (f", {duration(left)} left" if epoch < self.total else "")
 
 
-class Progress(ProgressBar):
+class Progress(ProgressBar, Checkpoint):
     """On a terminal, a bar over all epochs with the time left; elsewhere a line about every ten seconds.
+
+    A Checkpoint, because Lightning runs those last: at the end of an epoch its losses are known.
 
     Args:
         refresh_rate: number of batches between two updates of the bar; 0 for no bar.

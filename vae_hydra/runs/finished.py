@@ -1,0 +1,50 @@
+"""What a command says about a run that is done already, and wrong values that need no model; neither imports torch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vae_hydra.base import checks
+from vae_hydra.base.command.process import MOST_THREADS
+from vae_hydra.runs.folder import Run
+from vae_hydra.runs.score_table import table
+
+log = logging.getLogger(__name__)
+
+
+def finished_scores(config: Mapping[str, Any]) -> dict[str, float] | None:
+    """Log and return the scores of a run that is done and tested on every noise of ``config``; else None."""
+    run = Run.of(config)
+    if not run.is_done or run.untested(config):
+        return None
+    log.info("%s is done already; its test scores\n%s", run.folder, table(run.metrics))
+    warn_if_partial(run)
+    return run.metrics
+
+
+def warn_if_partial(run: Run) -> None:
+    """Say that a run was cut short, and by which options."""
+    partial = run.record.get("partial")
+    if partial:
+        log.warning(
+            "partial  %s cut this run short: it is a trial of the command, and its scores are no results", partial
+        )
+
+
+def refuse_early(config: Mapping[str, Any]) -> None:
+    """Refuse values that can be checked without a model, before anything slow is imported.
+
+    Raises:
+        ValueError: for a seed, a number of threads or a share of data that cannot be, and for ``init_from`` of nothing.
+    """
+    checks.seed("seed", config["seed"])
+    checks.boolean("keep_optimizer", config["keep_optimizer"])
+    checks.positive_integer("dataset.batch_size", config["dataset"].get("batch_size", 1))
+    if config["threads"] is not None:
+        checks.integer("threads", config["threads"], 1, MOST_THREADS)
+    source = config["init_from"]
+    if isinstance(source, str) and not source.endswith(".ckpt") and not Path(source).expanduser().is_file():
+        Run.open(source, "init_from")
