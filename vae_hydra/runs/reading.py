@@ -29,6 +29,7 @@ RECORDED: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("started", "finished", "checkpoint", "error", "id", "git_commit", "partial"), str),
     "seconds_per_epoch": (int, float),
     "scores_version": int,
+    "stacked": int,
     "versions": dict,
 }
 LONGEST_NAME = 200

@@ -80,6 +80,7 @@ DAMAGED = {
     "half as deep": (write("run.json", '{"status": "done", "x": ' + "[" * 60 + "]" * 60 + "}"), "nested more than 50"),
     "surrogate": (record(error="\ud800"), "run.json is damaged (it holds text that is not Unicode"),
     "kind": (record(started=["x"]), "run.json is damaged (started ['x'])"),
+    "stack": (record(stacked="many"), "run.json is damaged (stacked"),
     "time": (record(seconds_per_epoch={"x": 1}), "run.json is damaged (seconds_per_epoch"),
     "large file": (write("run.json", b" " * (17 * 2**20)), "run.json is damaged (it has 17,825,792 bytes"),
     "empty": (write("config.yaml", ""), "config.yaml is damaged"),

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from tests.support import made
 from vae_hydra import report
+from vae_hydra.studies.reporting import collect
+from vae_hydra.studies.reporting.command import report as write
 
 STRANGE = [
     "a b",
@@ -160,3 +164,15 @@ def test_help_says_how_without_importing_what_is_slow():
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "python -m vae_hydra.report outputs" in done.stdout
     assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(("stacked", "note"), [((2, 2, None), True), ((2, 2, 2), False), ((None,) * 3, False)])
+def test_runs_trained_alone_and_in_stacks_are_told_apart(stacked, note, tmp_path):
+    for seed, count in enumerate(stacked):
+        path = made.run(tmp_path / "outputs", seed=seed) / "run.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | ({"stacked": count} if count else {})))
+    frame = collect([tmp_path / "outputs"]).frame.sort_values("seed")
+    assert [None if pd.isna(value) else value for value in frame["stacked"]] == list(stacked)
+    folder = write({"folders": [str(tmp_path / "outputs")], "output": None, "metrics": ["*half_sse"], "level": 0.05})
+    text = (folder / "report.html").read_text()
+    assert ("2 of the 3 finished runs were trained in stacks" in text) == note
