@@ -30,14 +30,25 @@ def is_better(one: Values, other: Values, direction: int, level: float) -> bool:
         direction: −1 where less is better, 1 where more is.
         level: of the test, in (0, 1).
     """
+    common = one.keys() & other.keys()
+    gain = direction * math.fsum(one[replicate] - other[replicate] for replicate in common)
+    # NaN, of too few pairs, is not below any level.
+    return gain > 0 and p_value(one, other) < level
+
+
+def p_value(one: Values, other: Values) -> float:
+    """The two-sided p value of a paired test over the common replicates; see ``_p_value``.
+
+    NaN for fewer than three seeds or folds, and for values that are not finite; 1 where differences do not vary.
+    """
     common = sorted(one.keys() & other.keys(), key=str)
-    if fewest(common) < FEWEST_PAIRS:
-        return False
     pairs = np.array([(one[replicate], other[replicate]) for replicate in common])
-    gains = direction * (pairs[:, 0] - pairs[:, 1])
-    if gains.std() <= ROUNDING * np.abs(pairs).max() or gains.mean() <= 0:
-        return False
-    return _p_value(dict(zip(common, gains, strict=True))) < level
+    if fewest(common) < FEWEST_PAIRS or not np.isfinite(pairs).all():
+        return math.nan
+    differences = pairs[:, 0] - pairs[:, 1]
+    if differences.std() <= ROUNDING * np.abs(pairs).max():
+        return 1.0
+    return _p_value(dict(zip(common, differences.tolist(), strict=True)))
 
 
 def fewest(replicates: Collection[Replicate]) -> int:

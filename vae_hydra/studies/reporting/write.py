@@ -17,6 +17,7 @@ from matplotlib.ticker import LogFormatter
 from vae_hydra.base.files import filling_folder, replace_atomically, write_text
 from vae_hydra.runs.examples import EXAMPLES
 from vae_hydra.studies.reporting import figures
+from vae_hydra.studies.reporting.comparisons import comparisons
 from vae_hydra.studies.reporting.figures import Drawn
 from vae_hydra.studies.reporting.measures import title
 from vae_hydra.studies.reporting.page import Page, render
@@ -41,6 +42,7 @@ def write_report(output: Path, results: Results, pivots: Sequence[Pivot], folder
             folder.mkdir()
         write_text(new / "results.csv", as_csv(results.frame))
         write_text(new / "tables.md", "\n".join(f"## {title(p.metric)}\n\n{markdown(p)}" for p in pivots))
+        write_text(new / "comparisons.csv", as_csv(comparisons(pivots)))
         for pivot in pivots:
             write_text(new / "tables" / f"{figures.file_name(pivot.metric)}.tex", latex(pivot))
         save_all(drawn, new / "figures")
