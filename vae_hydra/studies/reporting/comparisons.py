@@ -22,8 +22,8 @@ COLUMNS = [
 def comparisons(pivots: Sequence[Pivot]) -> pd.DataFrame:
     """A table of all pairs of columns, a row a pair, sorted as in the pivots.
 
-    Columns: metric; dataset, noise and options of the row; one and other, the two columns; pairs, the number of seeds and
-    folds that they have in common; the means over these; difference, mean of one less that of the other, and its
+    Columns: metric; dataset, noise and options of the row; one and other, the two columns; pairs, the number of seeds
+    and folds that they have in common; the means over these; difference, mean of one less that of the other, and its
     standard deviation; p of the two-sided paired test, empty for fewer than three pairs; p_holm, adjusted by Holm's
     method for all tests of that row; confounded, the options besides the sampler that differ between the two.
     """
@@ -59,8 +59,9 @@ def _compared(one: str, other: str, cells: Mapping[str, Cell]) -> dict[str, Any]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values adjusted for their number: the k-th smallest of m times m − k + 1, never below a smaller one's, at most 1.
+    """p values adjusted for their number.
 
+    The k-th smallest of m becomes m − k + 1 times as large, but no smaller than those before it, and at most 1.
     NaN stands for a comparison without a test; it stays NaN and does not count.
 
     >>> holm([0.01, 0.04, 0.03, float("nan")])
