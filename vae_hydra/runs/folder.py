@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import platform
 import secrets
@@ -237,10 +238,16 @@ def _now() -> str:
 def _environment() -> dict[str, Any]:
     import torch  # here: planning a sweep does not wait for it
 
-    versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
-    return {"versions": versions, "git_commit": _git_commit(), "threads": torch.get_num_threads()}
+    return {"versions": dict(_versions()), "git_commit": _git_commit(), "threads": torch.get_num_threads()}
 
 
+# Once a process: many runs of a sweep ask.
+@functools.cache
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+@functools.cache
 def _git_commit() -> str | None:
     """The commit of the source checkout; None for an installed package."""
     root = Path(__file__).resolve().parents[2]
