@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 
 import pytest
 
-from tests.support.composing import options
+from tests.support.composing import REPOSITORY, options
+from tests.support.processes import command
 from vae_hydra import train
+from vae_hydra.base.command.process import launched_together
 from vae_hydra.runs.folder import Run
 from vae_hydra.studies.sweep.stacks import reason_against, shape_of, stacks
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
 
 @pytest.mark.parametrize(
@@ -109,6 +115,21 @@ def test_what_is_trained_alone_is_said_and_a_failure_does_not_stop_the_others(ru
     code, text = run_command(train, *SWEEP, "sampler=normal", "seed=0", "output_dir=other", "trainer.precision=64-true")
     assert code == 0, text
     assert "1 runs are trained alone: trainer.precision=64-true" in text
+
+
+@pytest.mark.parametrize(("launcher", "expected"), [({}, 1), ({"n_jobs": 3}, 3), ({"n_jobs": -1}, os.cpu_count())])
+def test_jobs_at_a_time_are_those_of_joblib(launcher, expected):
+    assert launched_together(launcher) == expected
+
+
+@pytest.mark.slow
+def test_every_process_of_joblib_gets_its_share_of_a_stack(tmp_path):
+    options = ("-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1,2,3", "stack=8")
+    subprocess.run(
+        command(tmp_path, *options, "trainer.max_epochs=1"), env=ENVIRONMENT, check=True, capture_output=True
+    )
+    records = [Run(path.parent).record for path in tmp_path.glob("*/run.json")]
+    assert [record["stacked"] for record in records] == [2] * 4
 
 
 @pytest.mark.parametrize("value", ["0", "many", "1.5"])

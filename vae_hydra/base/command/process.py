@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
@@ -48,9 +50,12 @@ def prepare_torch(threads: int | None) -> None:
 
 def processes_side_by_side() -> int:
     """Processes of a sweep that share this machine's memory: those of joblib, else one."""
-    if not is_sweep():
-        return 1
-    jobs = HydraConfig.get().launcher.get("n_jobs", 1)
+    return launched_together(HydraConfig.get().launcher) if is_sweep() else 1
+
+
+def launched_together(launcher: Mapping[str, Any]) -> int:
+    """Jobs that a launcher runs at a time on this machine; joblib's default of −1 stands for the number of cores."""
+    jobs = launcher.get("n_jobs", 1)
     return jobs if jobs > 0 else os.cpu_count() or 1
 
 

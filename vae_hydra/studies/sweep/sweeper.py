@@ -24,6 +24,7 @@ from vae_hydra.base import checks
 from vae_hydra.base.command import cli
 from vae_hydra.base.command.configuration import plain
 from vae_hydra.base.command.errors import one_line
+from vae_hydra.base.command.process import launched_together
 from vae_hydra.base.command.words import quoted
 from vae_hydra.base.files import write_text
 from vae_hydra.data.noise_nodes import nodes_to_test
@@ -107,7 +108,9 @@ class GridSweeper(Sweeper):
         """Overrides and cells of each job: a run alone, or a stack of runs."""
         if self.most_together == 1:
             return [(cell.overrides, [cell]) for cell in missing]
-        found = stacks([cell.config for cell in missing], self.most_together)
+        # No process without work while another has two stacks' worth.
+        share = -(-len(missing) // launched_together(self.config.hydra.launcher))
+        found = stacks([cell.config for cell in missing], min(self.most_together, max(1, share)))
         for reason, numbers in found.reasons().items():
             log.info("sweep    %d runs are trained alone: %s", len(numbers), reason)
         jobs = []
