@@ -8,8 +8,8 @@
 4. stacked under joblib: two stacks at a time.
 
 Each is a process of its own, with its start, its tests, its figures and its files. The peak is the resident memory of
-the largest process. Then a run alone, and the training of one epoch in stacks of 1, 4, 16 and 64 runs, beside a bare torch
-loop.
+the largest process. Then a run alone, and the training of an epoch in stacks of 1, 4, 16 and 64 runs, beside a bare
+torch loop.
 """
 
 from __future__ import annotations
