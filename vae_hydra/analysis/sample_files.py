@@ -15,8 +15,8 @@ from vae_hydra.analysis.sampling import Generated, Request, generate_examples
 from vae_hydra.base import checks
 from vae_hydra.base.command.output import output_folder
 from vae_hydra.base.command.process import prepare_torch
-from vae_hydra.base.files import filling_folder, write_arrays, write_figure, write_json
-from vae_hydra.data.datamodule import DataModule
+from vae_hydra.base.files import filling_folder, write_arrays, write_figure, write_json, write_text
+from vae_hydra.data.datamodule import DataModule, rows_of_table
 from vae_hydra.data.image_folder import write_image_folder
 from vae_hydra.drawing import plots
 from vae_hydra.runs.saved import Saved, data_of, open_saved, value_range
@@ -52,6 +52,9 @@ def generate(config: Mapping[str, Any]) -> Path:
         record["recognised"] = _recognised(saved, data, made, config["output"])
     with filling_folder(folder) as new:
         written = _write(config, made, value_range(saved, config["dataset_root"]), new)
+        if table := saved.module.description.get("table"):
+            written["table"] = "generated.csv"
+            write_text(new / written["table"], rows_of_table(made.x, made.y, table).to_csv(index=False))
         write_json(new / "generated.json", record)
     for title, name in written.items():
         log.info("%-8s %s", title, folder / name)

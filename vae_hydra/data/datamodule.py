@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import lightning as L
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -14,6 +17,7 @@ from torch.utils.data import DataLoader
 from vae_hydra.base import checks
 from vae_hydra.data.examples import Examples, Source
 from vae_hydra.data.loaders import InMemoryDataset, ResumableLoader, ResumableSampler, already_a_batch
+from vae_hydra.data.scaling import Scaling, scaling_of
 from vae_hydra.data.splits import CHUNK, generator_for, hide_labels, labelled_share, mixed, split_source
 
 # Increasing functions, which map the least and greatest value to the least and greatest value.
@@ -24,6 +28,32 @@ LOG_SLOPES: dict[str, Callable[[Tensor], Tensor]] = {"none": torch.zeros_like, "
 NEEDS = {"exp": "values < 88", "log1p": "values > −1"}
 BINARISATIONS = ("none", "static", "dynamic")
 SPLITS = ("train", "validation", "test")
+
+
+def restored(x: Tensor, transform: str, scaling: Scaling | None) -> Tensor:
+    """Prepared values in the units of their source."""
+    return INVERSES[transform](x if scaling is None else scaling.undo(x))
+
+
+def rows_of_table(x: Tensor, y: Tensor | None, described: Mapping[str, Any]) -> pd.DataFrame:
+    """Prepared examples [N, D] as a table in its own units and under its own names.
+
+    A window of several rows has columns NAME[0], NAME[1], … for each of its rows.
+
+    Args:
+        x: examples.
+        y: their labels [N], if known.
+        described: as ``DataModule.describe_table`` gives it.
+    """
+    values = described["scaling"]
+    scaling = Scaling(*(torch.tensor(values[key]) for key in Scaling._fields)) if values else None
+    names = described["columns"]
+    if described["window"] > 1:
+        names = [f"{name}[{row}]" for row in range(described["window"]) for name in names]
+    frame = pd.DataFrame(restored(x, described["transform"], scaling).numpy(), columns=names)
+    if y is None or described["label"] is None:
+        return frame
+    return frame.assign(**{described["label"]: [described["classes"][label] for label in y.tolist()]})
 
 
 class DataModule(L.LightningDataModule):
@@ -49,6 +79,8 @@ class DataModule(L.LightningDataModule):
         labelled: share of the training examples of every class that keep their label in training, in (0, 1], at
             least one, and the same share of the validation examples, which choose the weights. The others are
             served with the label −1. ``splits`` keep all labels, for tests and evaluations.
+        scaling: of each column of vectors, after ``transform``, by the training examples alone: ``standard``,
+            ``robust`` or ``none``; see ``scaling_of``.
 
     Attributes:
         splits: examples by split, as stored; if binarised, drawn once, including those for training.
@@ -76,6 +108,7 @@ class DataModule(L.LightningDataModule):
         resize: int | Sequence[int] | None = None,
         binarise: str = "none",
         labelled: float = 1.0,
+        scaling: str = "none",
     ) -> None:
         super().__init__()
         self.batch_size = checks.positive_integer("dataset.batch_size", batch_size)
@@ -92,7 +125,10 @@ class DataModule(L.LightningDataModule):
         self.splits = split_source(source, validation, fraction, folds, fold, resize, seed)
         grey = self.splits["train"]
         self.x_shape = tuple(grey.x.shape[1:])
+        self.table = source.table
+        self._scaling: Scaling | None = None
         self._check_values()
+        self._scaling = self._scaling_of(scaling, grey)
         if binarise != "none":
             self.splits = {name: self._drawn_once(part, name, seed) for name, part in self.splits.items()}
         # Dynamic binarisation draws from grey values each time.
@@ -118,6 +154,8 @@ class DataModule(L.LightningDataModule):
     @property
     def is_binary(self) -> bool:
         """Whether every prepared value is 0 or 1."""
+        if self._scaling is not None:
+            return False
         low, high = self._extremes(SPLITS)
         parts = (part.x for part in self.splits.values())
         return set(self.full_range()) <= {0, 1} and all(bool(((x == low) | (x == high)).all()) for x in parts)
@@ -125,18 +163,30 @@ class DataModule(L.LightningDataModule):
     def prepare(self, x: Tensor) -> Tensor:
         """Scale and transform stored values: the x of the model."""
         # Binarised values are stored as bool. Scaled, a 1 might become 0.9999999.
-        return x.float() if x.dtype == torch.bool else TRANSFORMS[self._transform_name](x.float() * self._scale)
+        if x.dtype == torch.bool:
+            return x.float()
+        x = TRANSFORMS[self._transform_name](x.float() * self._scale)
+        return x if self._scaling is None else self._scaling.apply(x)
 
     def restore(self, x: Tensor) -> Tensor:
-        """Undo ``transform``: prepared values → scaled values."""
-        return INVERSES[self._transform_name](x)
+        """Undo ``scaling`` and ``transform``: prepared values → values in the units of the source."""
+        return restored(x, self._transform_name, self._scaling)
 
     def log_slope(self, x: Tensor) -> Tensor:
-        """ln of the slope of ``transform`` at each prepared value.
+        """ln of the slope of ``transform`` and ``scaling`` at each prepared value.
 
-        Added to log p(x) [nats], it gives the log-density of the values before ``transform``.
+        Added to log p(x) [nats], it gives the log-density of the values before them.
         """
-        return LOG_SLOPES[self._transform_name](x)
+        if self._scaling is None:
+            return LOG_SLOPES[self._transform_name](x)
+        return LOG_SLOPES[self._transform_name](self._scaling.undo(x)) - self._scaling.spread.to(x).log()
+
+    def describe_table(self) -> dict[str, Any] | None:
+        """Plain values by which ``rows_of_table`` finds the rows of prepared examples; None for other data."""
+        if self.table is None:
+            return None
+        scaling = {} if self._scaling is None else {key: v.tolist() for key, v in self._scaling._asdict().items()}
+        return {**dataclasses.asdict(self.table), "transform": self._transform_name, "scaling": scaling}
 
     def draw(self, x: Tensor) -> Tensor:
         """Prepared training examples for one step: new draws of 0 or 1 if binarised dynamically."""
@@ -147,13 +197,20 @@ class DataModule(L.LightningDataModule):
 
         Scores and figures are relative to this range, which does not depend on the test set.
         """
-        low, high = self.prepare(self._extremes(["train"])).tolist()
-        return low, high
+        return self._prepared_range(["train"])
 
     def full_range(self) -> tuple[float, float]:
         """Smallest and largest prepared value over all splits, which a likelihood must accept."""
-        low, high = self.prepare(self._extremes(SPLITS)).tolist()
-        return low, high
+        return self._prepared_range(SPLITS)
+
+    def _prepared_range(self, splits: Sequence[str]) -> tuple[float, float]:
+        if self._scaling is None:
+            extremes = self._extremes(splits)
+        else:
+            parts = [self.splits[split].x for split in splits if len(self.splits[split])]
+            extremes = torch.cat([torch.stack([x.amin(0), x.amax(0)]) for x in parts])
+        prepared = self.prepare(extremes)
+        return prepared.min().item(), prepared.max().item()
 
     def prepared(self, split: str, limit: int | None = None) -> Examples:
         """The first ``limit`` prepared examples of a split, or all."""
@@ -221,6 +278,12 @@ class DataModule(L.LightningDataModule):
         parts = [self.splits[split].x for split in splits if len(self.splits[split])]
         extremes = torch.stack([torch.stack([x.min(), x.max()]) for x in parts])
         return torch.stack([extremes.min(), extremes.max()])
+
+    def _scaling_of(self, kind: str, training: Examples) -> Scaling | None:
+        if kind != "none" and self._binarise != "none":
+            raise ValueError(f"dataset.scaling={kind} and dataset.binarise={self._binarise} exclude each other")
+        window, columns = (self.table.window, self.table.columns) if self.table else (1, None)
+        return scaling_of(kind, self.prepare(training.x), window, columns)
 
     def _check_values(self) -> None:
         """Raise ValueError for a transform or a binarisation that the values do not allow."""

@@ -25,14 +25,41 @@ class Examples:
 
 
 @dataclass(frozen=True)
+class Table:
+    """The table behind examples that are vectors.
+
+    Attributes:
+        columns: names of the values of a row.
+        window: number of rows in an example.
+        label: name of the column of classes; None without one.
+        classes: the classes' values in that column, by label.
+        digest: SHA-256 of the file.
+    """
+
+    columns: list[str]
+    window: int
+    label: str | None
+    classes: list[str]
+    digest: str
+
+
+@dataclass(frozen=True)
 class Source:
     """A dataset: the result of a source function.
 
     Attributes:
         train, test: examples as stored.
         scale: factor from stored values to the model's range, e.g. 1/255.
+        validation: examples for validation; None to take a share of ``train``.
+        in_order: whether that share are the last examples, because their order is that of time.
+        gap: number of examples to leave out before those, which share values with them.
+        table: the table that the examples come from, if they do.
     """
 
     train: Examples
     test: Examples
     scale: float = 1.0
+    validation: Examples | None = None
+    in_order: bool = False
+    gap: int = 0
+    table: Table | None = None

@@ -30,10 +30,16 @@ def split_source(
     train, test = thin(source.train, fraction, seed), source.test
     checks.integer("dataset.folds", folds, minimum=2)
     if fold is not None:
+        if source.in_order or source.gap or source.validation is not None:
+            raise ValueError("dataset.fold divides rows at random; use dataset.split=random, without windows")
         train, test = fold_out(train, folds, fold, seed)
     if resize is not None:
         train, test = resize_images(train, resize), resize_images(test, resize)
-    train, validation_part = set_apart(train, validation, seed)
+    if source.validation is not None:
+        return {"train": train, "validation": source.validation, "test": test}
+    train, validation_part = (
+        last_apart(train, validation, source.gap) if source.in_order else set_apart(train, validation, seed)
+    )
     return {"train": train, "validation": validation_part, "test": test}
 
 
@@ -82,6 +88,13 @@ def set_apart(examples: Examples, validation: float, seed: int) -> tuple[Example
         return examples, examples[torch.empty(0, dtype=torch.long)]
     order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))
     return examples[order[count:]], examples[order[:count]]
+
+
+def last_apart(examples: Examples, validation: float, gap: int) -> tuple[Examples, Examples]:
+    """Split in stored order: the last examples for validation, and ``gap`` of those before for neither."""
+    count = int(len(examples) * validation)
+    border = len(examples) - count
+    return examples[torch.arange(max(1, border - gap * bool(count)))], examples[torch.arange(border, len(examples))]
 
 
 def are_the_same(mine: Examples, theirs: Examples) -> bool:

@@ -145,6 +145,7 @@ def describe(config: Config, data: DataModule) -> dict[str, Any]:
         "x_shape": list(data.x_shape),
         "classes": data.classes,
         "value_range": list(data.value_range()),
+        **({"table": table} if (table := data.describe_table()) else {}),
     }
 
 

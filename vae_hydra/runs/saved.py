@@ -80,7 +80,23 @@ def data_of(saved: Saved, root: str | None = None) -> DataModule:
         log.warning("dataset_root=%s is no existing folder", root)
     # A stranger's checkpoint must not start a download.
     location = {"download": False} if root is None else {"download": False, "root": root}
-    return build_data(saved.module.description["config"], **location)
+    data = build_data(saved.module.description["config"], **location)
+    check_same_table(saved.module.description, data)
+    return data
+
+
+def check_same_table(description: Mapping[str, Any], data: DataModule) -> None:
+    """Refuse a table that is not the one that a model was trained on.
+
+    Raises:
+        ValueError: if the file has changed.
+    """
+    known = (description.get("table") or {}).get("digest")
+    if known and data.table and data.table.digest != known:
+        raise ValueError(
+            "dataset.path: the table has changed since this run was trained; name the folder of the old file with "
+            "dataset_root=FOLDER, or train a new run on a copy of another name"
+        )
 
 
 def value_range(saved: Saved, root: str | None = None) -> tuple[float, float]:
