@@ -147,6 +147,7 @@ NAMES = {
     "exploring.model.RANKED_BY": "runs.trained.RANKED_BY",
     "exploring.model.class_probabilities": "runs.trained.TrainedModel.class_probabilities",
     "exploring.model.decoded": "runs.trained.TrainedModel.decode",
+    "compatibility.check_free_bits": "runs.compatibility.check_objective",
     "callbacks.checkpoints.MetricsCSV": "training.callbacks.checkpoints.Checkpoints",
     "exploring.model.explored": "runs.trained.TrainedModel",
     "exploring.model.information": "runs.posteriors.mean_kl",

@@ -178,7 +178,7 @@ def with_options(config: dict, **options) -> dict:
     ("file", "path", "overrides"),
     [
         ("train.yaml", "brand_new", ()),
-        ("train.yaml", "objective.brand_new", ()),
+        ("objective/elbo.yaml", "objective.brand_new", ()),
         ("model/mlp.yaml", "model.brand_new", ()),
         ("model/conv.yaml", "model.brand_new", ("model=conv",)),
         ("dataset/_common.yaml", "dataset.brand_new", ("dataset=mnist_exp",)),

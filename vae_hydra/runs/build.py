@@ -17,9 +17,9 @@ from vae_hydra.model.condition import Condition
 from vae_hydra.model.vae import VAE
 from vae_hydra.runs.compatibility import (
     check_enough_examples,
-    check_free_bits,
     check_kl_exists,
     check_likelihood_fits,
+    check_objective,
     check_optimizer_options,
     check_scheduler_options,
 )
@@ -57,7 +57,7 @@ def build_experiment(config: Config, data: DataModule | None = None) -> Experime
     module = build_module(config, vae, noise, description, build_test_noises(config), data)
     check_likelihood_fits(module, data)
     check_kl_exists(vae)
-    check_free_bits(module)
+    check_objective(module)
     with naming("optimizer and scheduler"):
         module.configure_optimizers()
     if checks.boolean("compile", config.get("compile", False)):

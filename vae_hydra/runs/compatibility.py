@@ -39,8 +39,13 @@ def check_likelihood_fits(module: VAEModule, data: DataModule) -> None:
         )
 
 
-def check_free_bits(module: VAEModule) -> None:
-    """Refuse free bits for a model without a KL."""
+def check_objective(module: VAEModule) -> None:
+    """Refuse free bits and bounds from several draws for a model without a KL."""
+    if not module.objective.is_elbo and not module.vae.sampler.has_elbo:
+        raise ValueError(
+            f"objective={module.objective.bound} weights draws by the density of q(z|x), which a deterministic sampler "
+            "lacks; use objective=elbo"
+        )
     if module.objective.free_bits and not module.vae.sampler.has_elbo:
         raise ValueError("objective.free_bits frees part of a KL, and a deterministic sampler has none; leave it at 0")
 

@@ -21,6 +21,7 @@ from vae_hydra.data.examples import Examples
 from vae_hydra.data.noise import Noise
 from vae_hydra.model.vae import VAE, VAEOutput
 from vae_hydra.training.beta import BetaSchedule
+from vae_hydra.training.importance import importance_weighted_loss
 from vae_hydra.training.metrics import (
     RECONSTRUCTION_MEASURES,
     MeanOverExamples,
@@ -201,7 +202,11 @@ class VAEModule(L.LightningModule):
         log_likelihood = self.vae.log_likelihood(output, x)
         kl = self.vae.kl_divergence(output)
         terms = {"log_likelihood": log_likelihood, "kl_per_latent": kl}
-        loss = self.objective(log_likelihood, kl, beta)
+        if self.objective.is_elbo:
+            loss = self.objective(log_likelihood, kl, beta)
+        else:
+            doubly = self.objective.bound == "dreg"
+            loss = importance_weighted_loss(self.vae, output.q, x, y, self.objective.draws, beta, doubly)
         if self.vae.classifier is not None and y is not None:
             terms["cross_entropy"] = labelled_cross_entropy(self.vae.classify(output.z), y, labelled)
             loss = loss + self.classifier_weight * terms["cross_entropy"]

@@ -115,10 +115,15 @@ def _about(shared: Shared) -> dict[str, str]:
         "noise of training": f"{noise.extra_repr()}, {module.noise.mode}" if noise else "none",
         "architecture": _architecture(config["model"]),
         "parameters": f"{sum(counts.values()):,} ({parts})",
-        "loss": f"−log p(x\\|z) + β·KL, β {_described(config['beta'])}; {_described(config['objective'])}",
+        "loss": f"{_loss(config['objective'])}, β {_described(config['beta'])}; {_described(config['objective'])}",
         "training": f"{trained['checkpoint']}.ckpt, of epoch {trained['epoch']} from 0; "
         f"{_described(config['optimizer'])}; seed={config['seed']}",
     }
+
+
+def _loss(objective: Mapping[str, Any]) -> str:
+    several = "−log of the mean of p(x\\|z)·(p(z)/q(z\\|x))^β over the draws"
+    return "−log p(x\\|z) + β·KL" if objective.get("bound", "elbo") == "elbo" else several
 
 
 def _described(node: Mapping[str, Any]) -> str:

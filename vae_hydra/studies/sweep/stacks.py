@@ -75,6 +75,9 @@ def reason_against(config: Config) -> str | None:
         return "it starts from another run"
     if config.get("compile"):
         return "compile=true"
+    bound = nested.get(config, "objective.bound")
+    if bound in ("iwae", "dreg"):
+        return f"objective={bound}"
     loggers = [name for name, node in (config.get("logger") or {}).items() if node]
     if loggers:
         return f"it logs to {', '.join(loggers)}"
