@@ -3,9 +3,9 @@
     python benchmarks/gradient_snr.py [repeats]
 
 Models of digits are trained for ten epochs on the ELBO, three seeds each. Then the gradient of both bounds is taken
-many times for the same 16 examples. The signal-to-noise ratio of a parameter is |mean|/standard deviation over these; the
-table has its mean over the encoder's parameters, as mean ± standard deviation over the seeds. Where there is no signal,
-it is 0.8/√repeats.
+many times for the same 16 examples. The signal-to-noise ratio of a parameter is |mean|/standard deviation over these;
+the table has its mean over the encoder's parameters, as mean ± standard deviation over the seeds. Where there is no
+signal, it is 0.8/√repeats.
 """
 
 from __future__ import annotations
