@@ -36,7 +36,7 @@ SEEDS, DRAWS, BATCH = (0, 1, 2), (1, 4, 16, 64), 16
 def trained(folder: str, family: str) -> list[VAEModule]:
     """Models of a family, one for each seed."""
     options = ["trainer.max_epochs=10", "trainer.accelerator=cpu", "test_noises=null", f"output_dir={folder}"]
-    options += ["callbacks.figures.enabled=false"]
+    options += ["callbacks.figures.enabled=false", "likelihood.scale=1"]
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         configs = [plain(compose("train", [f"sampler={family}", f"seed={seed}", *options])) for seed in SEEDS]
     train_together(configs)

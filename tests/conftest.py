@@ -9,6 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -63,6 +65,16 @@ def configure(tmp_path):
         return composed(*own, *overrides, name=name)
 
     return make
+
+
+@pytest.fixture
+def table_file(tmp_path):
+    """A table of 200 rows of three positive columns."""
+    generator = np.random.default_rng(0)
+    path = tmp_path / "table.csv"
+    rows = pd.DataFrame(generator.lognormal(size=(200, 3)), columns=["rain", "wind", "flow"])
+    rows.to_csv(path, index=False)
+    return path
 
 
 @pytest.fixture

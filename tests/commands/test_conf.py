@@ -30,6 +30,7 @@ GROUPS = (
     "dataset",
     "noise",
     "beta",
+    "objective",
     "likelihood",
     "condition",
     "classifier",
@@ -58,7 +59,9 @@ def example_size(config: dict) -> int:
     """The number of values in an example."""
     dataset = config["dataset"]
     side = dataset["resize"] or (8 if dataset["name"] == "digits" else 28)
-    return {"lognormal_2d": 2, "inverse_gaussian_2d": 2, "student_t_mixture": 1}.get(dataset["name"], side * side)
+    return {"lognormal_2d": 2, "inverse_gaussian_2d": 2, "student_t_mixture": 1, "table": 3}.get(
+        dataset["name"], side * side
+    )
 
 
 @pytest.mark.parametrize("case", cases(*GROUPS))
@@ -67,6 +70,8 @@ def test_option_trains_and_its_scores_agree(case, configure, request):
     if configure(case)["dataset"]["name"] in ON_DISK:
         root = request.getfixturevalue("mnist_root")
         overrides += [f"dataset.root={root}", "dataset.fraction=0.02", "dataset.batch_size=16"]
+    if case == "dataset=table":
+        overrides.append(f"dataset.path={request.getfixturevalue('table_file')}")
     config = configure(*overrides)
     assert_scores_agree(train(config), example_size(config))
 
@@ -226,7 +231,8 @@ def test_options_of_parts_take_a_step(options, configure):
 
 def test_presets_are_the_published_recipe(configure):
     config = configure("experiment=heavy_tailed/mnist", "sampler=inverse_gaussian", "trainer.max_epochs=100")
-    assert config["objective"] == {"kl_reduction": "mean", "normalise": True, "free_bits": 0.0}
+    recipe = {"kl_reduction": "mean", "normalise": True, "free_bits": 0.0}
+    assert config["objective"] == {**recipe, "bound": "elbo", "draws": 1}
     assert config["model"]["encoder"]["widths"] == [300, 300]
     assert config["model"]["decoder"]["widths"] == [300, 300, 300]
     assert config["sampler"]["positive"] == "elu_plus_one"

@@ -77,7 +77,11 @@ def test_every_dataset_is_a_trusted_source_of_its_own_file(dataset, configure, r
     assert module.rpartition(".")[0] == SOURCES
     check_config({"dataset": {"source": source}})
     assert typing.get_type_hints(get_method(source["_target_"]))["return"] is Source
-    found = instantiate({**source, "root": request.getfixturevalue("mnist_root")} if "root" in source else source)
+    if dataset == "table":
+        source = {**source, "path": str(request.getfixturevalue("table_file"))}
+    elif "root" in source:
+        source = {**source, "root": request.getfixturevalue("mnist_root")}
+    found = instantiate(source)
     for part in (found.train, found.test):
         assert len(part.x) == len(part.y) > 0
         assert part.x.dtype in (torch.uint8, torch.float32)
