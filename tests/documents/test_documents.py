@@ -43,6 +43,7 @@ RUNS = {
 CUTS = {
     r"trainer\.max_epochs=\d+": "trainer.max_epochs=1",
     r"seed=\d+,.*": "seed=0",
+    r"seed=range\(.*": "seed=0",
     r"trials=\d+": "trials=2",
     r"n=\d+": "n=20",
     r"nll\.samples=\d+": "nll.samples=2",
@@ -97,7 +98,11 @@ def place(tmp_path_factory):
     text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
     (sampler,) = (body for language, body in FENCE.findall(text) if language == "python")
     (option,) = (body for language, body in FENCE.findall(text) if language == "yaml")
+    rows = [f"2026-{row:04d},{(row * 37) % 101 / 10 + 1},{(row * 53) % 89 / 7 + 1}" for row in range(2000)]
+    table = "\n".join(["date,x,y", *rows])
     for path, content in {
+        "rain.csv": table,
+        "returns.csv": table,
         "my_samplers.py": sampler,
         "my_conf/sampler/gumbel.yaml": option,
         "search/experiment/best.yaml": "# @package _global_\noptimizer:\n  lr: 0.005\n",
@@ -133,10 +138,13 @@ def typed(place, run_of, tmp_path, monkeypatch):
         words = [re.sub(pattern, lambda match: run_of(match[1]), word) for word in words]
         known = {
             "outputs": str(place / "outputs"),
+            # All runs in a folder, of which there is one at least.
+            **({"run=outputs": f"run={Path(run_of('RUN')).parent}"} if "run=outputs" in words else {}),
             "FOLDER": str(place / "outputs"),
             "dataset.root=FOLDER": f"dataset.root={data}",
             "output=FOLDER": f"output={tmp_path / 'new'}",
             "outputs/searches/digits-2daadbc6": str(place / "search"),
+            **{f"dataset.path={name}": f"dataset.path={place / name}" for name in ("rain.csv", "returns.csv")},
             "my_conf": str(place / "my_conf"),
         }
         return [known.get(word, word) for word in words]
