@@ -112,7 +112,7 @@ def test_a_checkpoint_of_a_stack_is_lightnings(both):
 def test_a_run_that_began_in_a_stack_goes_on(both, finish):
     together, alone = both(*SMALL)
     shorter = [{**config, "trainer": {**config["trainer"], "max_epochs": 1}} for config in together]
-    stacked = stack._opened(shorter)
+    stacked = stack._opened(stack._built(shorter))
     stack._Training(stacked, stack.InterruptGuard())._epoch()
     for member, config in zip(stacked, together, strict=True):
         member.close(Interrupted(signal.SIGTERM))
@@ -224,7 +224,7 @@ def test_a_finished_run_is_only_tested_where_scores_are_missing(configure):
 def test_runs_that_stopped_early_stay_stopped_when_they_are_resumed(configure):
     options = (*SMALL, "callbacks=early_stopping", "callbacks.early_stopping.patience=1", "trainer.max_epochs=6")
     configs = [configure(*options, "callbacks.early_stopping.min_delta=1e6", f"seed={s}") for s in (0, 1)]
-    members = stack._opened(configs)
+    members = stack._opened(stack._built(configs))
     training = stack._Training(members, stack.InterruptGuard())
     while training.members:
         training._epoch()
@@ -304,24 +304,24 @@ def test_a_stack_computes_in_bfloat16_where_its_runs_would(both):
 
 def test_a_stack_is_split_where_memory_does_not_hold_it(configure, monkeypatch, caplog):
     configs = [configure(*SMALL, f"seed={seed}") for seed in range(5)]
-    members = stack._opened(configs[:1])
-    need = stack.memory_of(members[0])
-    members[0].close()
+    (member,) = stack._built(configs[:1])
+    need = stack.memory_of(member)
     # Half of this holds two runs, and not three.
     monkeypatch.setattr(stack, "free_memory", lambda device: 5 * need)
     caplog.set_level("INFO")
     train_together(configs)
     assert "5 runs in 3 parts, because memory holds 2 at a time" in caplog.text
-    assert [Run.of(config).record["status"] for config in configs] == ["done"] * 5
+    records = [Run.of(config).record for config in configs]
+    assert [record["status"] for record in records] == ["done"] * 5
+    assert sorted(record["stacked"] for record in records) == [1, 2, 2, 2, 2]
 
 
 def test_the_memory_of_a_run_counts_weights_and_values(configure):
     """A batch of images of 64 values, through layers of 16 and 20 values and of 16 and 64."""
-    (member,) = stack._opened([configure(*SMALL)])
+    (member,) = stack._built([configure(*SMALL)])
     weights_of_run = sum(p.numel() for p in member.module.vae.parameters())
     values = member.data.batch_size * (16 + 16 + 20 + 16 + 16 + 64)
     assert stack.memory_of(member) == pytest.approx(4 * (8 * weights_of_run + 4 * values), rel=0.3)
-    member.close()
 
 
 @pytest.mark.slow

@@ -119,7 +119,8 @@ class DataModule(L.LightningDataModule):
         self._transform_name = checks.one_of("dataset.transform", transform, TRANSFORMS)
         self._binarise = checks.one_of("dataset.binarise", binarise, BINARISATIONS)
         self._scale = source.scale
-        self.classes = 1 + int(torch.cat([source.train.y, source.test.y]).max())
+        parts = [part for part in (source.train, source.test, source.validation) if part is not None]
+        self.classes = 1 + max(int(part.y.max()) for part in parts if len(part))
         self.test_split = "test"
 
         self.splits = split_source(source, validation, fraction, folds, fold, resize, seed)

@@ -102,33 +102,44 @@ def _record(config: Config, error: Exception) -> None:
 
 
 def _train_stack(configs: Sequence[Config], guard: InterruptGuard) -> None:
-    members = _opened(configs)
-    try:
-        for part in _that_fit(members):
-            _Training(part, guard).train()
-    except CannotStack:
-        for member in members:
-            member.close()
-        raise
-    except BaseException as error:
-        for member in members:
-            member.close(error)
-        raise
+    for part in _that_fit(_built(configs)):
+        members = _opened(part)
+        try:
+            if members:
+                _Training(members, guard).train()
+        except CannotStack:
+            for member in members:
+                member.close()
+            raise
+        except BaseException as error:
+            for member in members:
+                member.close(error)
+            raise
 
 
-def _opened(configs: Sequence[Config]) -> list[Member]:
-    """Members that share their examples, without runs that cannot be built or that another process trains."""
+def _built(configs: Sequence[Config]) -> list[Member]:
+    """Members that share their examples, without runs that cannot be built."""
     data = build_data(configs[0])
     members = []
     for config in configs:
         try:
-            member = Member(config, build_experiment(config, data.with_order(config["seed"])), len(configs))
-            member.open()
+            members.append(Member(config, build_experiment(config, data.with_order(config["seed"]))))
         except ValueError as error:
             _record(config, error)
-        else:
-            members.append(member)
     return members
+
+
+def _opened(members: Sequence[Member]) -> list[Member]:
+    """Members that own their folders, without runs that another process trains."""
+    opened = []
+    for member in members:
+        try:
+            member.open(len(members))
+        except ValueError as error:
+            _record(member.config, error)
+        else:
+            opened.append(member)
+    return opened
 
 
 def _that_fit(members: Sequence[Member]) -> list[list[Member]]:

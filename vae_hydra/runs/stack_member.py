@@ -30,24 +30,23 @@ class Member:
     Args:
         config: its configuration.
         experiment: its module and data.
-        together: number of runs in the stack.
 
     Raises:
         ValueError: for options that Lightning's trainer would be refused for.
     """
 
-    def __init__(self, config: Config, experiment: Experiment, together: int) -> None:
+    def __init__(self, config: Config, experiment: Experiment) -> None:
         self.config, self.module, self.data = config, experiment.module, experiment.data
-        self.run, self.together = Run.of(config), together
+        self.run = Run.of(config)
         check_trainer_options(node_at(config, "trainer"), config)
         self.callbacks = build_callbacks(config, validates=self.data.has_validation)
         self.best: dict[str, Any] | None = None
         self._rows: list[tuple[int, Scores]] = []
         self._open = ExitStack()
 
-    def open(self) -> None:
-        """Own the folder; ValueError if another process owns it."""
-        self._open.enter_context(self.run.writing(self.config, stacked=self.together))
+    def open(self, together: int) -> None:
+        """Own the folder, as one of so many runs; ValueError if another process owns it."""
+        self._open.enter_context(self.run.writing(self.config, stacked=together))
         self._history = History(self.run.folder / "metrics.csv")
 
     def close(self, error: BaseException | None = None) -> None:

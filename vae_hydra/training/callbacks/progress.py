@@ -79,7 +79,8 @@ class Progress(ProgressBar, Checkpoint):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         epochs, first = max(1, trainer.max_epochs or 1), trainer.current_epoch
         self._lines = EpochLines(epochs, first, self.quiet)
-        if self._is_enabled and self.refresh_rate and sys.stdout.isatty():
+        # Runs at the same time would write their bars over one another.
+        if self._is_enabled and self.refresh_rate and not self.quiet and sys.stdout.isatty():
             self._bar = tqdm(
                 total=epochs,
                 initial=first,
