@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from vae_hydra import generate as generate_command
 from vae_hydra.data.datamodule import DataModule, rows_of_table
 from vae_hydra.data.sources.table import load_table
+from vae_hydra.drawing.plots import clouds
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
 
@@ -276,3 +278,15 @@ def test_a_table_that_has_changed_is_refused(table, configure, run_command, tmp_
     (run.folder / "run.json").write_text('{"status": "interrupted"}')
     with pytest.raises(ValueError, match="the table has changed"):
         train(config)
+
+
+def test_figures_of_a_table_are_in_its_units_and_under_its_names(table, configure, monkeypatch):
+    shown = []
+    monkeypatch.setattr(clouds, "scatter_panels", lambda panels, names: shown.append((panels, names)) or Figure())
+    options = ("dataset=table", f"dataset.path={table()}", "test_noises=null", "callbacks.figures.enabled=true")
+    train(configure(*options, "callbacks.figures.show=[reconstructions]"))
+    ((panels, names),) = shown
+    assert names == ["rain", "wind", "count"]
+    assert list(panels) == ["original", "reconstruction", "prior samples"]
+    found = {round(float(value), 3) for value in panels["original"][:, 1]}
+    assert found <= {round(float(value), 3) for value in frame()["wind"]}

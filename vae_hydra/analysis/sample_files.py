@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from vae_hydra.analysis.image_classifier import can_be_recognised, classifier_of_run, labels_of
 from vae_hydra.analysis.sampling import Generated, Request, generate_examples
@@ -51,10 +52,9 @@ def generate(config: Mapping[str, Any]) -> Path:
     if data is not None and config["recognise"]:
         record["recognised"] = _recognised(saved, data, made, config["output"])
     with filling_folder(folder) as new:
-        written = _write(config, made, value_range(saved, config["dataset_root"]), new)
-        if table := saved.module.description.get("table"):
-            written["table"] = "generated.csv"
-            write_text(new / written["table"], rows_of_table(made.x, made.y, table).to_csv(index=False))
+        described = saved.module.description.get("table")
+        rows = rows_of_table(made.x.cpu(), made.y, described) if described else None
+        written = _write(config, made, rows, value_range(saved, config["dataset_root"]), new)
         write_json(new / "generated.json", record)
     for title, name in written.items():
         log.info("%-8s %s", title, folder / name)
@@ -98,19 +98,27 @@ def _check_outputs(config: Mapping[str, Any], made: Generated, folder: Path) -> 
         raise ValueError(f"{folder / 'images'} is there already; delete it, or say output=FOLDER")
 
 
-def _write(config: Mapping[str, Any], made: Generated, limits: tuple[float, float], folder: Path) -> dict[str, str]:
-    """Write the requested outputs into a folder; return title → file."""
+def _write(
+    config: Mapping[str, Any], made: Generated, rows: pd.DataFrame | None, limits: tuple[float, float], folder: Path
+) -> dict[str, str]:
+    """Write the requested outputs into a folder, and ``rows`` of a table; return title → file."""
     if made.x.dim() == 4:
         labels = None if made.y is None else made.y[:MOST_SHOWN]
         figure = plots.image_grid(made.x[:MOST_SHOWN], limits, labels)
+    elif rows is not None:
+        values = rows[rows.columns[: made.x.shape[1]]]
+        figure = plots.point_clouds({"generated": values.to_numpy()}, list(values.columns))
     else:
-        figure = (plots.histograms if made.x.shape[1] == 1 else plots.scatter_panels)({"generated": made.x})
+        figure = plots.point_clouds({"generated": made.x})
     written = {"picture": "generated.png"}
     write_figure(figure, folder / written["picture"])
     if config["images"]:
         assert made.y is not None
         written["dataset"] = "images"
         write_image_folder(made.x, made.y, limits, folder / written["dataset"])
+    if rows is not None:
+        written["table"] = "generated.csv"
+        write_text(folder / written["table"], rows.to_csv(index=False))
     if config["arrays"]:
         arrays = {name: np.asarray(value) for name, value in made._asdict().items() if value is not None}
         written["arrays"] = "generated.npz"

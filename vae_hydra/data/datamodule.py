@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vae_hydra.base import checks
-from vae_hydra.data.examples import Examples, Source
+from vae_hydra.data.examples import Examples, Source, Table
 from vae_hydra.data.loaders import InMemoryDataset, ResumableLoader, ResumableSampler, already_a_batch
 from vae_hydra.data.scaling import Scaling, scaling_of
 from vae_hydra.data.splits import CHUNK, generator_for, hide_labels, labelled_share, mixed, split_source
@@ -38,8 +38,6 @@ def restored(x: Tensor, transform: str, scaling: Scaling | None) -> Tensor:
 def rows_of_table(x: Tensor, y: Tensor | None, described: Mapping[str, Any]) -> pd.DataFrame:
     """Prepared examples [N, D] as a table in its own units and under its own names.
 
-    A window of several rows has columns NAME[0], NAME[1], … for each of its rows.
-
     Args:
         x: examples.
         y: their labels [N], if known.
@@ -47,13 +45,11 @@ def rows_of_table(x: Tensor, y: Tensor | None, described: Mapping[str, Any]) -> 
     """
     values = described["scaling"]
     scaling = Scaling(*(torch.tensor(values[key]) for key in Scaling._fields)) if values else None
-    names = described["columns"]
-    if described["window"] > 1:
-        names = [f"{name}[{row}]" for row in range(described["window"]) for name in names]
-    frame = pd.DataFrame(restored(x, described["transform"], scaling).numpy(), columns=names)
-    if y is None or described["label"] is None:
+    table = Table(**{field.name: described[field.name] for field in dataclasses.fields(Table)})
+    frame = pd.DataFrame(restored(x, described["transform"], scaling).numpy(), columns=table.value_names)
+    if y is None or table.label is None:
         return frame
-    return frame.assign(**{described["label"]: [described["classes"][label] for label in y.tolist()]})
+    return frame.assign(**{table.label: [table.classes[label] for label in y.tolist()]})
 
 
 class DataModule(L.LightningDataModule):

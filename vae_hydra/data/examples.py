@@ -42,6 +42,13 @@ class Table:
     classes: list[str]
     digest: str
 
+    @property
+    def value_names(self) -> list[str]:
+        """Names of the values of an example: those of the columns, for a window NAME[0], NAME[1], … by row."""
+        if self.window == 1:
+            return list(self.columns)
+        return [f"{name}[{row}]" for row in range(self.window) for name in self.columns]
+
 
 @dataclass(frozen=True)
 class Source:

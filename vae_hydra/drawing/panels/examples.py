@@ -29,7 +29,7 @@ def reconstructions(subject: Subject) -> Figure:
     if subject.are_images:
         return plots.image_rows(rows, subject.limits)
     samples = subject.module.vae.decode(subject.module.vae.prior_sample(len(shown.original)), shown.labels).mean
-    return _cloud({**rows, "prior samples": samples})
+    return _cloud(subject, {**rows, "prior samples": samples})
 
 
 def denoised(subject: Subject) -> Figure:
@@ -38,7 +38,9 @@ def denoised(subject: Subject) -> Figure:
     if shown.noisy is None:
         raise DoesNotApply("this run was trained without noise")
     if not subject.are_images:
-        return _cloud({"original": shown.original, "noisy input": shown.noisy, "reconstruction": shown.denoised})
+        return _cloud(
+            subject, {"original": shown.original, "noisy input": shown.noisy, "reconstruction": shown.denoised}
+        )
     title = "noise" if noise.mode == "stacked" else "noisy input"
     rows = {"original": shown.original, title: shown.noisy, "reconstruction": shown.denoised}
     return plots.image_rows(rows, subject.limits, own_limits=[title])
@@ -71,7 +73,7 @@ def samples_by_epoch(subject: Subject) -> Figure:
     names |= {end: "end"} if end.is_file() else {}
     samples = {name: _read(path) for path, name in names.items()}
     if not subject.are_images:
-        return _cloud({"test data": subject.shown.original, **samples})
+        return _cloud(subject, {"test data": subject.shown.original, **samples})
     classes = subject.data.classes if subject.module.vae.decodes_by_class else 0
     mosaics = {name: _square(images, classes) for name, images in samples.items()}
     return plots.image_mosaics(mosaics, subject.limits, gap=0)
@@ -99,6 +101,9 @@ def _square(images: np.ndarray, classes: int) -> plots.Mosaic:
     return plots.Mosaic(images[: rows * columns].reshape(rows, columns, *images.shape[1:]), columns=names)
 
 
-def _cloud(panels: Mapping[str, Any]) -> Figure:
-    dimensions = next(iter(panels.values())).shape[1]
-    return plots.histograms(panels) if dimensions == 1 else plots.scatter_panels(panels)
+def _cloud(subject: Subject, panels: Mapping[str, Any]) -> Figure:
+    """Vectors; those of a table in its units and under its names."""
+    if (table := subject.data.table) is None:
+        return plots.point_clouds(panels)
+    restored = {title: subject.data.restore(torch.as_tensor(points).cpu()) for title, points in panels.items()}
+    return plots.point_clouds(restored, table.value_names)

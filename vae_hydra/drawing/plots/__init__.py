@@ -1,7 +1,7 @@
 """Tensors or arrays → matplotlib figures. They open no window and leave matplotlib's settings as they are."""
 
 from vae_hydra.drawing.plots.charts import bars, curves, loss_curves
-from vae_hydra.drawing.plots.clouds import histograms, latent_plane, scatter_panels
+from vae_hydra.drawing.plots.clouds import histograms, latent_plane, point_clouds, scatter_panels
 from vae_hydra.drawing.plots.contrasts import Contrast, contrasts
 from vae_hydra.drawing.plots.densities import OverDensity, draws_over_densities, parameter_histograms, value_histograms
 from vae_hydra.drawing.plots.images import image_columns, image_grid, image_rows
@@ -30,6 +30,7 @@ __all__ = [
     "latent_plane",
     "loss_curves",
     "parameter_histograms",
+    "point_clouds",
     "scatter_panels",
     "survival_curves",
     "value_histograms",

@@ -24,25 +24,26 @@ _HALO = [withStroke(linewidth=3, foreground="white")]
 
 
 @styled
-def scatter_panels(panels: Mapping[str, Any]) -> Figure:
+def scatter_panels(panels: Mapping[str, Any], names: Sequence[str] = ("x₁", "x₂")) -> Figure:
     """First two coordinates of point clouds [N, D] side by side on shared axes.
 
     The axes hold the first panel and 99 % of the points of the others.
 
     Args:
         panels: title → points.
+        names: names of the coordinates; the first two are shown.
     """
     figure, grid = axes_grid(len(panels), PANELS_A_ROW, (4, 4), sharex=True, sharey=True)
     for axes, (title, points) in zip(grid.flat, panels.items(), strict=False):
         axes.scatter(*_plane(points).T, s=4, alpha=0.4, linewidths=0)
-        axes.set(title=title, xlabel="x₁", ylabel="x₂")
+        axes.set(title=title, xlabel=names[0], ylabel=names[1])
     low, high = _plane_limits(list(panels.values()))
     grid[0, 0].set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     return figure
 
 
 @styled
-def histograms(panels: Mapping[str, Any], bins: int = 80) -> Figure:
+def histograms(panels: Mapping[str, Any], bins: int = 80, name: str = "x") -> Figure:
     """Histograms of samples [N, 1] as outlines over one another; the counts are logarithmic, to show the tails.
 
     The axis holds the first sample and 99 % of the others.
@@ -50,15 +51,23 @@ def histograms(panels: Mapping[str, Any], bins: int = 80) -> Figure:
     Args:
         panels: title → sample.
         bins: number of bins.
+        name: name of the coordinate.
     """
     figure, axes = single_axes(7, 4)
     low, high = _plane_limits(list(panels.values()))
     for title, points in panels.items():
         values = to_array(points)[:, 0]
         axes.hist(values, bins=bins, range=(low[0], high[0]), histtype="step", label=title, log=True)
-    axes.set(xlabel="x", ylabel="count")
+    axes.set(xlabel=name, ylabel="count")
     axes.legend()
     return figure
+
+
+def point_clouds(panels: Mapping[str, Any], names: Sequence[str] | None = None) -> Figure:
+    """``histograms`` of samples of one coordinate, else ``scatter_panels``; ``names`` are those of the coordinates."""
+    if next(iter(panels.values())).shape[1] == 1:
+        return histograms(panels, name=names[0]) if names else histograms(panels)
+    return scatter_panels(panels, names) if names else scatter_panels(panels)
 
 
 @styled

@@ -138,7 +138,7 @@ def _clouds(arrays: Mapping[str, Mapping[str, Any]]) -> Figure:
     first = next(iter(arrays.values()))
     part, noisy = ("denoised", {"noisy input": first["noisy"]}) if "noisy" in first else ("reconstruction", {})
     panels = {"original": first["original"], **noisy, **{name: a[part] for name, a in arrays.items()}}
-    return plots.histograms(panels) if first["original"].shape[1] == 1 else plots.scatter_panels(panels)
+    return plots.point_clouds(panels)
 
 
 def _short(option: str) -> str:
