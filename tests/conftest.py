@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torchvision
 from omegaconf import OmegaConf
 from sklearn import datasets
 
 from tests.support.composing import CONF, QUICK, REPOSITORY, composed
+from tests.support.image_files import write_all
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -65,6 +67,19 @@ def configure(tmp_path):
         return composed(*own, *overrides, name=name)
 
     return make
+
+
+@pytest.fixture
+def image_files(tmp_path, monkeypatch) -> str:
+    """A root with small files of KMNIST, EMNIST, SVHN and CIFAR-10."""
+    # torchvision compares their checksums with those of the real files.
+    monkeypatch.setattr(torchvision.datasets.SVHN, "_check_integrity", lambda self: True)
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "_check_integrity", lambda self: True)
+    monkeypatch.setattr(torchvision.datasets.cifar, "check_integrity", lambda *arguments: True)
+    root = tmp_path / "images"
+    root.mkdir()
+    write_all(root)
+    return str(root)
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from vae_hydra.runs.train import train
 TWO_STEPS = ("trainer.max_epochs=1", "+trainer.limit_train_batches=2", "+trainer.limit_val_batches=1")
 BRIEF = (*TWO_STEPS, "+trainer.limit_test_batches=1", "dataset.eval_batch_size=16")
 ON_DISK = ("mnist", "mnist_exp", "fashion_mnist")
+# Datasets whose files the tests write.
+WRITTEN = ("kmnist", "emnist", "svhn", "cifar10")
 LOGGING = ("logger", "callbacks", "trainer")
 
 
@@ -55,13 +57,15 @@ def assert_takes_a_step(config: dict) -> None:
     assert any(gradient.any() for gradient in gradients)
 
 
+SIZES = {"lognormal_2d": 2, "inverse_gaussian_2d": 2, "student_t_mixture": 1, "table": 3}
+SIZES |= dict.fromkeys(("svhn", "cifar10"), 3 * 32**2)
+
+
 def example_size(config: dict) -> int:
     """The number of values in an example."""
     dataset = config["dataset"]
     side = dataset["resize"] or (8 if dataset["name"] == "digits" else 28)
-    return {"lognormal_2d": 2, "inverse_gaussian_2d": 2, "student_t_mixture": 1, "table": 3}.get(
-        dataset["name"], side * side
-    )
+    return SIZES.get(dataset["name"], side * side)
 
 
 @pytest.mark.parametrize("case", cases(*GROUPS))
@@ -70,6 +74,8 @@ def test_option_trains_and_its_scores_agree(case, configure, request):
     if configure(case)["dataset"]["name"] in ON_DISK:
         root = request.getfixturevalue("mnist_root")
         overrides += [f"dataset.root={root}", "dataset.fraction=0.02", "dataset.batch_size=16"]
+    if case.removeprefix("dataset=") in WRITTEN:
+        overrides += [f"dataset.root={request.getfixturevalue('image_files')}", "dataset.batch_size=16"]
     if case == "dataset=table":
         overrides.append(f"dataset.path={request.getfixturevalue('table_file')}")
     config = configure(*overrides)

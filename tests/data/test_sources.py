@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import typing
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from hydra.utils import get_method, instantiate
 
 import vae_hydra
 from tests.support.composing import QUICK, REPOSITORY
+from tests.support.image_files import TEST, TRAIN, images
+from vae_hydra import evaluate, export, generate
 from vae_hydra import train as train_command
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.examples import Source
@@ -20,7 +23,9 @@ from vae_hydra.data.sources.inverse_gaussian_2d import draw_inverse_gaussian_2d
 from vae_hydra.data.sources.lognormal_2d import draw_lognormal_2d
 from vae_hydra.data.sources.student_t_mixture import draw_student_t_mixture
 from vae_hydra.data.sources.torchvision_images import load_torchvision
+from vae_hydra.runs.folder import Run
 from vae_hydra.runs.saved import data_of, open_run
+from vae_hydra.runs.train import train
 from vae_hydra.runs.trust import SOURCES, check_config
 
 DATASETS = sorted(path.stem for path in (REPOSITORY / "conf" / "dataset").glob("[!_]*.yaml"))
@@ -79,6 +84,8 @@ def test_every_dataset_is_a_trusted_source_of_its_own_file(dataset, configure, r
     assert typing.get_type_hints(get_method(source["_target_"]))["return"] is Source
     if dataset == "table":
         source = {**source, "path": str(request.getfixturevalue("table_file"))}
+    elif dataset in ("kmnist", "emnist", "svhn", "cifar10"):
+        source = {**source, "root": request.getfixturevalue("image_files")}
     elif "root" in source:
         source = {**source, "root": request.getfixturevalue("mnist_root")}
     found = instantiate(source)
@@ -234,3 +241,74 @@ def test_bad_options_of_the_inverse_gaussian_are_refused(options, message):
 def test_unknown_variant_is_refused():
     with pytest.raises(ValueError, match="dataset.variant must be one of raw, rescaled, overlapping"):
         draw_lognormal_2d("far", seed=0)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "variant", "shape"),
+    [
+        ("KMNIST", "balanced", (1, 28, 28)),
+        ("EMNIST", "balanced", (1, 28, 28)),
+        ("EMNIST", "letters", (1, 28, 28)),
+        ("SVHN", "balanced", (3, 32, 32)),
+        ("CIFAR10", "balanced", (3, 32, 32)),
+    ],
+)
+def test_images_and_labels_are_those_of_the_files(dataset, variant, shape, image_files):
+    """EMNIST's images lie on their sides, SVHN's channels come last and a 0 is 10, CIFAR-10 has rows of 3,072 bytes."""
+    source = load_torchvision(dataset, image_files, download=False, variant=variant)
+    assert (tuple(source.train.x.shape), len(source.test)) == ((TRAIN, *shape), TEST)
+    side = shape[-1]
+    if dataset == "CIFAR10":
+        parts = [images(TRAIN // 5, 3 * side * side, seed=seed) for seed in range(5)]
+        pixels = np.concatenate([part for part, _ in parts]).reshape(-1, *shape)
+        labels = np.concatenate([names for _, names in parts])
+    elif dataset == "SVHN":
+        pixels, labels = images(TRAIN, side, side, 3)
+        pixels = pixels.transpose(0, 3, 1, 2)
+    else:
+        pixels, labels = images(TRAIN, side, side)
+        pixels = (pixels.transpose(0, 2, 1) if dataset == "EMNIST" else pixels)[:, None]
+    np.testing.assert_array_equal(source.train.x.numpy(), pixels)
+    np.testing.assert_array_equal(source.train.y.numpy(), labels)
+    assert source.train.x.dtype == torch.uint8
+
+
+@pytest.mark.parametrize("dataset", ["KMNIST", "EMNIST", "SVHN", "CIFAR10"])
+def test_images_that_are_not_there_are_asked_for(dataset, tmp_path):
+    root = tmp_path / "nowhere"
+    with pytest.raises(ValueError, match=rf"{dataset} was not found under dataset.root=.*add dataset.download=true"):
+        load_torchvision(dataset, str(root), download=False)
+    assert not root.exists()
+
+
+def test_another_variant_of_emnist_is_refused(image_files):
+    with pytest.raises(ValueError, match="dataset.variant must be one of byclass, bymerge, balanced"):
+        load_torchvision("EMNIST", image_files, download=False, variant="digit")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_colour_goes_through_every_command(image_files, configure, run_command, tmp_path):
+    """Figures, scores of generated images by a classifier, a picture and a dataset of images, and an exported model."""
+    options = (
+        "dataset=cifar10",
+        f"dataset.root={image_files}",
+        "dataset.batch_size=20",
+        "model=conv",
+        "condition=both",
+    )
+    small = ("model.channels=[4]", "trainer.max_epochs=1", "test_noises=null", "callbacks.figures.enabled=true")
+    config = configure(*options, *small)
+    train(config)
+    run = Run.of(config).folder
+    assert {"reconstructions.png", "prior_samples.png"} <= {path.name for path in (run / "figures").iterdir()}
+    for command, *arguments in (
+        (evaluate, "generation.samples=100"),
+        (generate, "n=20", "images=true", f"output={tmp_path / 'made'}"),
+        (export, f"output={tmp_path / 'shared'}"),
+    ):
+        code, text = run_command(command, f"run={run}", *arguments)
+        assert code == 0, text
+    scores = {name for path in (run / "evaluations").glob("*.json") for name in json.loads(path.read_text())["scores"]}
+    assert "generation/fid" in scores
+    assert vae_hydra.load(tmp_path / "shared").sample(2, y=3).shape == (2, 3, 32, 32)
