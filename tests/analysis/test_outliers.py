@@ -286,7 +286,7 @@ def test_vectors_have_outliers_too(trained, ask):
         (
             DIGITS,
             ("against=[imagenet]",),
-            "against must be one of digits, .*, pixels, shuffled, .*, but got 'imagenet'",
+            "against must be one of .*, digits, .*, pixels, shuffled, .*, but got 'imagenet'",
         ),
         (DIGITS, ("against=[lognormal_2d]",), "against=lognormal_2d: its examples have shape 2, .* 1×8×8"),
         (DIGITS, ("against=[digits]",), "against=digits: its examples are those of the run's own"),
