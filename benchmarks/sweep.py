@@ -7,7 +7,7 @@
 3. stacked: runs of one sampler as one model, ``stack=32``, one thread;
 4. stacked under joblib: two stacks at a time.
 
-Each is a process of its own, with its start, its tests, its figures and its files. The peak is the resident memory of
+Each is a process of its own, with its start, its tests and its files. The peak is the resident memory of
 the largest process. Then a run alone, and the training of an epoch in stacks of 1, 4, 16 and 64 runs, beside a bare
 torch loop.
 """
@@ -18,6 +18,7 @@ import os
 import sys
 import tempfile
 import time
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -35,25 +36,25 @@ from vae_hydra.runs.build import build_experiment
 from vae_hydra.runs.train import train
 from vae_hydra.training.stack import Stack
 
-GRID = (
-    "-m",
-    "sampler=normal,lognormal,laplace,weibull",
-    "noise=glob(*)",
-    "seed=0,1",
-    "threads=1",
-    "trainer.accelerator=cpu",
-)
+GRID = ("-m", "sampler=normal,lognormal,laplace,weibull", "noise=glob(*)", "seed=0,1")
+COMMON = ("threads=1", "trainer.accelerator=cpu")
 RUNS = 40
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 WAYS = {"basic": (), "joblib": JOBLIB, "stacked": ("stack=32",), "stacked under joblib": ("stack=32", *JOBLIB)}
 SIZES = (1, 4, 16, 64)
 
 
+def configured(*overrides: str) -> dict[str, Any]:
+    """The configuration of a run."""
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        return plain(compose("train", [*COMMON, *overrides]))
+
+
 def swept(epochs: int, *options: str) -> tuple[float, float]:
     """Seconds of the sweep, and the peak memory of its largest process so far [GiB]."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "vae_hydra.train", *GRID, f"trainer.max_epochs={epochs}", "threads=1"]
-        command += ["trainer.accelerator=cpu", f"output_dir={folder}"]
+        command = [sys.executable, "-m", "vae_hydra.train", *GRID, *COMMON, f"trainer.max_epochs={epochs}"]
+        command.append(f"output_dir={folder}")
         start = time.perf_counter()
         subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         seconds = time.perf_counter() - start
@@ -65,10 +66,8 @@ def run_alone(epochs: int) -> float:
     times = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in (0, 1, 2):
-            overrides = [f"seed={seed}", f"trainer.max_epochs={epochs}", "trainer.accelerator=cpu", "threads=1"]
-            overrides += [f"output_dir={folder}", "callbacks.figures.enabled=false"]
-            with initialize_config_dir(str(config_folder()), version_base="1.3"):
-                config = plain(compose("train", overrides))
+            own = (f"seed={seed}", f"trainer.max_epochs={epochs}", f"output_dir={folder}")
+            config = configured(*own, "callbacks.figures.enabled=false")
             start = time.perf_counter()
             train(config, quiet=True)
             times.append(time.perf_counter() - start)
@@ -78,8 +77,7 @@ def run_alone(epochs: int) -> float:
 
 def stacked_epoch(size: int, epochs: int = 5) -> float:
     """Seconds of an epoch of training, a run, in a stack of a size."""
-    with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        configs = [plain(compose("train", [f"seed={seed}", "trainer.accelerator=cpu"])) for seed in range(size)]
+    configs = [configured(f"seed={seed}") for seed in range(size)]
     first = build_experiment(configs[0])
     experiments = [build_experiment(config, first.data.with_order(config["seed"])) for config in configs]
     orders = [experiment.data.order_seed for experiment in experiments]
@@ -93,8 +91,7 @@ def stacked_epoch(size: int, epochs: int = 5) -> float:
 
 def bare_epoch(epochs: int = 5) -> float:
     """Seconds of an epoch of the same mathematics in a plain torch loop."""
-    with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        module, data = build_experiment(plain(compose("train", ["trainer.accelerator=cpu"])))
+    module, data = build_experiment(configured())
     vae = module.vae
     optimizer = torch.optim.Adam(vae.parameters(), lr=1e-3, fused=True)
     x = data.prepare(data.splits["train"].x)

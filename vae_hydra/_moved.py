@@ -55,7 +55,7 @@ MODULES = {
     "loggers": "training.loggers",
     "marginal": "analysis.marginal_likelihood",
     "metrics": "training.metrics",
-    "module": "training.module",
+    "module": "training.module training.batch_seeds",
     "networks": "model.networks",
     "networks.image_classifier": "analysis.image_classifier",
     "noise": "data.noise",
@@ -109,8 +109,8 @@ MODULES = {
 # The same for modules whose old place is a command or a package today.
 TAKEN = {
     "data": (
-        "data.datamodule data.loaders data.examples data.sources.torchvision_images data.sources.digits "
-        "data.sources.lognormal_2d data.sources.inverse_gaussian_2d data.sources.student_t_mixture"
+        "data.datamodule data.preparation data.loaders data.examples "
+        "data.sources.torchvision_images data.sources.digits data.sources.lognormal_2d data.sources.inverse_gaussian_2d data.sources.student_t_mixture"
     ),
     "embed": "analysis.embedding",
     "evaluate": "analysis.evaluation",

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from vae_hydra.data.datamodule import TRANSFORMS, DataModule
+from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.examples import Examples, Source
 from vae_hydra.data.loaders import InMemoryDataset, ResumableLoader, ResumableSampler
+from vae_hydra.data.preparation import TRANSFORMS
 from vae_hydra.data.sources.digits import load_digits
 
 

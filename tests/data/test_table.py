@@ -11,8 +11,9 @@ import torch
 from matplotlib.figure import Figure
 
 from vae_hydra import generate as generate_command
-from vae_hydra.data.datamodule import DataModule, rows_of_table
+from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.sources.table import load_table
+from vae_hydra.data.table_rows import rows_of_table
 from vae_hydra.drawing.plots import clouds
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train

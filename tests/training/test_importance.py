@@ -23,7 +23,7 @@ FAMILIES = [name for name in options("sampler") if name != "deterministic"]
 
 
 class Linear(nn.Module):
-    """x ↦ constant + slope·x, without weights of its own but these two."""
+    """x ↦ constant + slope·x."""
 
     def __init__(self, constant: float, slope: float) -> None:
         super().__init__()

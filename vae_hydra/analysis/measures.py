@@ -18,7 +18,8 @@ from vae_hydra.analysis.two_samples import distances, feature_distances, tail_me
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.examples import Examples
 from vae_hydra.runs.posteriors import BATCH, batches, posteriors
-from vae_hydra.training.module import TEST, VAEModule
+from vae_hydra.training.batch_seeds import TEST
+from vae_hydra.training.module import VAEModule
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,9 @@ from vae_hydra.base import checks
 from vae_hydra.base.command.output import output_folder
 from vae_hydra.base.command.process import prepare_torch
 from vae_hydra.base.files import filling_folder, write_arrays, write_figure, write_json, write_text
-from vae_hydra.data.datamodule import DataModule, rows_of_table
+from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.image_folder import write_image_folder
+from vae_hydra.data.table_rows import rows_of_table
 from vae_hydra.drawing import plots
 from vae_hydra.runs.saved import Saved, data_of, open_saved, value_range
 

@@ -3,53 +3,26 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import lightning as L
-import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vae_hydra.base import checks
-from vae_hydra.data.examples import Examples, Source, Table
+from vae_hydra.data.examples import Examples, Source
 from vae_hydra.data.loaders import InMemoryDataset, ResumableLoader, ResumableSampler, already_a_batch
+from vae_hydra.data.preparation import NEEDS, TRANSFORMS, Preparation
 from vae_hydra.data.scaling import Scaling, scaling_of
 from vae_hydra.data.splits import CHUNK, generator_for, hide_labels, labelled_share, mixed, split_source
+from vae_hydra.data.table_rows import described
 
-# Increasing functions, which map the least and greatest value to the least and greatest value.
-TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "exp": torch.exp, "log1p": torch.log1p}
-INVERSES: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda y: y, "exp": torch.log, "log1p": torch.expm1}
-# ln of each transform's slope, as a function of the transformed value.
-LOG_SLOPES: dict[str, Callable[[Tensor], Tensor]] = {"none": torch.zeros_like, "exp": torch.log, "log1p": torch.neg}
-NEEDS = {"exp": "values < 88", "log1p": "values > −1"}
 BINARISATIONS = ("none", "static", "dynamic")
 SPLITS = ("train", "validation", "test")
-
-
-def restored(x: Tensor, transform: str, scaling: Scaling | None) -> Tensor:
-    """Prepared values in the units of their source."""
-    return INVERSES[transform](x if scaling is None else scaling.undo(x))
-
-
-def rows_of_table(x: Tensor, y: Tensor | None, described: Mapping[str, Any]) -> pd.DataFrame:
-    """Prepared examples [N, D] as a table in its own units and under its own names.
-
-    Args:
-        x: examples.
-        y: their labels [N], if known.
-        described: as ``DataModule.describe_table`` gives it.
-    """
-    values = described["scaling"]
-    scaling = Scaling(*(torch.tensor(values[key]) for key in Scaling._fields)) if values else None
-    table = Table(**{field.name: described[field.name] for field in dataclasses.fields(Table)})
-    frame = pd.DataFrame(restored(x, described["transform"], scaling).numpy(), columns=table.value_names)
-    if y is None or table.label is None:
-        return frame
-    return frame.assign(**{table.label: [table.classes[label] for label in y.tolist()]})
 
 
 class DataModule(L.LightningDataModule):
@@ -112,9 +85,8 @@ class DataModule(L.LightningDataModule):
         checks.non_negative_integer("dataset.seed", seed)
         # DistributedSampler shuffles by seed + epoch. Unmixed, seed 1 would repeat the orders of seed 0.
         self.order_seed = mixed(checks.non_negative_integer("seed", order_seed))
-        self._transform_name = checks.one_of("dataset.transform", transform, TRANSFORMS)
+        self._preparation = Preparation(source.scale, checks.one_of("dataset.transform", transform, TRANSFORMS))
         self._binarise = checks.one_of("dataset.binarise", binarise, BINARISATIONS)
-        self._scale = source.scale
         parts = [part for part in (source.train, source.test, source.validation) if part is not None]
         self.classes = 1 + max(int(part.y.max()) for part in parts if len(part))
         self.test_split = "test"
@@ -123,9 +95,8 @@ class DataModule(L.LightningDataModule):
         grey = self.splits["train"]
         self.x_shape = tuple(grey.x.shape[1:])
         self.table = source.table
-        self._scaling: Scaling | None = None
         self._check_values()
-        self._scaling = self._scaling_of(scaling, grey)
+        self._preparation = replace(self._preparation, scaling=self._scaling_of(scaling, grey))
         if binarise != "none":
             self.splits = {name: self._drawn_once(part, name, seed) for name, part in self.splits.items()}
         # Dynamic binarisation draws from grey values each time.
@@ -151,39 +122,31 @@ class DataModule(L.LightningDataModule):
     @property
     def is_binary(self) -> bool:
         """Whether every prepared value is 0 or 1."""
-        if self._scaling is not None:
+        if self._preparation.scaling is not None:
             return False
-        low, high = self._extremes(SPLITS)
+        extremes = self._extremes(SPLITS)
+        low, high = extremes.min(), extremes.max()
         parts = (part.x for part in self.splits.values())
         return set(self.full_range()) <= {0, 1} and all(bool(((x == low) | (x == high)).all()) for x in parts)
 
     def prepare(self, x: Tensor) -> Tensor:
         """Scale and transform stored values: the x of the model."""
-        # Binarised values are stored as bool. Scaled, a 1 might become 0.9999999.
-        if x.dtype == torch.bool:
-            return x.float()
-        x = TRANSFORMS[self._transform_name](x.float() * self._scale)
-        return x if self._scaling is None else self._scaling.apply(x)
+        return self._preparation.apply(x)
 
     def restore(self, x: Tensor) -> Tensor:
         """Undo ``scaling`` and ``transform``: prepared values → values in the units of the source."""
-        return restored(x, self._transform_name, self._scaling)
+        return self._preparation.undo(x)
 
     def log_slope(self, x: Tensor) -> Tensor:
         """ln of the slope of ``transform`` and ``scaling`` at each prepared value.
 
         Added to log p(x) [nats], it gives the log-density of the values before them.
         """
-        if self._scaling is None:
-            return LOG_SLOPES[self._transform_name](x)
-        return LOG_SLOPES[self._transform_name](self._scaling.undo(x)) - self._scaling.spread.to(x).log()
+        return self._preparation.log_slope(x)
 
     def describe_table(self) -> dict[str, Any] | None:
-        """Plain values by which ``rows_of_table`` finds the rows of prepared examples; None for other data."""
-        if self.table is None:
-            return None
-        scaling = {} if self._scaling is None else {key: v.tolist() for key, v in self._scaling._asdict().items()}
-        return {**dataclasses.asdict(self.table), "transform": self._transform_name, "scaling": scaling}
+        """Plain values from which ``rows_of_table`` restores the rows of prepared examples; None for other data."""
+        return None if self.table is None else described(self.table, self._preparation)
 
     def draw(self, x: Tensor) -> Tensor:
         """Prepared training examples for one step: new draws of 0 or 1 if binarised dynamically."""
@@ -201,12 +164,7 @@ class DataModule(L.LightningDataModule):
         return self._prepared_range(SPLITS)
 
     def _prepared_range(self, splits: Sequence[str]) -> tuple[float, float]:
-        if self._scaling is None:
-            extremes = self._extremes(splits)
-        else:
-            parts = [self.splits[split].x for split in splits if len(self.splits[split])]
-            extremes = torch.cat([torch.stack([x.amin(0), x.amax(0)]) for x in parts])
-        prepared = self.prepare(extremes)
+        prepared = self.prepare(self._extremes(splits))
         return prepared.min().item(), prepared.max().item()
 
     def prepared(self, split: str, limit: int | None = None) -> Examples:
@@ -271,10 +229,10 @@ class DataModule(L.LightningDataModule):
         return self.splits[checks.one_of("split", split, SPLITS)]
 
     def _extremes(self, splits: Sequence[str]) -> Tensor:
-        """The least and greatest stored value over some splits."""
+        """The least and greatest stored value at each place of an example, over some splits: [2, *x_shape]."""
         parts = [self.splits[split].x for split in splits if len(self.splits[split])]
-        extremes = torch.stack([torch.stack([x.min(), x.max()]) for x in parts])
-        return torch.stack([extremes.min(), extremes.max()])
+        least, greatest = torch.stack([x.amin(0) for x in parts]), torch.stack([x.amax(0) for x in parts])
+        return torch.stack([least.amin(0), greatest.amax(0)])
 
     def _scaling_of(self, kind: str, training: Examples) -> Scaling | None:
         if kind != "none" and self._binarise != "none":
@@ -284,9 +242,9 @@ class DataModule(L.LightningDataModule):
 
     def _check_values(self) -> None:
         """Raise ValueError for a transform or a binarisation that the values do not allow."""
-        transform = self._transform_name
-        extremes = self._extremes(SPLITS)
-        (raw_low, raw_high), (low, high) = (extremes.float() * self._scale).tolist(), self.prepare(extremes).tolist()
+        transform = self._preparation.transform
+        raw_low, raw_high = (self._extremes(SPLITS).float() * self._preparation.scale).aminmax()
+        low, high = self.full_range()
         if transform != "none" and not (math.isfinite(low) and math.isfinite(high)):
             raise ValueError(
                 f"dataset.transform={transform} needs {NEEDS[transform]}, but this dataset spans "

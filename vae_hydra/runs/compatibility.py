@@ -110,8 +110,8 @@ def warn_of_slow_options(config: Mapping[str, Any], processor: str) -> None:
     precision = str(config["trainer"]["precision"])
     if processor == "cpu" and precision.startswith("bf16") and not has_bfloat16(torch.cpu.get_capabilities()):
         log.warning(
-            "trainer.precision=%s is 12 to 20 times slower than 32-true on this CPU, which has no bfloat16 arithmetic "
-            "(AMX or AVX512-BF16)",
+            "trainer.precision=%s was 12 to 20 times slower than 32-true on a CPU without bfloat16 arithmetic (AMX or "
+            "AVX512-BF16), and this CPU has none",
             precision,
         )
     if processor == "cpu" and config.get("compile"):

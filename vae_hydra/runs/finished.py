@@ -1,4 +1,4 @@
-"""What a command says about a run that is done already, and wrong values that need no model; neither imports torch."""
+"""Answers that need no torch: the scores of a finished run, and errors for wrong values."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def refuse_early(config: Mapping[str, Any]) -> None:
     """Refuse values that can be checked without a model, before anything slow is imported.
 
     Raises:
-        ValueError: for a seed, a number of threads or a share of data that cannot be, and for ``init_from`` of nothing.
+        ValueError: for a wrong seed, number of threads or batch size, and for an ``init_from`` that does not exist.
     """
     checks.seed("seed", config["seed"])
     checks.boolean("keep_optimizer", config["keep_optimizer"])

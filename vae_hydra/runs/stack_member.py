@@ -18,6 +18,8 @@ from vae_hydra.runs.nodes import Config, node_at
 from vae_hydra.runs.score_table import brief, table
 from vae_hydra.runs.trainer import build_callbacks
 from vae_hydra.training.callbacks import AtomicCheckpointIO, Checkpoints, CollapseWarning, EarlyStop
+from vae_hydra.training.callbacks.checkpoints import BEST, LAST, METRICS
+from vae_hydra.training.callbacks.progress import losses_text
 from vae_hydra.training.history import SECONDS, History, median_seconds, read_epochs
 from vae_hydra.training.stack import Scores
 
@@ -32,7 +34,7 @@ class Member:
         experiment: its module and data.
 
     Raises:
-        ValueError: for options that Lightning's trainer would be refused for.
+        ValueError: for options that are refused in training alone.
     """
 
     def __init__(self, config: Config, experiment: Experiment) -> None:
@@ -47,7 +49,7 @@ class Member:
     def open(self, together: int) -> None:
         """Own the folder, as one of so many runs; ValueError if another process owns it."""
         self._open.enter_context(self.run.writing(self.config, stacked=together))
-        self._history = History(self.run.folder / "metrics.csv")
+        self._history = History(self.run.folder / METRICS)
 
     def close(self, error: BaseException | None = None) -> None:
         """Leave the folder; ``error`` is recorded in it."""
@@ -89,8 +91,7 @@ class Member:
             kl: mean KL of each latent [nats], [L].
         """
         self._rows.append((epoch, {**row, SECONDS: seconds}))
-        losses = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if name.endswith("/loss"))
-        self.log(logging.DEBUG, "epoch %d  %s", epoch + 1, losses)
+        self.log(logging.DEBUG, "epoch %d  %s", epoch + 1, losses_text(row))
         collapse, stop = self._callback(CollapseWarning), self._callback(EarlyStop)
         if collapse and self.module.vae.sampler.has_elbo and (warning := collapse.observe(kl)):
             self.log(logging.WARNING, "%s", warning)
@@ -112,9 +113,9 @@ class Member:
         self._history.extend(self._rows)
         self._rows = []
         if self.best is not None:
-            files.save_checkpoint(self.best, self.run.folder / "best.ckpt")
+            files.save_checkpoint(self.best, self.run.folder / BEST)
             self.best = None
-        files.save_checkpoint(last, self.run.folder / "last.ckpt")
+        files.save_checkpoint(last, self.run.folder / LAST)
 
     def callback_states(self) -> dict[str, Any]:
         """The states of callbacks that have one, as Lightning saves them."""
@@ -133,7 +134,7 @@ class Member:
             # The callback that draws is defined in a layer above, so it is known by its method.
             if hasattr(callback, "draw_run"):
                 callback.draw_run(self.run.folder, self.module.eval(), self.data)
-        self.run.finish(scores, checkpoint, median_seconds(read_epochs(self.run.folder / "metrics.csv")))
+        self.run.finish(scores, checkpoint, median_seconds(read_epochs(self.run.folder / METRICS)))
         self.log(logging.DEBUG, "test scores\n%s", table(scores))
         self.log(logging.INFO, "run      %s  %s", self.run.folder, brief(scores))
         self.close()

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRScheduler
 from torch import Tensor, nn
@@ -20,7 +19,9 @@ from vae_hydra.base import checks
 from vae_hydra.data.examples import Examples
 from vae_hydra.data.noise import Noise
 from vae_hydra.model.vae import VAE, VAEOutput
+from vae_hydra.training.batch_seeds import TEST, TRAIN, VALIDATION, batch_seed, seed_generator
 from vae_hydra.training.beta import BetaSchedule
+from vae_hydra.training.denormals import flush_denormals
 from vae_hydra.training.importance import importance_weighted_loss
 from vae_hydra.training.metrics import (
     RECONSTRUCTION_MEASURES,
@@ -38,7 +39,6 @@ from vae_hydra.training.protocols import CLEAN, DENOISE, image_measure_names
 log = logging.getLogger(__name__)
 
 CHECKPOINT_KEY = "vae_hydra"
-TRAIN, VALIDATION, TEST = range(3)
 
 
 class VAEModule(L.LightningModule):
@@ -222,7 +222,7 @@ class VAEModule(L.LightningModule):
 
     def seed_batch(self, stage: int, epoch: int, batch_idx: int) -> None:
         """Seed all randomness until the next call by the module's seed, the arguments and the process."""
-        _seed_generator(self.device, batch_seed(self.seed, stage, epoch, batch_idx, self.global_rank))
+        seed_generator(self.device, batch_seed(self.seed, stage, epoch, batch_idx, self.global_rank))
 
     def on_train_epoch_end(self) -> None:
         self._log_means("train", self.train_means, self._last_used)
@@ -288,31 +288,7 @@ class VAEModule(L.LightningModule):
         self.vae.to(next((value.dtype for value in vae_weights(checkpoint).values()), self.dtype))
 
 
-def batch_seed(seed: int, stage: int, epoch: int, batch: int, rank: int = 0) -> int:
-    """The seed of all randomness of a batch, in one of the processes of a run."""
-    return int(np.random.SeedSequence((seed, stage, epoch, batch, rank)).generate_state(1)[0])
-
-
-def flush_denormals(flush: bool) -> None:
-    """Let the CPU take numbers below 1e-38 for 0, during a step of the optimizer, or not.
-
-    Adam's averages of units that have stopped learning decay to such denormal numbers, which a CPU multiplies many
-    times slower than others. They change no weight. Elsewhere they stay, for densities far in a tail.
-    """
-    torch.set_flush_denormal(flush)
-
-
 def vae_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     """The model weights of ``checkpoint`` by their names in the model."""
     state = checkpoint["state_dict"]
     return {name.removeprefix("vae."): value for name, value in state.items() if name.startswith("vae.")}
-
-
-def _seed_generator(device: torch.device, seed: int) -> None:
-    """Seed the default generator of one device. Without CUDA, torch.manual_seed formats a stack trace each call."""
-    if device.type == "cuda":
-        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
-    elif device.type == "mps":
-        torch.mps.manual_seed(seed)
-    else:
-        torch.default_generator.manual_seed(seed)

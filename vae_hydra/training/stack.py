@@ -22,9 +22,10 @@ from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.examples import Examples
 from vae_hydra.data.noise import Noise
 from vae_hydra.model.stacking import member_state, stack_models
+from vae_hydra.training.batch_seeds import TEST, TRAIN, VALIDATION, batch_seed
 from vae_hydra.training.lightning_progress import progress_record
 from vae_hydra.training.metrics import MeansOfRuns, defined, image_measures, with_totals
-from vae_hydra.training.module import CHECKPOINT_KEY, TEST, TRAIN, VALIDATION, VAEModule, batch_seed, vae_weights
+from vae_hydra.training.module import CHECKPOINT_KEY, VAEModule, vae_weights
 from vae_hydra.training.protocols import image_measure_names, in_order
 from vae_hydra.training.stacked_optimizer import StackedOptimizer
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from vae_hydra.training.module import VAEModule, flush_denormals
+from vae_hydra.training.denormals import flush_denormals
+from vae_hydra.training.module import VAEModule
 
 
 class LearningRate:

@@ -22,8 +22,9 @@ from vae_hydra.data.examples import Examples
 from vae_hydra.distributions import parameters, with_parameters
 from vae_hydra.model.vae import VAEOutput
 from vae_hydra.runs.posteriors import batches
+from vae_hydra.training.batch_seeds import TEST
 from vae_hydra.training.metrics import half_sse
-from vae_hydra.training.module import TEST, VAEModule
+from vae_hydra.training.module import VAEModule
 
 # Score → heading, in the order of tables.
 SCORES = {

@@ -1,4 +1,4 @@
-"""A table of one's own: rows of numbers from a CSV or Parquet file, or from arrays."""
+"""Rows of numbers from the user's CSV or Parquet file, or from arrays."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def load_table(
         order_by: column to sort by first; None for the order of the file.
         window: number of consecutive rows in an example.
         seed: seed of a random split.
-        root: folder that a relative path starts from; None for the current one.
+        root: folder that a relative path starts from, and that holds the file of an absolute path; None for the current
+            folder.
 
     Raises:
         ValueError: for a file that cannot be read, columns that are not there or hold no numbers, missing values, or

@@ -19,8 +19,9 @@ from vae_hydra.data.examples import Examples
 from vae_hydra.drawing.plots.names import latent_name
 from vae_hydra.runs.posteriors import Posteriors
 from vae_hydra.runs.trained import TrainedModel, visible_input
+from vae_hydra.training.batch_seeds import TEST
 from vae_hydra.training.history import Row
-from vae_hydra.training.module import TEST, VAEModule
+from vae_hydra.training.module import VAEModule
 
 # Points of a cloud of vectors.
 POINTS = 2000

@@ -26,18 +26,8 @@ LARGEST_COUNT = 2**53
 LEADING = [
     *("run", "dataset", "noise", "sampler", "latent_dim", "encoder_layers", "decoder_layers", "epochs"),
     *("learning_rate", "batch_size", "kl", "seconds_per_epoch", "final_loss", "half_sse", "seed", "fold", "beta"),
-    *(
-        "status",
-        "error",
-        "started",
-        "finished",
-        "stacked",
-        "noise_label",
-        "sampler_label",
-        "options",
-        "own_noise",
-        "confounders",
-    ),
+    *("status", "error", "started", "finished", "stacked"),
+    *("noise_label", "sampler_label", "options", "own_noise", "confounders"),
 ]
 
 

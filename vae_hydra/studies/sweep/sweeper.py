@@ -108,7 +108,7 @@ class GridSweeper(Sweeper):
         """Overrides and cells of each job: a run alone, or a stack of runs."""
         if self.most_together == 1:
             return [(cell.overrides, [cell]) for cell in missing]
-        # No process without work while another has two stacks' worth.
+        # Smaller stacks, where otherwise a process would have none.
         share = -(-len(missing) // launched_together(self.config.hydra.launcher))
         found = stacks([cell.config for cell in missing], min(self.most_together, max(1, share)))
         for reason, numbers in found.reasons().items():

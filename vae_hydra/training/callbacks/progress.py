@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
@@ -19,6 +20,11 @@ log = logging.getLogger(__name__)
 
 # Seconds between two lines about the epochs of a run.
 QUIET = 10.0
+
+
+def losses_text(values: Mapping[str, float]) -> str:
+    """``train/loss 1.2345  val/loss 2.3456``: the losses among the values of an epoch."""
+    return "  ".join(f"{name} {value:.4f}" for name, value in values.items() if name.endswith("/loss"))
 
 
 class EpochLines:
@@ -99,8 +105,7 @@ class Progress(ProgressBar, Checkpoint):
         if not trainer.is_global_zero:
             return
         epoch = trainer.current_epoch + 1
-        losses = {n: v.item() for n, v in trainer.callback_metrics.items() if n.endswith("/loss")}
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
+        shown = losses_text({name: value.item() for name, value in trainer.callback_metrics.items()})
         level = logging.DEBUG if self._bar is not None else self._lines.level(epoch)
         log.log(level, "%s  %s", self._lines.text(epoch), shown)
         if self._bar is not None:
