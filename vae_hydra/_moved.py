@@ -110,7 +110,8 @@ MODULES = {
 TAKEN = {
     "data": (
         "data.datamodule data.preparation data.loaders data.examples "
-        "data.sources.torchvision_images data.sources.digits data.sources.lognormal_2d data.sources.inverse_gaussian_2d data.sources.student_t_mixture"
+        "data.sources.torchvision_images data.sources.digits data.sources.lognormal_2d "
+        "data.sources.inverse_gaussian_2d data.sources.student_t_mixture"
     ),
     "embed": "analysis.embedding",
     "evaluate": "analysis.evaluation",

@@ -16,6 +16,7 @@ from vae_hydra.data.sources.table import load_table
 from vae_hydra.data.table_rows import rows_of_table
 from vae_hydra.drawing.plots import clouds
 from vae_hydra.runs.folder import Run
+from vae_hydra.runs.stack import train_together
 from vae_hydra.runs.train import train
 
 ROWS = 200
@@ -291,3 +292,15 @@ def test_figures_of_a_table_are_in_its_units_and_under_its_names(table, configur
     assert list(panels) == ["original", "reconstruction", "prior samples"]
     found = {round(float(value), 3) for value in panels["original"][:, 1]}
     assert found <= {round(float(value), 3) for value in frame()["wind"]}
+
+
+def test_a_stack_does_not_go_on_with_a_table_that_has_changed(table, configure):
+    options = ("dataset=table", f"dataset.path={table()}", "test_noises=null")
+    config = configure(*options)
+    train_together([config])
+    run = Run.of(config)
+    (run.folder / "run.json").write_text('{"status": "interrupted"}')
+    table(frame().assign(rain=1.0 + np.arange(ROWS)))
+    with pytest.raises(ValueError, match="the table has changed since this run was trained"):
+        train_together([config])
+    assert run.record["status"] == "failed"
