@@ -48,7 +48,7 @@ def test_posterior_has_the_shape_and_family_it_should(name, lead):
     assert q.batch_shape == (*lead, 3)
     z = q.rsample()
     assert sampler.kl_divergence(q, z).shape == z.shape == (*lead, 3)
-    assert sampler.prior_sample((7, 3)).shape == (7, 3)
+    assert sampler.prior().sample((7, 3)).shape == (7, 3)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from vae_hydra.distributions import log_density
 from vae_hydra.model.vae import VAE, VAEOutput
 
 # Values of decoded examples held at once: 64 MiB in single precision, several times over.
@@ -33,13 +34,13 @@ def importance_weighted_bound(
 
     Source: Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders", 2016.
     """
-    q, prior = vae.encode(inputs, y), vae.sampler.prior()
+    q, prior = vae.encode(inputs, y), vae.prior_distribution()
     chunk = max(1, max_values // x.numel())
     total = torch.full(x.shape[:1], -torch.inf, device=x.device, dtype=x.dtype)
     for start in range(0, samples, chunk):
         z = q.sample(torch.Size([min(chunk, samples - start)]))
-        log_joint = vae.log_likelihood(VAEOutput(q, z, vae.decode(z, y)), x) + prior.log_prob(z).sum(-1)
-        log_weights = log_joint - q.log_prob(z).sum(-1)
+        log_joint = vae.log_likelihood(VAEOutput(q, z, vae.decode(z, y)), x) + log_density(prior, z)
+        log_weights = log_joint - log_density(q, z)
         # A draw beyond the precision has the weight ∞ − ∞. Leaving it out can only lower the bound.
         log_weights = log_weights.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
         total = torch.logaddexp(total, log_weights.logsumexp(0))

@@ -14,7 +14,7 @@ from vae_hydra.base import checks
 from vae_hydra.base.memory import free_memory
 from vae_hydra.base.randomness import seeded
 from vae_hydra.data.datamodule import DataModule
-from vae_hydra.distributions import quantile
+from vae_hydra.distributions import is_joint, quantile
 from vae_hydra.model.vae import VAE
 from vae_hydra.runs.posteriors import (
     BATCH,
@@ -180,8 +180,11 @@ def _prior_draws_of_class(vae: VAE, request: Request) -> Tensor:
 def _prior_draws(vae: VAE, n: int, temperature: float) -> Tensor:
     if temperature == 1:
         return vae.prior_sample(n)
-    like = next(vae.parameters())
-    return tempered(vae.sampler.prior(), torch.Size([n, vae.latent_dim]), temperature).to(like)
+    prior, like = vae.prior_distribution(), next(vae.parameters())
+    if is_joint(prior):
+        raise ValueError("temperature needs quantiles of each latent, and this run's prior is of all latents together")
+    shape = [n] if prior.batch_shape else [n, vae.latent_dim]
+    return tempered(prior, torch.Size(shape), temperature).to(like)
 
 
 def _from_posteriors(module: VAEModule, data: DataModule, request: Request) -> tuple[Tensor, Tensor | None]:

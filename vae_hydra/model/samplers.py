@@ -10,7 +10,16 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Gamma, Laplace, LogNormal, Normal, kl_divergence
 
 from vae_hydra.base import checks
-from vae_hydra.distributions import Delta, FixedDistribution, InverseGaussian, StudentT, Weibull, with_parameters
+from vae_hydra.distributions import (
+    Delta,
+    FixedDistribution,
+    InverseGaussian,
+    StudentT,
+    Weibull,
+    is_joint,
+    log_density,
+    with_parameters,
+)
 
 KL_ESTIMATES = ("closed", "monte_carlo")
 # Added to every positive parameter, to keep it above 0 where the map underflows.
@@ -45,6 +54,7 @@ class Sampler(nn.Module, ABC):
     Attributes:
         parameters_per_latent: number of encoder features for each latent.
         has_elbo: whether the KL is finite, so that the model has an ELBO.
+        is_joint: whether q(z|x) is a distribution of vectors, so that only the KL of all latents together exists.
 
     Raises:
         ValueError: for an unknown option, or a prior that is not a Distribution.
@@ -52,6 +62,7 @@ class Sampler(nn.Module, ABC):
 
     parameters_per_latent = 2
     has_elbo = True
+    is_joint = False
 
     def __init__(self, prior: Distribution, positive: str = "softplus", kl: str = "closed") -> None:
         super().__init__()
@@ -63,15 +74,20 @@ class Sampler(nn.Module, ABC):
     def forward(self, features: Tensor) -> Distribution:
         """q(z|x) of batch_shape [..., L] from features of shape [..., parameters_per_latent·L]."""
 
-    def kl_divergence(self, q: Distribution, z: Tensor) -> Tensor:
-        """KL(q‖p) per example and latent [nats], of shape [..., L].
+    def kl_divergence(self, q: Distribution, z: Tensor, prior: Distribution | None = None) -> Tensor:
+        """KL(q‖p) per example and latent [nats], of shape [..., L]; of all together, [..., 1], if q or p is joint.
 
-        ``z`` is a draw from q, which only ``monte_carlo`` uses.
+        Args:
+            q: q(z|x).
+            z: a draw from q, for an estimate: with ``monte_carlo``, or if q or p is joint.
+            prior: p(z); None for the sampler's own.
 
         Raises:
             ValueError: if no closed form is registered for the pair.
         """
-        prior = self.prior()
+        prior = self.prior() if prior is None else prior
+        if is_joint(q) or is_joint(prior):
+            return (log_density(q, z) - log_density(prior, z)).unsqueeze(-1)
         if self.kl == "monte_carlo":
             return q.log_prob(z) - prior.log_prob(z)
         try:
@@ -91,10 +107,6 @@ class Sampler(nn.Module, ABC):
     def code(self, q: Distribution) -> Tensor:
         """The point that represents q(z|x), of shape [..., L]: its mean, or another point if that may not exist."""
         return q.mean
-
-    def prior_sample(self, shape: tuple[int, ...]) -> Tensor:
-        """Draw z ~ p(z) of the given shape, whose last dimension counts the latents."""
-        return self.prior().sample(torch.Size(shape))
 
     def positive(self, a: Tensor) -> Tensor:
         """Apply the configured map from the real line to positive numbers."""
@@ -274,5 +286,5 @@ class DeterministicSampler(Sampler):
     def forward(self, features: Tensor) -> Distribution:
         return Delta(features, validate_args=False)
 
-    def kl_divergence(self, q: Distribution, z: Tensor) -> Tensor:
+    def kl_divergence(self, q: Distribution, z: Tensor, prior: Distribution | None = None) -> Tensor:
         return torch.zeros_like(z)

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vae_hydra.distributions import log_density
 from vae_hydra.model.condition import Condition
 from vae_hydra.model.likelihoods import Likelihood
+from vae_hydra.model.priors import Prior
 from vae_hydra.model.samplers import Sampler
 
 # Power of the greatest number that bounds a latent: 3e28 in single precision, a factor of 1e10 below overflow.
@@ -37,6 +39,7 @@ class VAE(nn.Module):
         x_shape: shape of one example.
         condition: how encoder and decoder receive labels; None for a model without labels.
         classifier: z [..., latent_dim] → logits [..., classes]; None for a model that predicts no labels.
+        prior: p(z) with trained parameters; None for the sampler's own.
     """
 
     def __init__(
@@ -49,12 +52,20 @@ class VAE(nn.Module):
         x_shape: Sequence[int],
         condition: Condition | None = None,
         classifier: nn.Module | None = None,
+        prior: Prior | None = None,
     ) -> None:
         super().__init__()
         self.encoder, self.sampler = encoder, sampler
         self.decoder, self.likelihood = decoder, likelihood
         self.condition, self.classifier = condition, classifier
+        self.prior = prior
         self.latent_dim, self.x_shape = latent_dim, tuple(x_shape)
+
+    @property
+    def kl_terms(self) -> int:
+        """Number of terms of the KL: one for each latent, or one for all if they depend on one another."""
+        is_joint = self.sampler.is_joint or (self.prior is not None and self.prior.is_joint)
+        return 1 if is_joint else self.latent_dim
 
     @property
     def decodes_by_class(self) -> bool:
@@ -108,9 +119,19 @@ class VAE(nn.Module):
         limit = torch.finfo(z.dtype).max ** _LARGEST_POWER
         return z if self.training else z.clamp(-limit, limit)
 
+    def prior_distribution(self) -> Distribution:
+        """p(z): of one latent, of batch_shape [L], or of event_shape [L] where latents depend on one another."""
+        return self.sampler.prior() if self.prior is None else self.prior(self.encode)
+
     def prior_sample(self, n: int) -> Tensor:
         """n draws z ~ p(z), of shape [n, L]."""
-        return self.sampler.prior_sample((n, self.latent_dim))
+        prior = self.prior_distribution()
+        is_of_one = not prior.batch_shape + prior.event_shape
+        return prior.sample(torch.Size([n, self.latent_dim] if is_of_one else [n])).detach()
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """log p(z) [nats], of shape [...], for latents [..., L]."""
+        return log_density(self.prior_distribution(), z)
 
     def sample(self, n: int, y: Tensor | int | None = None) -> Tensor:
         """Means of p(x|z) for n draws z ~ p(z), of shape [n, *x_shape].
@@ -134,9 +155,9 @@ class VAE(nn.Module):
         device = next(self.parameters()).device
         return torch.randint(self.condition.classes, (n,), device=device)
 
-    def kl_divergence(self, output: VAEOutput) -> Tensor:
-        """KL(q‖p) per example and latent [nats], of shape [..., L]."""
-        return self.sampler.kl_divergence(output.q, output.z)
+    def kl_divergence(self, q: Distribution, z: Tensor) -> Tensor:
+        """KL(q‖p) per example [nats], of shape [..., kl_terms], for a posterior and a draw z from it [..., L]."""
+        return self.sampler.kl_divergence(q, z, self.prior_distribution())
 
     def log_likelihood(self, output: VAEOutput, x: Tensor) -> Tensor:
         """log p(x|z) per example [nats], of shape [...]."""

@@ -14,6 +14,8 @@ from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.noise import Noise
 from vae_hydra.data.noise_nodes import nodes_to_test
 from vae_hydra.model.condition import Condition
+from vae_hydra.model.priors import Prior, VampPrior
+from vae_hydra.model.samplers import Sampler
 from vae_hydra.model.vae import VAE
 from vae_hydra.runs.compatibility import (
     check_enough_examples,
@@ -54,6 +56,7 @@ def build_experiment(config: Config, data: DataModule | None = None) -> Experime
     description = describe(config, data)
     noise = build_noise(config)
     vae = build_vae(config, data.x_shape, noise, data.classes)
+    _start_prior(vae, noise, data, seed)
     module = build_module(config, vae, noise, description, build_test_noises(config), data)
     check_likelihood_fits(module, data)
     check_kl_exists(vae)
@@ -115,7 +118,31 @@ def build_vae(config: Config, x_shape: Sequence[int], noise: Noise, classes: int
     encoder = make("model.encoder", node_at(config, "model.encoder"), in_shape=list(in_shape), out_features=features)
     decoder = make("model.decoder", node_at(config, "model.decoder"), in_features=z_values, out_shape=out_shape)
     classifier = _classifier(config, latent_dim, classes)
-    return VAE(encoder, sampler, decoder, likelihood, latent_dim, x_shape, condition, classifier)
+    # Last, so that its random starting values leave those of the networks as they are.
+    prior = _prior(config, sampler, latent_dim, in_shape)
+    return VAE(encoder, sampler, decoder, likelihood, latent_dim, x_shape, condition, classifier, prior)
+
+
+def _prior(config: Config, sampler: Sampler, latent_dim: int, in_shape: Sequence[int]) -> Prior | None:
+    """The prior of ``config.prior``; None for the sampler's own."""
+    node = config.get("prior") or {}
+    if "_target_" not in node:
+        return None
+    if not sampler.has_elbo:
+        raise ValueError(
+            f"prior={node['name']} is trained by the KL, which a deterministic sampler lacks; use prior=standard"
+        )
+    return make("prior", node, start=sampler.prior(), latent_dim=latent_dim, input_shape=list(in_shape))
+
+
+def _start_prior(vae: VAE, noise: Noise, data: DataModule, seed: int) -> None:
+    """Start the pseudo-inputs of a VampPrior from training examples of the seed."""
+    if not isinstance(vae.prior, VampPrior):
+        return
+    if vae.condition is not None:
+        raise ValueError("prior=vamp encodes pseudo-inputs without a class; use condition=none")
+    examples = data.shuffled("train", torch.Generator().manual_seed(seed), vae.prior.components)
+    vae.prior.start(noise.clean(examples.x), *data.value_range())
 
 
 def _condition(config: Config, classes: int) -> Condition | None:

@@ -139,8 +139,8 @@ def check_trainer_options(options: Mapping[str, Any], config: Mapping[str, Any])
 def check_kl_exists(vae: VAE) -> None:
     """Refuse a posterior and a prior without a KL, closed or estimated, before the first step."""
     q = vae.sampler(torch.zeros(KL_DRAWS, vae.sampler.parameters_per_latent * vae.latent_dim))
-    if not torch.isfinite(vae.sampler.kl_divergence(q, q.sample())).all():
-        families = f"KL({type(q).__name__} ‖ {type(vae.sampler.prior()).__name__})"
+    if not torch.isfinite(vae.kl_divergence(q, q.sample())).all():
+        families = f"KL({type(q).__name__} ‖ {type(vae.prior_distribution()).__name__})"
         raise ValueError(
             f"sampler.prior: {families} is not finite where training starts; choose a prior with a density where "
             "q(z|x) has one, raise sampler.min_concentration or sampler.df where there is one, or use "

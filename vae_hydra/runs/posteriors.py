@@ -52,10 +52,10 @@ def posteriors(module: VAEModule, examples: Examples, seed: int = 0) -> Posterio
 
 @torch.no_grad()
 def mean_kl(module: VAEModule, encoded: Posteriors) -> Tensor:
-    """Mean KL(q‖p) of each latent over the examples [nats], of shape [L]."""
-    sampler, like = module.vae.sampler, next(module.vae.parameters())
+    """Mean KL(q‖p) of each latent over the examples [nats], of shape [L]; [1] where only that of all exists."""
+    vae, like = module.vae, next(module.vae.parameters())
     values = {name: value.to(like) for name, value in encoded.parameters.items()}
-    return sampler.kl_divergence(sampler.posterior(values), encoded.draws.to(like)).mean(0).float().cpu()
+    return vae.kl_divergence(vae.sampler.posterior(values), encoded.draws.to(like)).mean(0).float().cpu()
 
 
 def batches(examples: Examples, size: int = BATCH) -> Iterator[Examples]:

@@ -15,7 +15,7 @@ from vae_hydra.base.randomness import seeded
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.examples import Examples
 from vae_hydra.data.noise import Noise
-from vae_hydra.distributions import parameters, quantile, with_parameters
+from vae_hydra.distributions import Drawn, is_joint, parameters, quantile, with_parameters
 from vae_hydra.runs.posteriors import Posteriors, mean_kl, posteriors
 from vae_hydra.training.module import VAEModule
 
@@ -23,6 +23,8 @@ from vae_hydra.training.module import VAEModule
 RANKED_BY = 5000
 # Draws from one posterior, for a KL that is estimated.
 KL_DRAWS = 1000
+# Draws from a prior of dependent latents, for the marginals of each.
+PRIOR_DRAWS = 50_000
 
 
 class RoundTrip(NamedTuple):
@@ -33,7 +35,7 @@ class RoundTrip(NamedTuple):
         fed: the encoder's input; of stacked noise, one of its channels [1, H, W].
         reconstruction: the mean of p(x|z) at the code.
         q: q(z|x), of batch_shape [L].
-        kl: KL(q‖p) of each latent [nats], [L].
+        kl: KL(q‖p) of each latent [nats], [L]; [1] where only that of all together exists.
         code: the point that stands for q(z|x), [L].
         label: the example's class.
     """
@@ -80,10 +82,30 @@ class TrainedModel:
         return self.data.value_range()
 
     @property
+    def has_kl_per_latent(self) -> bool:
+        """Whether each latent has a KL of its own: posterior and prior are of independent latents."""
+        return self.has_kl and self.module.vae.kl_terms == self.latent_dim
+
+    @cached_property
     def prior(self) -> Distribution:
+        """p(z) of each latent, of batch_shape [L], on the CPU.
+
+        Where latents depend on one another, these are marginals, known by draws of the run's seed.
+        """
+        vae = self.module.vae
+        with seeded(self.module.seed, self.module.device), torch.no_grad():
+            prior = vae.prior_distribution()
+            if is_joint(prior):
+                return Drawn(vae.prior_sample(PRIOR_DRAWS).float().cpu())
+        values = {name: value.detach().cpu().expand(self.latent_dim) for name, value in parameters(prior).items()}
+        return with_parameters(prior, values)
+
+    def prior_of(self, latent: int) -> Distribution:
         """p(z) of one latent, on the CPU."""
-        prior = self.module.vae.sampler.prior()
-        return with_parameters(prior, {name: value.cpu() for name, value in parameters(prior).items()})
+        prior = self.prior
+        if isinstance(prior, Drawn):
+            return prior.of(latent)
+        return with_parameters(prior, {name: value[latent] for name, value in parameters(prior).items()})
 
     @cached_property
     def test_examples(self) -> Examples:
@@ -104,17 +126,17 @@ class TrainedModel:
 
     @cached_property
     def kl(self) -> Tensor:
-        """Mean KL(q‖p) of each latent over the encoded examples [nats], of shape [L]."""
+        """Mean KL(q‖p) of each latent over the encoded examples [nats], of shape [L]; [1] without one for each."""
         return mean_kl(self.module, self.encoded)
 
     @cached_property
     def order(self) -> list[int]:
-        """All latents, the one with the most KL first; without a KL, the one whose code varies most."""
-        scores = self.kl if self.has_kl else self.encoded.codes.var(0)
+        """All latents, the one with the most KL first; without a KL of each, the one whose code varies most."""
+        scores = self.kl if self.has_kl_per_latent else self.encoded.codes.var(0)
         return scores.argsort(descending=True, stable=True).tolist()
 
     def positions(self, probability: Tensor) -> Tensor:
-        """Quantiles of the prior, the same for every latent, [P, L] from probabilities [P].
+        """Quantiles of the prior of each latent, [P, L] from probabilities [P].
 
         Without a KL the codes need not follow the prior: then each latent has the quantiles of its encoded codes.
 
@@ -123,7 +145,7 @@ class TrainedModel:
         """
         if not self.has_kl:
             return torch.quantile(self.encoded.codes, probability, dim=0)
-        return quantile(self.prior, probability)[:, None].expand(-1, self.latent_dim)
+        return quantile(self.prior, probability[:, None])
 
     @torch.no_grad()
     def decode(self, z: Tensor, y: Tensor | int | None = None) -> Tensor:
@@ -152,7 +174,7 @@ class TrainedModel:
             fed = self.noises[noise](taken.x)
             q = vae.encode(fed, taken.y)
             draws = q.sample(torch.Size([KL_DRAWS]))
-            kl = vae.sampler.kl_divergence(q, draws).expand_as(draws).mean((0, 1))
+            kl = vae.kl_divergence(q, draws).expand(*draws.shape[:-1], vae.kl_terms).mean((0, 1))
         code = vae.sampler.code(q)
         first = with_parameters(q, {name: value[0].cpu() for name, value in parameters(q).items()})
         shown = (taken.x, visible_input(fed, taken.x), self.decode(code, taken.y))

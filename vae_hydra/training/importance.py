@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_hydra.distributions import parameters, with_parameters
+from vae_hydra.distributions import log_density, parameters, with_parameters
 from vae_hydra.model.vae import VAE, VAEOutput
 
 
@@ -39,7 +39,7 @@ def importance_weighted_loss(
     """
     z = q.rsample(torch.Size([draws]))
     density = with_parameters(q, {name: value.detach() for name, value in parameters(q).items()}) if doubly else q
-    log_ratio = (vae.sampler.prior().log_prob(z) - density.log_prob(z)).sum(-1)
+    log_ratio = vae.log_prior(z) - log_density(density, z)
     log_weights = vae.log_likelihood(VAEOutput(q, z, vae.decode(z, y)), x) + beta * log_ratio
     if doubly and z.requires_grad:
         # The loss weights each draw's gradient by w̃ₖ already.

@@ -87,7 +87,7 @@ class VAEModule(L.LightningModule):
         self.classifier_weight = checks.positive("classifier.weight", classifier_weight)
         self.train_labelled = checks.positive_share("train_labelled", train_labelled)
         self.validation_labelled = checks.positive_share("validation_labelled", validation_labelled)
-        nats = {"loss": 1, "log_likelihood": 1, "kl_per_latent": vae.latent_dim}
+        nats = {"loss": 1, "log_likelihood": 1, "kl_per_latent": vae.kl_terms}
         measures = dict.fromkeys(RECONSTRUCTION_MEASURES, 1)
         if vae.classifier is not None:
             nats, measures = {**nats, "cross_entropy": 1}, {**measures, "accuracy": 1}
@@ -200,7 +200,7 @@ class VAEModule(L.LightningModule):
         """
         output = self.vae(inputs, y)
         log_likelihood = self.vae.log_likelihood(output, x)
-        kl = self.vae.kl_divergence(output)
+        kl = self.vae.kl_divergence(output.q, output.z)
         terms = {"log_likelihood": log_likelihood, "kl_per_latent": kl}
         if self.objective.is_elbo:
             loss = self.objective(log_likelihood, kl, beta)

@@ -107,7 +107,7 @@ def _batch_scores(module: VAEModule, batch: Examples, seed: int, samples: int) -
     log_likelihood = vae.log_likelihood(output, x)
     scores = {"half_sse": half_sse(output.p.mean, x, len(vae.x_shape)), "negative_log_likelihood": -log_likelihood}
     if vae.sampler.has_elbo:
-        kl = vae.kl_divergence(output).sum(-1)
+        kl = vae.kl_divergence(output.q, output.z).sum(-1)
         scores |= {"kl": kl, "negative_elbo": kl - log_likelihood}
     if samples:
         scores["nll"] = -_bounds(module, inputs, x, seed, hashes, samples)

@@ -65,8 +65,8 @@ class ExamplePane:
         self.trip = model.round_trip(index, self.noise.value, self.seed.value or 0)
         self._show_pictures(self.trip)
         self.about.object = _summary(model, index, self.trip)
-        kl = [f": KL {value:.2f}" if model.has_kl else "" for value in self.trip.kl.tolist()]
-        titles = {latent: f"{latent_name(latent)}{kl[latent]}" for latent in model.order[:PANELS]}
+        kl = [f": KL {value:.2f}" for value in self.trip.kl.tolist()] if model.has_kl_per_latent else None
+        titles = {latent: latent_name(latent) + (kl[latent] if kl else "") for latent in model.order[:PANELS]}
         self.densities.object = pictures.densities(self._posteriors(index), model.prior, self.trip.code, titles)
 
     def _show_pictures(self, trip: RoundTrip) -> None:

@@ -40,8 +40,11 @@ class TraversalPane:
         model, latents, stops = self.model, self.model.order[:ROWS], torch.tensor(STOPS)
         rows = traversals(model, self.point.z, latents, stops, self.point.label)
         names = [latent_name(latent) for latent in latents]
-        values = latents_at(model.prior, stops).tolist()
-        columns = [f"p = {p:g}\n{value:.3g}" for p, value in zip(STOPS, values, strict=True)]
+        values = latents_at(model.prior, stops[:, None])
+        # A trained prior has other quantiles for each latent.
+        is_shared = bool((values == values[:, :1]).all())
+        numbers = [f"\n{value:.3g}" if is_shared else "" for value in values[:, 0].tolist()]
+        columns = [f"p = {p:g}{number}" for p, number in zip(STOPS, numbers, strict=True)]
         if model.are_images:
             self.picture.object = pictures.rows_of_images(rows, model.limits, names, columns)
         else:
@@ -78,8 +81,9 @@ class PlanePane:
     def go(self, across: float, up: float) -> None:
         """Move the point to a place of the plane, given as probabilities."""
         positions = torch.tensor([across, up]).clamp(LEAST, MOST)
-        values = latents_at(self.model.prior, positions)
-        self.point.jump(self.point.moved({self.across.value: values[0], self.up.value: values[1]}))
+        values = latents_at(self.model.prior, positions[:, None])
+        chosen = enumerate((self.across.value, self.up.value))
+        self.point.jump(self.point.moved({latent: values[row, latent] for row, latent in chosen}))
 
     def show(self) -> None:
         """Draw the plane through the point as it is now."""

@@ -55,21 +55,20 @@ def densities(
 
     Args:
         posteriors: title → distribution of batch_shape [L].
-        prior: of one latent.
+        prior: of each latent, of batch_shape [L].
         code: the code [L], marked by a line.
         names: latent → the title of its panel.
     """
     figure, grid = axes_grid(len(names), PANELS_A_ROW, (1.88, 2.1), (0.0, 0.3), least_width=9.4)
     ends = {title: _ends(q, code) for title, q in posteriors.items()}
-    prior_ends = latents_at(prior, torch.tensor(PRIOR_SHOWN))
+    prior_ends = latents_at(prior, torch.tensor(PRIOR_SHOWN)[:, None])
     for axes, (latent, name) in zip(grid.flat, names.items(), strict=False):
-        z = _between(torch.cat([prior_ends, *(limits[latent] for limits in ends.values())]))
-        axes.fill_between(z.cpu(), _height(prior, z), color="#dddddd", label="prior p(z)")
+        z = _between(torch.cat([prior_ends[:, latent], *(limits[latent] for limits in ends.values())]))
+        axes.fill_between(z.cpu(), _heights(prior, z, len(code))[:, latent], color="#dddddd", label="prior p(z)")
         for number, (title, q) in enumerate(posteriors.items()):
-            # Over its own range, which may be far narrower than the prior's. A column for each latent of q.
+            # Over its own range, which may be far narrower than the prior's.
             z = _between(ends[title][latent])
-            height = _height(q, z.unsqueeze(1).expand(-1, len(code)))[:, latent]
-            axes.plot(z.cpu(), height, color=COLOURS[number], label=title)
+            axes.plot(z.cpu(), _heights(q, z, len(code))[:, latent], color=COLOURS[number], label=title)
         axes.axvline(code[latent].item(), color="#333333", linestyle=":", linewidth=1, label="code")
         axes.set(title=name, ylim=(0, 1.08))
         axes.margins(x=0.03)
@@ -88,9 +87,9 @@ def _between(values: Tensor) -> Tensor:
     return torch.linspace(values.min().item(), values.max().item(), RESOLUTION).to(values)
 
 
-def _height(distribution: Distribution, z: Tensor) -> Array:
-    """The density at z [N, ...], relative to its greatest value over N."""
-    log_density = distribution.log_prob(z).double().nan_to_num(nan=-torch.inf)
+def _heights(distribution: Distribution, z: Tensor, latents: int) -> Array:
+    """The densities of L latents at z [N], each relative to its greatest value there: [N, L]."""
+    log_density = distribution.log_prob(z.unsqueeze(1).expand(-1, latents)).double().nan_to_num(nan=-torch.inf)
     return (log_density - log_density.amax(0)).exp().cpu().numpy()
 
 

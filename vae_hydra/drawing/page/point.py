@@ -71,7 +71,8 @@ class PointPane:
     def _move(self, latent: int, position: float) -> None:
         # A slider that follows the point would round it.
         if not self._follows:
-            self.point.z = self.point.moved({latent: latents_at(self.model.prior, torch.tensor(position))})
+            values = latents_at(self.model.prior, torch.tensor(position))
+            self.point.z = self.point.moved({latent: values[latent]})
 
     def show(self) -> None:
         """Show the point as it is now."""

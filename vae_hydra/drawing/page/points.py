@@ -14,7 +14,7 @@ from vae_hydra.runs.trained import TrainedModel, traversal
 
 def medians(model: TrainedModel) -> Tensor:
     """Every latent at the prior's median, [L]."""
-    return latents_at(model.prior, torch.full((model.latent_dim,), 0.5))
+    return latents_at(model.prior, torch.tensor(0.5))
 
 
 def indices_of(examples: Examples, label: int | None) -> Tensor:
@@ -32,7 +32,7 @@ def traversals(model: TrainedModel, z: Tensor, latents: Sequence[int], positions
         positions: probabilities of the K quantiles of the prior that it moves to.
         label: for a decoder that is given the class.
     """
-    values = latents_at(model.prior, positions)[:, None].expand(-1, len(z))
+    values = latents_at(model.prior, positions[:, None])
     return model.decode(traversal(z, latents, values), label)
 
 
@@ -41,8 +41,8 @@ def plane(model: TrainedModel, z: Tensor, across: int, up: int, cells: int, labe
 
     Along a row the latent ``across`` grows, from row to row the latent ``up``.
     """
-    values = latents_at(model.prior, (torch.arange(cells) + 0.5) / cells)
+    values = latents_at(model.prior, ((torch.arange(cells) + 0.5) / cells)[:, None])
     points = z.repeat(cells, cells, 1)
-    points[..., across] = values
-    points[..., up] = values.unsqueeze(1)
+    points[..., across] = values[:, across]
+    points[..., up] = values[:, up].unsqueeze(1)
     return model.decode(points, label)

@@ -15,13 +15,13 @@ HALVINGS = 30
 
 
 def latents_at(prior: Distribution, positions: Tensor) -> Tensor:
-    """z = F⁻¹(p) under the prior of one latent, for positions p [...] in (0, 1)."""
-    like = next(iter(parameters(prior).values()))
+    """z = F⁻¹(p) under the prior of each latent [..., L], for positions p in (0, 1) that broadcast with [L]."""
+    like = next(iter(parameters(prior).values()), positions.float())
     return quantile(prior, positions.to(like))
 
 
 def positions_of(prior: Distribution, z: Tensor) -> Tensor:
-    """Positions p = F(z) of latents z [...], in double precision; beyond a slider's ends, the position of the end.
+    """Positions p = F(z) of latents z [..., L], in double precision; beyond a slider's ends, the position of the end.
 
     They are found from quantiles by bisection: this works for families without a cdf, and inverts ``latents_at``.
     """
@@ -34,6 +34,6 @@ def positions_of(prior: Distribution, z: Tensor) -> Tensor:
 
 
 def is_beyond(prior: Distribution, z: Tensor) -> Tensor:
-    """Whether latents [...] lie outside the range of the sliders."""
-    least, most = latents_at(prior, torch.tensor([LEAST, MOST]))
+    """Whether latents [..., L] lie outside the range of the sliders."""
+    least, most = (latents_at(prior, torch.tensor(end)) for end in (LEAST, MOST))
     return (z < least) | (z > most)

@@ -65,8 +65,9 @@ def traversals(subject: Subject) -> Figure:
     blank = images.new_full(images.shape[2:], subject.limits[1])
     top = [example.x[0].to(images), subject.decode(code, y), *[blank] * (len(PROBABILITIES) - 2)]
     rows = ["x, x̂", *(subject.latent_title(latent) for latent in latents)]
-    # Without a KL each latent has quantiles of its own.
-    values = [f"\n{_number(value)}" if subject.has_kl else "" for value in positions[:, 0].tolist()]
+    # A trained prior, and codes without a KL, have other quantiles for each latent.
+    is_shared = bool((positions == positions[:, :1]).all())
+    values = [f"\n{_number(value)}" if is_shared else "" for value in positions[:, 0].tolist()]
     columns = [f"{p:.0%}{value}" for p, value in zip(PROBABILITIES, values, strict=True)]
     mosaic = plots.Mosaic(torch.cat([torch.stack(top)[None], images]), rows, columns, [None, *nearest])
     axes = ("", f"z at {_quantiles(subject)}; framed: nearest to the example's own code")

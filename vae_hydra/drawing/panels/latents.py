@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_hydra.base.randomness import seeded
-from vae_hydra.distributions import parameters, quantile
+from vae_hydra.distributions import Drawn, parameters, quantile
 from vae_hydra.drawing import plots
 from vae_hydra.drawing.panels.subject import LATENTS, DoesNotApply, Subject
 from vae_hydra.drawing.plots.names import latent_name
@@ -51,8 +51,8 @@ def posterior_parameters(subject: Subject) -> Figure:
     fixed = {name: value.flatten()[0].item() for name, value in values.items() if value.min() == value.max()}
     rows = {name: value for name, value in values.items() if name not in fixed}
     prior = subject.prior
-    same_family = type(prior) is type(subject.posterior(subject.encoded, 0, 0))
-    marks = {name: value.item() for name, value in parameters(prior).items() if same_family and name in rows}
+    same_family = subject.module.vae.prior is None and type(prior) is type(subject.posterior(subject.encoded, 0, 0))
+    marks = {name: value[0].item() for name, value in parameters(prior).items() if same_family and name in rows}
     heading = f"parameters of q(z|x) over {len(subject.encoded.y):,} test examples"
     constants = [f"{name} = {value:g} everywhere" for name, value in fixed.items()]
     title = "; ".join(filter(None, [heading, subject.choice(latents), *constants]))
@@ -65,7 +65,7 @@ def codes_against_prior(subject: Subject) -> Figure:
     codes, draws = subject.encoded.codes, subject.encoded.draws
     panels = {}
     for latent in latents:
-        panel = _over(subject.prior, draws[:, latent])
+        panel = _over(subject.prior_of(latent), draws[:, latent])
         points = codes[:, latent] if subject.has_kl else ()
         panels[subject.latent_title(latent)] = panel._replace(points=points)
     # A deterministic encoder draws its codes.
@@ -77,6 +77,8 @@ def kl_per_latent(subject: Subject) -> Figure:
     """Mean KL of every latent over test examples, the largest first."""
     if not subject.has_kl:
         raise DoesNotApply("a deterministic sampler has no KL")
+    if not subject.has_kl_per_latent:
+        raise DoesNotApply("posterior or prior are of all latents together, which have one KL")
     names = [latent_name(latent) for latent in range(subject.latent_dim)]
     return plots.kl_bars(subject.kl.tolist(), names, LEAST_KL)
 
@@ -90,7 +92,7 @@ def draws_over_density(subject: Subject) -> Figure:
         raise DoesNotApply("a deterministic posterior is a point and has no density")
     latent = subject.order[0]
     encoded = posteriors(subject.module, subject.examples(DRAWN_EXAMPLES))
-    distributions = {"prior p(z)": subject.prior}
+    distributions = {"prior p(z)": subject.prior_of(latent)}
     for number, label in enumerate(encoded.y.tolist()):
         title = f"q({latent_name(latent)}|x), x = example {number + 1}, class {label}"
         distributions[title] = subject.posterior(encoded, number, latent)
@@ -100,11 +102,13 @@ def draws_over_density(subject: Subject) -> Figure:
             panels[title] = _over(distribution, distribution.sample(torch.Size([DRAWS])))
     names = (f"{DRAWS:,} draws", "density", "")
     family = type(subject.posterior(encoded, 0, latent)).__name__
-    title = f"q: {family}, p: {_family_and_parameters(subject.prior)}"
+    title = f"q: {family}, p: {_family_and_parameters(subject.prior_of(latent))}"
     return plots.draws_over_densities(panels, names, "z", title, a_row=3)
 
 
 def _family_and_parameters(distribution: Distribution) -> str:
+    if isinstance(distribution, Drawn):
+        return "marginal, by draws"
     values = ", ".join(f"{name} {value.item():g}" for name, value in parameters(distribution).items())
     return f"{type(distribution).__name__} of {values}"
 

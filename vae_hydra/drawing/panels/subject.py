@@ -98,13 +98,13 @@ class Subject(TrainedModel):
 
     def latent_title(self, latent: int) -> str:
         """Name and KL of a latent."""
-        return latent_name(latent) + (f"  {self.kl[latent]:.2f} nats" if self.has_kl else "")
+        return latent_name(latent) + (f"  {self.kl[latent]:.2f} nats" if self.has_kl_per_latent else "")
 
     def choice(self, latents: Sequence[int]) -> str:
         """How a figure chose its latents; empty if it shows all."""
         if len(latents) == self.latent_dim:
             return ""
-        reason = "with the most KL" if self.has_kl else "whose codes vary most"
+        reason = "with the most KL" if self.has_kl_per_latent else "whose codes vary most"
         return f"the {len(latents)} of {self.latent_dim} latents {reason}"
 
 

@@ -107,7 +107,7 @@ def _about(shared: Shared) -> dict[str, str]:
     noise = module.noise.distribution
     return {
         "posterior q(z\\|x)": f"{_described(config['sampler'])}; {vae.latent_dim} latents",
-        "prior p(z)": vae.sampler.prior.extra_repr(),
+        "prior p(z)": vae.sampler.prior.extra_repr() if vae.prior is None else _described(config["prior"]),
         "likelihood p(x\\|z)": _described(config["likelihood"]),
         "labels": _described(config["condition"] or {"name": "none given to the model"}),
         **({"head": _described(config["classifier"])} if config["classifier"] else {}),

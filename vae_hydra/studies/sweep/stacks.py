@@ -75,6 +75,9 @@ def reason_against(config: Config) -> str | None:
         return "it starts from another run"
     if config.get("compile"):
         return "compile=true"
+    prior = nested.get(config, "prior._target_")
+    if prior:
+        return f"prior={nested.get(config, 'prior.name')}"
     bound = nested.get(config, "objective.bound")
     if bound in ("iwae", "dreg"):
         return f"objective={bound}"

@@ -1,0 +1,59 @@
+"""A mixture of distributions of vectors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+from torch.types import _size
+
+from vae_hydra.distributions.joint import is_joint
+from vae_hydra.distributions.parameters import parameters, with_parameters
+
+
+class Mixture(Distribution):
+    """p(z) = Σₖ πₖ·fₖ(z) over vectors z [L].
+
+    Unlike ``torch.distributions.MixtureSameFamily``, it draws from the chosen components alone, so that a draw from
+    hundreds of components needs no more memory than one from a single component.
+
+    Args:
+        logits: ln πₖ up to a constant, [K].
+        components: K distributions as one: of batch_shape [K, L] with independent values, or of batch_shape [K] and
+            event_shape [L].
+
+    >>> components = torch.distributions.Normal(torch.tensor([[-1.0], [1.0]]), 1.0)
+    >>> Mixture(torch.zeros(2), components).log_prob(torch.tensor([0.0])).exp()  # the density of N(1, 1) at 0
+    tensor(0.2420)
+    """
+
+    arg_constraints: dict[str, torch.distributions.constraints.Constraint] = {}
+    has_rsample = False
+
+    def __init__(self, logits: Tensor, components: Distribution, validate_args: bool | None = None) -> None:
+        self.logits, self.components = logits.log_softmax(-1), components
+        size = components.event_shape if is_joint(components) else components.batch_shape[1:]
+        super().__init__(torch.Size(), size, validate_args=validate_args)
+
+    @property
+    def support(self) -> torch.distributions.constraints.Constraint | None:
+        """Where every component has its support."""
+        return self.components.support
+
+    @property
+    def mean(self) -> Tensor:
+        """Σₖ πₖ·E_k[z], of shape [L]."""
+        return self.logits.exp() @ self.components.mean
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """ln p(z) of shape [...] for z [..., L]."""
+        each = self.components.log_prob(value.unsqueeze(-2))
+        return torch.logsumexp(self.logits + (each if is_joint(self.components) else each.sum(-1)), dim=-1)
+
+    def sample(self, sample_shape: _size = ()) -> Tensor:
+        """Draws of shape [*sample_shape, L]."""
+        with torch.no_grad():
+            count = torch.Size(sample_shape).numel()
+            chosen = torch.multinomial(self.logits.exp(), count, replacement=True)
+            values = {name: value[chosen] for name, value in parameters(self.components).items()}
+            return with_parameters(self.components, values).sample().reshape(*sample_shape, *self.event_shape)
