@@ -129,8 +129,8 @@ def test_an_old_run_and_a_new_one_of_its_cell_are_replicates(name, old_run):
     assert (compared.keys, compared.differences()) == ([], [])
     before, now = (run.config for run in runs)
     assert sorted(targets(before)) == sorted(targets(now))
-    # Options of where and how a run is done are not filled in.
-    assert now.keys() - before.keys() <= set(NOT_IDENTITY)
+    # Options of where and how a run is done are not filled in, nor groups whose default is to do without them.
+    assert now.keys() - before.keys() <= {*NOT_IDENTITY, "prior"}
     assert before.keys() <= now.keys()
 
 

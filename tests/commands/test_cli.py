@@ -198,7 +198,20 @@ def test_help_lists_every_option_with_a_line(run_command):
     assert not [line for line in text.splitlines() if line.strip().startswith("_")]
     marked = [line.split()[0] for line in text.splitlines() if line.endswith("(default)")]
     assert sorted(marked) == sorted(
-        ["constant", "default", "digits", "elbo", "gaussian", "csv", "mlp", "adam", "normal", "default", *["none"] * 4]
+        [
+            "constant",
+            "default",
+            "digits",
+            "elbo",
+            "gaussian",
+            "csv",
+            "mlp",
+            "adam",
+            "normal",
+            "standard",
+            "default",
+            *["none"] * 4,
+        ]
     )
 
 

@@ -71,10 +71,17 @@ def test_losses_at_another_beta_have_a_panel_of_their_own(beta, panels):
     assert len(figure.axes) == panels
 
 
+def without_kl(sampler):
+    """The figures that a sampler lacks, because it has no KL, or one KL for all latents together."""
+    if sampler in ("normal_full", "von_mises_fisher", "flow"):
+        return {"kl_per_latent"}
+    return OF_A_KL if sampler == "deterministic" else set()
+
+
 @pytest.mark.parametrize("sampler", options("sampler"))
 def test_every_figure_of_images_draws_or_says_why_not(sampler):
     found = reasons(untrained(f"sampler={sampler}", "noise=uniform"), PANELS.keys() - OF_DATA)
-    no_kl = OF_A_KL if sampler == "deterministic" else set()
+    no_kl = without_kl(sampler)
     assert found.keys() == {"samples_by_epoch", *OF_VECTORS, *no_kl}
 
 
@@ -82,7 +89,7 @@ def test_every_figure_of_images_draws_or_says_why_not(sampler):
 def test_every_figure_of_vectors_draws_or_says_why_not(sampler):
     small = ("dataset=student_t_mixture", "dataset.train_size=300", "dataset.test_size=300", "dataset.dimensions=2")
     found = reasons(untrained(f"sampler={sampler}", "noise=normal", *small), PANELS.keys() - OF_DATA)
-    no_kl = OF_A_KL if sampler == "deterministic" else set()
+    no_kl = without_kl(sampler)
     assert found.keys() == {"samples_by_epoch", *OF_IMAGES, *no_kl}
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import integrate, stats
 from torch import nn
-from torch.distributions import Gamma, LogNormal, Normal
+from torch.distributions import Gamma, LogNormal, Normal, Uniform
 
 from tests.support.samplers import PROBABILISTIC, SAMPLERS
 from vae_hydra.distributions import Drawn, Mixture, StudentT, is_joint, log_density
@@ -29,7 +29,16 @@ def unused(x):
     raise AssertionError("this prior encodes nothing")
 
 
-@pytest.mark.parametrize("name", PROBABILISTIC)
+# Families with trainable parameters.
+TRAINABLE = [name for name in PROBABILISTIC if name != "kumaraswamy"]
+
+
+def test_bounds_are_not_trained():
+    with pytest.raises(ValueError, match="the bounds of Uniform cannot be trained"):
+        LearnedPrior(start=Uniform(0.0, 1.0), latent_dim=2)
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
 def test_a_learned_prior_starts_as_the_samplers_own(name):
     make, start, _ = SAMPLERS[name]
     sampler = make(start)
@@ -58,7 +67,7 @@ def test_a_learned_prior_follows_its_data():
     torch.testing.assert_close(fitted.scale, points.std(0), rtol=0.01, atol=0)
 
 
-@pytest.mark.parametrize("name", PROBABILISTIC)
+@pytest.mark.parametrize("name", TRAINABLE)
 def test_a_mixture_is_the_weighted_sum_of_its_components(name):
     start = SAMPLERS[name][1]
     torch.manual_seed(1)
@@ -198,3 +207,9 @@ def test_draws_stand_for_a_distribution():
 def test_wrong_options_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_flow_leaves_the_checks_of_other_distributions_on():
+    FlowPrior(start=Normal(0.0, 1.0), latent_dim=2)
+    with pytest.raises(ValueError, match="scale"):
+        Normal(0.0, -1.0)

@@ -192,7 +192,7 @@ def _from_posteriors(module: VAEModule, data: DataModule, request: Request) -> t
     encoded = posteriors(module, data.prepared("train"), request.seed)
     y = _labels(request, data.classes)
     if request.by == "aggregate_posterior":
-        z = _from_mixtures(encoded, y, vae.sampler.posterior(encoded.parameters), request)
+        z = vae.sampler.on_support(_from_mixtures(encoded, y, vae.sampler.posterior(encoded.parameters), request))
         return z.to(next(vae.parameters())), y if data.classes > 1 or vae.decodes_by_class else None
     embeddings = class_embeddings(encoded, data.classes)
     chosen = {name: value[y] for name, value in embeddings.items()}

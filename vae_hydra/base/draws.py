@@ -97,6 +97,7 @@ def _like(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 DRAWS: dict[Any, Callable[..., Tensor]] = {
     aten.normal.Tensor_Tensor: _of_tensors(torch.normal),
     aten.bernoulli.default: _of_tensors(torch.bernoulli),
+    aten._sample_dirichlet.default: _of_tensors(torch._sample_dirichlet),
     aten._standard_gamma.default: _of_tensors(torch._standard_gamma),
     aten.normal_.default: _in_place(Tensor.normal_),
     aten.uniform_.default: _in_place(Tensor.uniform_),

@@ -7,8 +7,22 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.types import _size
 
+from vae_hydra.distributions.joint import is_joint
+
 # Intervals of equal mass that the density is constant in.
 INTERVALS = 50
+# Draws for the marginals of a distribution of vectors.
+DRAWS = 50_000
+
+
+def marginals(distribution: Distribution) -> Distribution:
+    """The distribution of each of L latents, of batch_shape [..., L]: known by draws where they are dependent."""
+    return drawn_marginals(distribution) if is_joint(distribution) else distribution
+
+
+def drawn_marginals(distribution: Distribution) -> Drawn:
+    """The marginals of a distribution of vectors, by 50,000 draws, on the CPU."""
+    return Drawn(distribution.sample(torch.Size([DRAWS])).float().cpu())
 
 
 class Drawn(Distribution):

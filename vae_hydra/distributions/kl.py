@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Gamma, LogNormal, Normal, Weibull, register_kl
+from torch.distributions import Distribution, Gamma, LogNormal, MultivariateNormal, Normal, Weibull, register_kl
 from torch.distributions import StudentT as TorchStudentT
 from torch.distributions.utils import euler_constant
 
@@ -31,6 +31,14 @@ def _kl_student_t_normal(p: StudentT | TorchStudentT, q: Normal) -> Tensor:
     spread = p.scale.square() * df / (df - 2) + (p.loc - q.loc).square()
     cross = 0.5 * math.log(2 * math.pi) + q.scale.log() + spread / (2 * q.scale.square())
     return torch.where(finite, cross - p.entropy(), torch.inf)
+
+
+@register_kl(MultivariateNormal, Normal)
+def _kl_full_normal(p: MultivariateNormal, q: Normal) -> Tensor:
+    """Σⱼ ½·[(Σⱼⱼ + (mⱼ − μⱼ)²)/σⱼ² + ln 2πσⱼ²] − H(p), of all values of p together, for independent values of q."""
+    spread = (p.variance + (p.loc - q.loc).square()) / q.scale.square()
+    cross = 0.5 * (spread + math.log(2 * math.pi)) + q.scale.log()
+    return cross.sum(-1) - p.entropy()
 
 
 @register_kl(Weibull, Weibull)

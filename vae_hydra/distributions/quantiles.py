@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from scipy import special
 from torch import Tensor
-from torch.distributions import Distribution, Gamma, Laplace, LogNormal, Normal, Weibull
+from torch.distributions import Beta, Distribution, Gamma, Laplace, LogNormal, Normal, Weibull
 from torch.distributions import StudentT as TorchStudentT
 
 from vae_hydra.distributions.special import by_scipy
@@ -28,6 +28,7 @@ def _weibull(q: Weibull, p: Tensor) -> Tensor:
 
 # torch's families without an icdf, or with one that is inaccurate or infinite in the lower tail.
 _QUANTILES: dict[type[Distribution], Callable[[Any, Tensor], Tensor]] = {
+    Beta: lambda q, p: by_scipy(special.betaincinv, q.concentration1, q.concentration0, p),
     Gamma: lambda q, p: by_scipy(special.gammaincinv, q.concentration, p) / q.rate,
     Laplace: _laplace,
     LogNormal: lambda q, p: _normal(q, p).exp(),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.distributions import Distribution, transform_to
+from torch.distributions import Distribution, constraints, transform_to
 
 from vae_hydra.distributions.parameters import parameter_names
 
@@ -19,6 +19,9 @@ class TrainableDistribution(nn.Module):
         shape: batch_shape of the trained distribution.
         spread: standard deviation of Normal noise on the unconstrained starting values, ≥ 0.
 
+    Raises:
+        ValueError: for a family with bounds as parameters, such as Uniform.
+
     >>> prior = TrainableDistribution(torch.distributions.Normal(0.0, 2.0), [3])
     >>> prior().scale
     tensor([2., 2., 2.], grad_fn=<ExpBackward0>)
@@ -28,6 +31,8 @@ class TrainableDistribution(nn.Module):
         super().__init__()
         self.family = type(start)
         self.names = parameter_names(start)
+        if any(isinstance(start.arg_constraints[name], constraints.less_than) for name in self.names):
+            raise ValueError(f"the bounds of {self.family.__name__} cannot be trained; use a prior of another family")
         self._maps = {name: transform_to(start.arg_constraints[name]) for name in self.names}
         for name in self.names:
             value = torch.as_tensor(getattr(start, name), dtype=torch.get_default_dtype()).expand(tuple(shape))

@@ -12,6 +12,7 @@ from torch.distributions import Distribution, Independent, Normal, TransformedDi
 
 from vae_hydra.base import checks
 from vae_hydra.distributions import Mixture, StudentT, TrainableDistribution
+from vae_hydra.model.flows import neural_spline_flow
 
 Encode = Callable[[Tensor], Distribution]
 BASES = ("normal", "student_t")
@@ -161,23 +162,3 @@ class FlowPrior(Prior):
             return flow
         onto = biject_to(constraints.independent(self.support, 1))
         return TransformedDistribution(flow, [onto], validate_args=False)
-
-
-def neural_spline_flow(
-    latent_dim: int, group: str, transforms: int, bins: int, widths: Sequence[int], **options: Any
-) -> Any:
-    """zuko's neural spline flow over L values, with checked options of ``group``.
-
-    Raises:
-        ValueError: for an option out of range.
-    """
-    import zuko  # takes a while, and few runs need it
-
-    hidden = [checks.positive_integer(f"{group}.widths[{i}]", width) for i, width in enumerate(widths)]
-    return zuko.flows.NSF(
-        latent_dim,
-        transforms=checks.positive_integer(f"{group}.transforms", transforms),
-        bins=checks.integer(f"{group}.bins", bins, minimum=2, maximum=1000),
-        hidden_features=hidden,
-        **options,
-    )

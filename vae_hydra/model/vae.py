@@ -31,7 +31,7 @@ class VAE(nn.Module):
     """x → q(z|x) → z → p(x|z), on request with the class label y beside x, z or both.
 
     Args:
-        encoder: x [..., *input_shape] → features [..., sampler.parameters_per_latent·latent_dim].
+        encoder: x [..., *input_shape] → features [..., sampler.feature_count(latent_dim)].
         sampler: features → q(z|x) of batch_shape [..., latent_dim].
         decoder: z [..., latent_dim] → features [..., likelihood.parameters_per_value·x_shape[0], *x_shape[1:]].
         likelihood: features → p(x|z) of batch_shape [..., *x_shape].

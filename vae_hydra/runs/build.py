@@ -102,7 +102,7 @@ def build_test_noises(config: Config) -> list[Noise]:
 def build_vae(config: Config, x_shape: Sequence[int], noise: Noise, classes: int) -> VAE:
     """The VAE of ``config`` with new weights, for examples of ``x_shape`` in ``classes`` under ``noise``.
 
-    The encoder has sampler.parameters_per_latent · latent_dim outputs; its input has the extra channels of stacked
+    The encoder has sampler.feature_count(latent_dim) outputs; its input has the extra channels of stacked
     noise and of labels. The first axis of the decoder's output is likelihood.parameters_per_value times that of x.
     """
     model = node_at(config, "model")
@@ -113,7 +113,7 @@ def build_vae(config: Config, x_shape: Sequence[int], noise: Noise, classes: int
     in_shape, z_values = noise.input_shape(x_shape), latent_dim
     if condition is not None:
         in_shape, z_values = condition.input_shape(in_shape), condition.latent_values(latent_dim)
-    features = sampler.parameters_per_latent * latent_dim
+    features = sampler.feature_count(latent_dim)
     out_shape = [likelihood.parameters_per_value * x_shape[0], *x_shape[1:]]
     encoder = make("model.encoder", node_at(config, "model.encoder"), in_shape=list(in_shape), out_features=features)
     decoder = make("model.decoder", node_at(config, "model.decoder"), in_features=z_values, out_shape=out_shape)

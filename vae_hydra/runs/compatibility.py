@@ -138,7 +138,7 @@ def check_trainer_options(options: Mapping[str, Any], config: Mapping[str, Any])
 
 def check_kl_exists(vae: VAE) -> None:
     """Refuse a posterior and a prior without a KL, closed or estimated, before the first step."""
-    q = vae.sampler(torch.zeros(KL_DRAWS, vae.sampler.parameters_per_latent * vae.latent_dim))
+    q = vae.sampler(torch.zeros(KL_DRAWS, vae.sampler.feature_count(vae.latent_dim)))
     if not torch.isfinite(vae.kl_divergence(q, q.sample())).all():
         families = f"KL({type(q).__name__} ‖ {type(vae.prior_distribution()).__name__})"
         raise ValueError(

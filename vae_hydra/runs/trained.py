@@ -15,7 +15,7 @@ from vae_hydra.base.randomness import seeded
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.examples import Examples
 from vae_hydra.data.noise import Noise
-from vae_hydra.distributions import Drawn, is_joint, parameters, quantile, with_parameters
+from vae_hydra.distributions import Drawn, drawn_marginals, is_joint, parameters, quantile, with_parameters
 from vae_hydra.runs.posteriors import Posteriors, mean_kl, posteriors
 from vae_hydra.training.module import VAEModule
 
@@ -23,8 +23,6 @@ from vae_hydra.training.module import VAEModule
 RANKED_BY = 5000
 # Draws from one posterior, for a KL that is estimated.
 KL_DRAWS = 1000
-# Draws from a prior of dependent latents, for the marginals of each.
-PRIOR_DRAWS = 50_000
 
 
 class RoundTrip(NamedTuple):
@@ -96,7 +94,7 @@ class TrainedModel:
         with seeded(self.module.seed, self.module.device), torch.no_grad():
             prior = vae.prior_distribution()
             if is_joint(prior):
-                return Drawn(vae.prior_sample(PRIOR_DRAWS).float().cpu())
+                return drawn_marginals(prior)
         values = {name: value.detach().cpu().expand(self.latent_dim) for name, value in parameters(prior).items()}
         return with_parameters(prior, values)
 
@@ -152,12 +150,12 @@ class TrainedModel:
         """Means of p(x|z), [..., *x_shape], for latents [..., L].
 
         Args:
-            z: the latents, on any device.
+            z: the latents, on any device; of a sampler on a sphere, they are moved there.
             y: labels that broadcast with [...], for a decoder that is given them.
         """
         z = z.to(next(self.module.vae.parameters()))
         labels = None if y is None else torch.as_tensor(y, device=z.device).expand(z.shape[:-1])
-        return self.module.vae.decode(z, labels).mean
+        return self.module.vae.decode(self.module.vae.sampler.on_support(z), labels).mean
 
     @torch.no_grad()
     def class_probabilities(self, z: Tensor) -> Tensor | None:

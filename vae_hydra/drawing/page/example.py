@@ -5,6 +5,7 @@ from __future__ import annotations
 import panel as pn
 from torch.distributions import Distribution
 
+from vae_hydra.distributions import marginals
 from vae_hydra.drawing.page import pictures
 from vae_hydra.drawing.page.elements import SMALL, cloud, empty_picture, png, prediction, text
 from vae_hydra.drawing.page.point import Point
@@ -85,8 +86,8 @@ class ExamplePane:
         """Posteriors of the example, as it is fed and without noise; without a KL they are points without a density."""
         if not self.model.has_kl:
             return {}
-        clean = {} if self.noise.value == "none" else {"without noise": self.model.round_trip(index).q}
-        return {"posterior q(z|x)": self.trip.q, **clean}
+        clean = {} if self.noise.value == "none" else {"without noise": marginals(self.model.round_trip(index).q)}
+        return {"posterior q(z|x)": marginals(self.trip.q), **clean}
 
     def layout(self) -> pn.Column:
         """The first tab."""

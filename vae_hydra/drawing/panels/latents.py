@@ -47,7 +47,9 @@ def latent_plane(subject: Subject) -> Figure:
 def posterior_parameters(subject: Subject) -> Figure:
     """Histograms of every parameter of q(z|x) over test examples."""
     latents = subject.order[:LATENTS]
-    values = {name: value[:, latents] for name, value in subject.encoded.parameters.items()}
+    # Others, such as a covariance, have no histogram of each latent.
+    own = (len(subject.encoded.y), subject.latent_dim)
+    values = {name: value[:, latents] for name, value in subject.encoded.parameters.items() if value.shape == own}
     fixed = {name: value.flatten()[0].item() for name, value in values.items() if value.min() == value.max()}
     rows = {name: value for name, value in values.items() if name not in fixed}
     prior = subject.prior

@@ -29,6 +29,8 @@ FREE = (
 )
 # Parts that must take a run axis: our own do.
 PARTS = ("model.encoder", "model.decoder", "sampler", "likelihood", "noise", "condition", "classifier.head")
+# Samplers with weights, which have no stacked version.
+NETWORKS = ("vae_hydra.model.samplers.FlowSampler",)
 # Options of the trainer that a stack honours, and the only values of others with which runs are stacked.
 FOLLOWED = ("max_epochs", "accelerator", "gradient_clip_val", "enable_model_summary", "num_sanity_val_steps")
 PLAIN = {"devices": (1, "1"), "precision": ("32-true", 32, "32", "bf16-mixed"), "deterministic": (False,)}
@@ -75,6 +77,8 @@ def reason_against(config: Config) -> str | None:
         return "it starts from another run"
     if config.get("compile"):
         return "compile=true"
+    if nested.get(config, "sampler._target_") in NETWORKS:
+        return f"sampler={nested.get(config, 'sampler.name')} has a network of its own"
     prior = nested.get(config, "prior._target_")
     if prior:
         return f"prior={nested.get(config, 'prior.name')}"
