@@ -7,22 +7,30 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 from torch.distributions import Distribution
 
+# Arguments that exclude one another.
+_REDUNDANT = {"probs", "logits", "covariance_matrix", "precision_matrix", "scale_tril"}
+
 
 def parameter_names(distribution: Distribution) -> tuple[str, ...]:
-    """Names of the constructor's arguments; of the redundant pair probs and logits, only the given one."""
-    redundant = {"probs", "logits"} - vars(distribution).keys()
+    """Names of the constructor's arguments; of redundant ones, such as probs and logits, only the given one."""
+    redundant = _REDUNDANT - vars(distribution).keys()
     return tuple(name for name in distribution.arg_constraints if name not in redundant)
 
 
 def parameters(distribution: Distribution) -> dict[str, Tensor]:
-    """Every parameter by name, expanded to batch_shape.
+    """Every parameter by name, expanded to batch_shape and the parameter's own dimensions.
 
     >>> import torch
     >>> parameters(torch.distributions.Normal(torch.zeros(2), torch.tensor(3.0)))
     {'loc': tensor([0., 0.]), 'scale': tensor([3., 3.])}
     """
-    names = parameter_names(distribution)
-    return {name: getattr(distribution, name).expand(distribution.batch_shape) for name in names}
+    return {name: _expanded(distribution, name) for name in parameter_names(distribution)}
+
+
+def _expanded(distribution: Distribution, name: str) -> Tensor:
+    value = getattr(distribution, name)
+    own = value.shape[value.dim() - distribution.arg_constraints[name].event_dim :]
+    return value.expand(distribution.batch_shape + own)
 
 
 def with_parameters(distribution: Distribution, values: Mapping[str, Tensor]) -> Distribution:
@@ -33,4 +41,6 @@ def with_parameters(distribution: Distribution, values: Mapping[str, Tensor]) ->
     Normal(loc: 2.0, scale: 3.0)
     """
     family: Callable[..., Distribution] = type(distribution)
-    return family(**values, validate_args=False)
+    # Arguments that are no parameters, such as the network of a flow.
+    constants = getattr(distribution, "constants", {})
+    return family(**values, **constants, validate_args=False)
