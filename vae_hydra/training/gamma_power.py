@@ -18,7 +18,7 @@ class GammaPower(Objective):
 
     For the encoder t_L(loc, Σ/(1 + n/ν), ν + n) and the joint model t_{n+L} of x and z, E over the data of this loss
     at β = 1 is their γ-power divergence with γ = −2/(ν + n + L), up to a positive factor, a constant and terms of
-    order γ². As ν → ∞ it becomes the negative ELBO of Normal latents, up to a constant.
+    order γ in |Σ|. As ν → ∞ it becomes the negative ELBO of Normal latents, up to a constant.
 
     It is no likelihood in nats. The scores keep log p(x|z), KL and ELBO of the same model.
 
