@@ -30,9 +30,19 @@ from vae_hydra.runs.sharing.parts import Decoder, Encoder, parts_of
 from vae_hydra.runs.sharing.programs import FORMATS, largest_difference, log_gamma, traced
 from vae_hydra.training.module import CHECKPOINT_KEY
 
-SAMPLERS = ("normal", "lognormal", "inverse_gaussian", "student_t", "laplace", "gamma", "weibull", "deterministic")
+SAMPLERS = (
+    "normal",
+    "lognormal",
+    "inverse_gaussian",
+    "student_t",
+    "laplace",
+    "gamma",
+    "weibull",
+    "deterministic",
+    "multivariate_t",
+)
 LIKELIHOODS = (
-    *("gaussian", "laplace", "student_t", "huber", "log_cosh", "bernoulli", "continuous_bernoulli"),
+    *("gaussian", "laplace", "student_t", "huber", "log_cosh", "bernoulli", "continuous_bernoulli", "multivariate_t"),
     *("gaussian likelihood.learn_scale=predicted", "laplace likelihood.learn_scale=per_pixel"),
 )
 MODELS = {
@@ -114,9 +124,8 @@ def test_every_sampler_in_every_format(tmp_path):
         vae = fresh(f"{TINY} sampler={sampler}")
         encoders[sampler] = Encoder(vae)
         q, outputs = vae.encode(x), encoders[sampler](x)
-        assert {name: tuple(value.shape) for name, value in outputs.items()} == dict.fromkeys(
-            [*parameters(q), "code"], (4, 10)
-        )
+        expected = {**{name: value.shape for name, value in parameters(q).items()}, "code": (4, 10)}
+        assert {name: value.shape for name, value in outputs.items()} == expected
         assert torch.equal(outputs["code"], vae.sampler.code(q))
     check_every_format(Together(encoders), {"x": x}, tmp_path)
 

@@ -59,7 +59,8 @@ SAMPLERS = {"normal", "lognormal", "inverse_gaussian"}
 NOISES = {"normal", "lognormal", "uniform", "inverse_gaussian"}
 
 
-EVERY = {(n, s, f"s{seed}") for n in options("noise") for s in options("sampler") for seed in range(3)}
+OF_THE_BREAK = SAMPLERS | {"student_t", "laplace", "gamma", "weibull", "deterministic"}
+EVERY = {(n, s, f"s{seed}") for n in options("noise") for s in OF_THE_BREAK for seed in range(3)}
 # Sweep file → parts of the runs' names, and their values, one run each.
 CELLS = {
     "coffee_break": ((1, 2, 3), EVERY),

@@ -188,7 +188,7 @@ def test_a_far_latent_has_a_wide_likelihood_in_decode():
     [
         (["sampler=student_t"], "use sampler=multivariate_t and likelihood=multivariate_t"),
         (["likelihood=student_t"], "use sampler=multivariate_t and likelihood=multivariate_t"),
-        (["sampler.df=6"], "the same number > 2, but got 6 and 5"),
+        (["sampler.df=6", "likelihood.df=5"], "the same number > 2, but got 6 and 5"),
         (["sampler.df=2", "likelihood.df=2"], "the same number > 2, but got 2 and 2"),
         (["likelihood.learn_scale=true"], "likelihood.learn_scale=false"),
         (["sampler.given_x=false"], "sampler.given_x=true"),

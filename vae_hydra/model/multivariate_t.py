@@ -38,7 +38,7 @@ class MultivariateTSampler(Sampler):
         x_scale: σ of the likelihood, for the prior ``alternative_prior``; None for the one above.
 
     >>> q = MultivariateTSampler(latent_dim=2, x_shape=[4], df=4.0)(torch.zeros(5, 4))
-    >>> q.df[0], q.scale[0]  # ν + n, and √½
+    >>> q.df, q.scale[0]  # ν + n, and √½
     (tensor([8.]), tensor([0.7071, 0.7071]))
     """
 
