@@ -153,6 +153,7 @@ NAMES = {
     "exploring.model.explored": "runs.trained.TrainedModel",
     "exploring.model.information": "runs.posteriors.mean_kl",
     "exploring.model.look": "runs.trained.TrainedModel.round_trip",
+    "objective.Objective": "training.objective.ELBO",
     "panels.decoded.LOOKED_AT": "drawing.panels.decoded.CANDIDATES",
     "panels.subject.CODES": "runs.trained.RANKED_BY",
     "panels.subject.Shown": "drawing.panels.subject.ShownExamples",

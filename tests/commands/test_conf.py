@@ -24,6 +24,8 @@ ON_DISK = ("mnist", "mnist_exp", "fashion_mnist")
 # Datasets whose files the tests write.
 WRITTEN = ("kmnist", "emnist", "svhn", "cifar10")
 LOGGING = ("logger", "callbacks", "trainer")
+# Options that need others beside them.
+TOGETHER = {"objective=gamma_power": ("sampler=multivariate_t", "likelihood=multivariate_t")}
 
 
 GROUPS = (
@@ -70,7 +72,7 @@ def example_size(config: dict) -> int:
 
 @pytest.mark.parametrize("case", cases(*GROUPS))
 def test_option_trains_and_its_scores_agree(case, configure, request):
-    overrides = [case, *BRIEF]
+    overrides = [case, *TOGETHER.get(case, ()), *BRIEF]
     if configure(case)["dataset"]["name"] in ON_DISK:
         root = request.getfixturevalue("mnist_root")
         overrides += [f"dataset.root={root}", "dataset.fraction=0.02", "dataset.batch_size=16"]
@@ -242,7 +244,7 @@ def test_options_of_parts_take_a_step(options, configure):
 def test_presets_are_the_published_recipe(configure):
     config = configure("experiment=heavy_tailed/mnist", "sampler=inverse_gaussian", "trainer.max_epochs=100")
     recipe = {"kl_reduction": "mean", "normalise": True, "free_bits": 0.0}
-    assert config["objective"] == {**recipe, "bound": "elbo", "draws": 1}
+    assert config["objective"] == {**recipe, "name": "elbo", "_target_": "vae_hydra.training.objective.ELBO"}
     assert config["model"]["encoder"]["widths"] == [300, 300]
     assert config["model"]["decoder"]["widths"] == [300, 300, 300]
     assert config["sampler"]["positive"] == "elu_plus_one"

@@ -14,6 +14,7 @@ from vae_hydra.base.nested import put
 from vae_hydra.runs import later_options
 from vae_hydra.runs.identity import identifying_options, identity, run_name
 from vae_hydra.runs.later_options import FIXED_DEFAULTS, later_defaults
+from vae_hydra.runs.upgrade import upgrade
 from vae_hydra.studies.reporting import options as reported
 
 # Options of the command line → the name of the run, from before there was a record of the first options.
@@ -86,6 +87,12 @@ NAMES = {
     "callbacks.figures.epochs=[0,10]": "digits-none-normal-s0-b6db6ef7",
     "callbacks.figures.show=all": "digits-none-normal-s0-4bdc1e7c",
     "objective.free_bits=0.1": "digits-none-normal-s0-bb760810",
+    "objective.kl_reduction=mean": "digits-none-normal-s0-cfbd5098",
+    "objective=iwae": "digits-none-normal-s0-20fd9ccc",
+    "objective=iwae objective.draws=1": "digits-none-normal-s0-5936ff44",
+    "objective=iwae objective.draws=8": "digits-none-normal-s0-62f3651a",
+    "objective=dreg": "digits-none-normal-s0-2851a562",
+    "objective=dreg objective.draws=4": "digits-none-normal-s0-69b18753",
     "keep_optimizer=true init_from=a/b": "digits-none-normal-s0-1d0c04e3",
     "init_from=a/best.ckpt": "digits-none-normal-s0-bba4a928",
     "+mine.kernel=4": "digits-none-normal-s0-4c115c94",
@@ -113,6 +120,8 @@ LATER_DEFAULTS = {
     "init_from": None,
     "keep_optimizer": False,
     "objective.free_bits": 0.0,
+    "objective.bound": "elbo",
+    "objective.draws": 1,
     "dataset.fraction": 1.0,
     "dataset.folds": 5,
     "dataset.fold": None,
@@ -134,6 +143,25 @@ LATER_DEFAULTS = {
 @pytest.mark.parametrize("overrides", NAMES)
 def test_the_names_of_runs_stay(overrides):
     assert run_name(composed(*overrides.split())) == NAMES[overrides]
+
+
+# Objectives of runs from before they were classes, as those runs saved them → as they are chosen today.
+SAVED_OBJECTIVES = {
+    (): {"kl_reduction": "sum", "normalise": False},
+    ("objective.free_bits=0.1",): {"kl_reduction": "sum", "normalise": False, "free_bits": 0.1},
+    ("objective.kl_reduction=mean",): {"kl_reduction": "mean", "normalise": False, "bound": "elbo", "draws": 1},
+    ("objective=iwae",): {"kl_reduction": "sum", "normalise": False, "free_bits": 0.0, "bound": "iwae", "draws": 16},
+    ("objective=dreg", "objective.draws=4"): {"kl_reduction": "sum", "normalise": False, "bound": "dreg", "draws": 4},
+}
+
+
+@pytest.mark.parametrize(("overrides", "saved"), SAVED_OBJECTIVES.items())
+def test_an_older_run_has_the_name_and_the_objective_of_today(overrides, saved):
+    config = composed(*overrides)
+    older = {**config, "objective": saved}
+    assert run_name(older) == run_name(upgrade(older)) == run_name(config)
+    today = {"free_bits": 0.0, **upgrade(older)["objective"]}
+    assert {**today, **config["objective"]} == today
 
 
 @pytest.mark.parametrize("override", WITHOUT_EFFECT)

@@ -16,8 +16,11 @@ from tests.support.composing import CONF, QUICK, composed
 from vae_hydra.runs.build import build_experiment
 from vae_hydra.runs.checkpoint import read_checkpoint
 from vae_hydra.runs.folder import Run
+from vae_hydra.runs.saved import load_module
 from vae_hydra.runs.train import train
 from vae_hydra.runs.trust import check_config
+from vae_hydra.training.importance import ImportanceWeighted
+from vae_hydra.training.objective import ELBO
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +77,18 @@ def test_a_checkpoint_from_before_there_were_labels_and_free_bits_loads(trained)
     x = torch.rand(2, 1, 8, 8)
     old, new = vae_hydra.load(altered(trained, strip)), vae_hydra.load(trained.folder, "best")
     assert torch.equal(old.encode(x).mean, new.encode(x).mean)
+
+
+@pytest.mark.parametrize("bound", ["elbo", "iwae", "dreg"])
+def test_a_checkpoint_from_before_objectives_were_classes_loads(trained, bound):
+    before = {"kl_reduction": "sum", "normalise": False, "free_bits": 0.0, "bound": bound, "draws": 4}
+    path = altered(trained, lambda checkpoint: checkpoint["vae_hydra"]["config"].update(objective=before))
+    objective = load_module(path).objective
+    if bound == "elbo":
+        assert isinstance(objective, ELBO)
+    else:
+        assert isinstance(objective, ImportanceWeighted)
+        assert (objective.draws, objective.groups, objective.doubly) == (4, 1, bound == "dreg")
 
 
 def test_a_moved_run_still_loads(trained, tmp_path):

@@ -38,6 +38,8 @@ KINDS = {
     "a plateau and clipped gradients": ("scheduler=plateau", "trainer.gradient_clip_val=0.5", *SMALL),
     "steps of β, AdamW": ("beta.unit=step", "optimizer=adamw", "scheduler=cosine", *SMALL),
     "vectors": ("dataset=lognormal_2d", "dataset.fraction=0.01", "dataset.batch_size=50", *SMALL[1:]),
+    "β-divergence": ("objective=beta_divergence", *SMALL),
+    "t³VAE": ("objective=gamma_power", "sampler=multivariate_t", "likelihood=multivariate_t", *SMALL),
     "no validation": ("dataset.validation=0", *SMALL),
 }
 

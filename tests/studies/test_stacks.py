@@ -60,6 +60,10 @@ def test_what_is_not_elementwise_makes_another_shape(overrides, configure):
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [
+        (["objective=iwae"], "objective=iwae"),
+        (["objective=miwae"], "objective=miwae"),
+        (["objective=ciwae"], "objective=ciwae"),
+        (["objective.name=mine", "objective._target_=mine.Loss"], "objective=mine"),
         (["logger=tensorboard"], "it logs to tensorboard"),
         (["trainer.precision=64-true"], "trainer.precision=64-true"),
         (["trainer.devices=2"], "trainer.devices=2"),
@@ -115,6 +119,9 @@ def test_what_is_trained_alone_is_said_and_a_failure_does_not_stop_the_others(ru
     code, text = run_command(train, *SWEEP, "sampler=normal", "seed=0", "output_dir=other", "trainer.precision=64-true")
     assert code == 0, text
     assert "1 runs are trained alone: trainer.precision=64-true" in text
+    code, text = run_command(train, *SWEEP, "sampler=normal", "seed=0", "output_dir=other", "objective=miwae")
+    assert code == 0, text
+    assert "1 runs are trained alone: objective=miwae" in text
 
 
 @pytest.mark.parametrize(("launcher", "expected"), [({}, 1), ({"n_jobs": 3}, 3), ({"n_jobs": -1}, os.cpu_count())])
@@ -138,6 +145,12 @@ def test_a_wrong_size_is_refused(value, run_command):
     assert code == 2
     assert "stack must be an integer ≥ 1" in text
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("objective", ["beta_divergence", "gamma_power"])
+def test_objectives_that_are_elementwise_over_runs_are_stacked(objective, configure):
+    assert reason_against(configure(f"objective={objective}")) is None
+    assert shape_of(configure(f"objective={objective}")) != shape_of(configure())
 
 
 @pytest.mark.parametrize("sampler", options("sampler"))

@@ -10,14 +10,15 @@ from torch import nn
 from torch.distributions import Normal
 
 from tests.support.composing import options
+from vae_hydra.data.noise import Noise
 from vae_hydra.model.likelihoods import GaussianLikelihood
 from vae_hydra.model.samplers import NormalSampler
 from vae_hydra.model.vae import VAE
-from vae_hydra.runs.build import build_experiment
+from vae_hydra.runs.build import build_experiment, build_module
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
-from vae_hydra.training.importance import importance_weighted_loss
-from vae_hydra.training.objective import Objective
+from vae_hydra.training.importance import CombinedBounds, ImportanceWeighted, importance_weighted_loss
+from vae_hydra.training.objective import Objective, Pass
 
 FAMILIES = [name for name in options("sampler") if name != "deterministic"]
 
@@ -61,6 +62,14 @@ def loss_of(vae: VAE, draws: int, doubly: bool = False, beta: float = 1.0, x: to
     return importance_weighted_loss(vae, vae.encode(x), x, None, draws, beta, doubly)
 
 
+def loss_by(objective: Objective, vae: VAE, x: torch.Tensor = X, seed: int = 0) -> torch.Tensor:
+    """The loss of each example with draws of the seed, at β = 1."""
+    torch.manual_seed(seed)
+    output = vae(x)
+    log_likelihood, kl = vae.log_likelihood(output, x), vae.kl_divergence(output.q, output.z)
+    return objective(vae, Pass(x, None, output, log_likelihood, kl), 1.0)
+
+
 def repeated(count: int) -> torch.Tensor:
     return X.repeat(count, 1)
 
@@ -75,17 +84,58 @@ def test_the_bound_rises_to_the_evidence(doubly):
     torch.testing.assert_close(bounds[2], LOG_EVIDENCE, atol=0.02, rtol=0)
 
 
+def exact_elbo(vae: VAE, beta: float = 1.0) -> torch.Tensor:
+    """ln N(x; 2m, 0.5²) − 4s²/(2·0.5²), with q = N(m, s²), less β times the KL."""
+    q = vae.encode(X)
+    kl = vae.sampler.kl_divergence(q, q.mean).squeeze(-1)
+    reconstruction = Normal(2 * q.mean, 0.5).log_prob(X) - 4 * q.variance / (2 * 0.25)
+    return reconstruction.squeeze(-1) - beta * kl
+
+
+def assert_estimates(estimates: torch.Tensor, expected: torch.Tensor) -> None:
+    """Estimates [N, 3] have the expected means [3], within 5 standard errors."""
+    errors = estimates.std(0) / math.sqrt(len(estimates))
+    assert ((estimates.mean(0) - expected).abs() < 5 * errors).all()
+
+
 @pytest.mark.parametrize("beta", [1.0, 0.0])
 def test_one_draw_is_the_elbo(beta):
-    """E log p(x|z) = ln N(x; 2m, 0.5²) − 4s²/(2·0.5²), with q = N(m, s²), less β times the KL."""
     vae = linear_gaussian()
     with torch.no_grad():
-        q = vae.encode(X)
-        kl = vae.sampler.kl_divergence(q, q.mean).squeeze(-1)
-        reconstruction = Normal(2 * q.mean, 0.5).log_prob(X) - 4 * q.variance / (2 * 0.25)
-        estimates = -loss_of(vae, 1, beta=beta, x=repeated(20_000)).reshape(-1, 3)
-    errors = estimates.std(0) / math.sqrt(len(estimates))
-    assert ((estimates.mean(0) - reconstruction.squeeze(-1) + beta * kl).abs() < 5 * errors).all()
+        assert_estimates(-loss_of(vae, 1, beta=beta, x=repeated(20_000)).reshape(-1, 3), exact_elbo(vae, beta))
+
+
+@pytest.mark.parametrize("doubly", [False, True])
+def test_one_group_is_the_bound_of_all_its_draws(doubly):
+    vae = linear_gaussian()
+    torch.manual_seed(0)
+    vae(X)
+    expected = importance_weighted_loss(vae, vae.encode(X), X, None, 6, 1.0, doubly)
+    assert torch.equal(loss_by(ImportanceWeighted(draws=6, doubly=doubly), vae), expected)
+    assert torch.equal(loss_by(ImportanceWeighted(draws=6, groups=1, doubly=doubly), vae), expected)
+
+
+def test_groups_are_a_mean_of_bounds():
+    """Its expectation is that of one bound, its variance that over the number of groups."""
+    vae, x = linear_gaussian(), repeated(4000)
+    with torch.no_grad():
+        one = loss_by(ImportanceWeighted(draws=2), vae, x, seed=1).reshape(-1, 3)
+        many = loss_by(ImportanceWeighted(draws=2, groups=8), vae, x).reshape(-1, 3)
+    errors = (one.var(0) / len(one) + many.var(0) / len(many)).sqrt()
+    assert ((one.mean(0) - many.mean(0)).abs() < 5 * errors).all()
+    torch.testing.assert_close(one.var(0) / many.var(0), torch.full((3,), 8.0), rtol=0.3, atol=0)
+
+
+def test_the_ends_of_a_combined_bound():
+    vae = linear_gaussian()
+    assert torch.equal(loss_by(CombinedBounds(5, 0.0), vae), loss_by(ImportanceWeighted(5), vae))
+    with torch.no_grad():
+        elbo = -loss_by(CombinedBounds(5, 1.0), vae, repeated(10_000)).reshape(-1, 3)
+        assert_estimates(elbo, exact_elbo(vae))
+    middle = loss_by(CombinedBounds(5, 0.3), vae)
+    ends = loss_by(CombinedBounds(5, 0.0), vae), loss_by(CombinedBounds(5, 1.0), vae)
+    torch.testing.assert_close(middle, 0.7 * ends[0] + 0.3 * ends[1])
+    assert (ends[0] <= ends[1]).all()
 
 
 def gradients(module, x, y, draws: int, doubly: bool, repeats: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -123,12 +173,12 @@ def test_both_gradients_have_the_same_mean(family, configure):
     assert difference.max() < 5, difference
 
 
-def signal_to_noise(draws: int, doubly: bool) -> float:
-    vae = linear_gaussian(slope=0.5, log_variance=-1.0)
+def signal_to_noise(draws: int, doubly: bool, groups: int = 1) -> float:
+    vae, objective = linear_gaussian(slope=0.5, log_variance=-1.0), ImportanceWeighted(draws, groups, doubly)
     found = []
-    for _ in range(600):
+    for seed in range(600):
         vae.zero_grad()
-        loss_of(vae, draws, doubly).mean().backward()
+        loss_by(objective, vae, seed=seed).mean().backward()
         found.append(vae.encoder.slope.grad.clone())
     values = torch.stack(found)
     return (values.mean().abs() / values.std()).item()
@@ -140,6 +190,10 @@ def test_the_doubly_reparameterised_gradient_gets_clearer_with_draws_and_the_oth
     assert single[1] < 0.7 * single[0]
     assert double[1] > 1.5 * double[0]
     assert double[1] > 5 * single[1]
+
+
+def test_the_same_draws_in_groups_have_a_clearer_gradient():
+    assert signal_to_noise(4, doubly=False, groups=16) > 2 * signal_to_noise(64, doubly=False)
 
 
 def test_the_decoder_has_the_same_gradient_with_either(configure):
@@ -175,24 +229,39 @@ def test_bounds_cross_with_other_parts(overrides, configure):
     assert math.isfinite(train(config)["reconstruct/clean/loss"])
 
 
+@pytest.mark.parametrize("objective", ["miwae", "miwae objective.doubly=true", "ciwae", "beta_divergence"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_has_a_gradient(objective, family, configure):
+    choice, *options = objective.split()
+    config = configure(f"sampler={family}", f"objective={choice}", *options, *SMALL, "dataset.fraction=0.01")
+    module, data = build_experiment(config)
+    batch = data.prepared("train", 16)
+    terms, _ = module._step(batch.x, batch.x, 0.5, batch.y)
+    assert terms["loss"].shape == (16,)
+    terms["loss"].mean().backward()
+    gradients = [parameter.grad for parameter in module.vae.parameters()]
+    assert all(gradient.isfinite().all() and gradient.any() for gradient in gradients)
+
+
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("overrides", "message"),
     [
-        ({"bound": "cubo"}, "objective.bound must be one of elbo, iwae, dreg"),
-        ({"draws": 4}, "objective.draws=4 needs objective=iwae or dreg"),
-        ({"bound": "iwae", "draws": 0}, "objective.draws must be an integer ≥ 1"),
-        (
-            {"bound": "dreg", "free_bits": 0.5},
-            "objective=dreg takes neither kl_reduction=mean, normalise nor free_bits",
-        ),
-        ({"bound": "iwae", "kl_reduction": "mean"}, "objective=iwae takes neither"),
+        (["objective.draws=0"], "objective.draws must be an integer ≥ 1"),
+        (["objective=miwae", "objective.groups=0"], "objective.groups must be an integer ≥ 1"),
+        (["objective=miwae", "objective.doubly=2"], "objective.doubly must be true or false"),
+        (["objective=ciwae", "objective.elbo_weight=2"], r"objective.elbo_weight must be a number in \[0, 1\]"),
+        (["+objective.free_bits=0.5"], "objective=iwae takes draws, groups, doubly and not free_bits"),
+        (["objective=ciwae", "experiment=heavy_tailed/mnist"], "objective=ciwae takes .* and not kl_reduction, norm"),
+        (["objective=elbo", "+objective.draws=4"], "takes kl_reduction, normalise, free_bits and not draws"),
     ],
 )
-def test_what_does_not_fit_is_refused(given, message):
+def test_what_does_not_fit_is_refused(overrides, message, configure):
+    config = configure("objective=iwae", *overrides) if "objective=" not in overrides[0] else configure(*overrides)
     with pytest.raises(ValueError, match=message):
-        Objective(**given)
+        build_module(config, linear_gaussian(), Noise("none"), {}, [])
 
 
-def test_points_have_no_density(configure):
+@pytest.mark.parametrize("objective", ["iwae", "dreg", "miwae", "ciwae"])
+def test_points_have_no_density(objective, configure):
     with pytest.raises(ValueError, match="a deterministic sampler lacks; use objective=elbo"):
-        build_experiment(configure("sampler=deterministic", "objective=iwae"))
+        build_experiment(configure("sampler=deterministic", f"objective={objective}"))

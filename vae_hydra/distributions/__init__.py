@@ -14,7 +14,9 @@ from vae_hydra.distributions.joint import is_joint, log_density
 from vae_hydra.distributions.kumaraswamy import Kumaraswamy
 from vae_hydra.distributions.location_scale import LocationScale
 from vae_hydra.distributions.mixture import Mixture
+from vae_hydra.distributions.multivariate_t import MultivariateT, ValuesOfT
 from vae_hydra.distributions.parameters import parameters, with_parameters
+from vae_hydra.distributions.power import NoPowerIntegral, log_power, log_power_integral
 from vae_hydra.distributions.quantiles import NoQuantiles, quantile
 from vae_hydra.distributions.student_t import StudentT
 from vae_hydra.distributions.trainable import TrainableDistribution
@@ -34,14 +36,19 @@ __all__ = [
     "Kumaraswamy",
     "LocationScale",
     "Mixture",
+    "MultivariateT",
+    "NoPowerIntegral",
     "NoQuantiles",
     "StudentT",
     "TrainableDistribution",
+    "ValuesOfT",
     "VonMisesFisher",
     "Weibull",
     "drawn_marginals",
     "is_joint",
     "log_density",
+    "log_power",
+    "log_power_integral",
     "marginals",
     "parameters",
     "quantile",

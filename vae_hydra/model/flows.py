@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from torch.distributions import Distribution
+
 from vae_hydra.base import checks
+
+
+def imported_zuko() -> Any:
+    """zuko, imported only where needed: it takes a while, and few runs need it.
+
+    Importing it switches off the validation of arguments of all torch distributions, which is switched on again.
+    """
+    validates = Distribution._validate_args
+    import zuko
+
+    Distribution.set_default_validate_args(validates)
+    return zuko
 
 
 def neural_spline_flow(
@@ -16,8 +30,7 @@ def neural_spline_flow(
     Raises:
         ValueError: for an option out of range.
     """
-    import zuko  # takes a while, and few runs need it
-
+    zuko = imported_zuko()
     hidden = [checks.positive_integer(f"{group}.widths[{i}]", width) for i, width in enumerate(widths)]
     return zuko.flows.NSF(
         latent_dim,

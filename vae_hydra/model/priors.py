@@ -12,7 +12,7 @@ from torch.distributions import Distribution, Independent, Normal, TransformedDi
 
 from vae_hydra.base import checks
 from vae_hydra.distributions import Mixture, StudentT, TrainableDistribution
-from vae_hydra.model.flows import neural_spline_flow
+from vae_hydra.model.flows import imported_zuko, neural_spline_flow
 
 Encode = Callable[[Tensor], Distribution]
 BASES = ("normal", "student_t")
@@ -153,11 +153,9 @@ class FlowPrior(Prior):
         self.support = start.support
 
     def forward(self, encode: Encode) -> Distribution:
-        from zuko.distributions import NormalizingFlow
-
         ones = torch.ones_like(self.zeros)
         values: Distribution = StudentT(self.df, self.zeros, ones) if self.heavy else Normal(self.zeros, ones)
-        flow = NormalizingFlow(self.transform(None), Independent(values, 1))
+        flow = imported_zuko().distributions.NormalizingFlow(self.transform(None), Independent(values, 1))
         if self.support is constraints.real:
             return flow
         onto = biject_to(constraints.independent(self.support, 1))

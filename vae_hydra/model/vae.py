@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 from vae_hydra.distributions import log_density
 from vae_hydra.model.condition import Condition
 from vae_hydra.model.likelihoods import Likelihood
+from vae_hydra.model.multivariate_t import given_latents
 from vae_hydra.model.priors import Prior
 from vae_hydra.model.samplers import Sampler
 
@@ -99,7 +100,9 @@ class VAE(nn.Module):
         """
         if self.condition is not None and self.condition.decoder:
             z = self.condition.beside_latents(z, _given(y, "decode"))
-        return self.likelihood(_full_precision(self.decoder(self._bounded(z))))
+        features = _full_precision(self.decoder(self._bounded(z)))
+        # Labels come after the latents.
+        return given_latents(self.likelihood, features, z[..., : self.latent_dim])
 
     def classify(self, z: Tensor) -> Tensor:
         """Logits of the classes, of shape [..., classes], for latents [..., L].

@@ -25,7 +25,7 @@ from vae_hydra.runs.compatibility import (
     check_optimizer_options,
     check_scheduler_options,
 )
-from vae_hydra.runs.nodes import Config, make, naming, node_at
+from vae_hydra.runs.nodes import Config, asked_for, make, naming, node_at, parameters_of
 from vae_hydra.training.module import VAEModule
 from vae_hydra.training.objective import Objective
 
@@ -107,8 +107,13 @@ def build_vae(config: Config, x_shape: Sequence[int], noise: Noise, classes: int
     """
     model = node_at(config, "model")
     latent_dim = checks.positive_integer("model.latent_dim", model.get("latent_dim"))
-    sampler = make("sampler", node_at(config, "sampler"))
-    likelihood = make("likelihood", node_at(config, "likelihood"), x_shape=list(x_shape))
+    sizes = {"latent_dim": latent_dim, "x_shape": list(x_shape)}
+    sampler = make("sampler", node_at(config, "sampler"), **asked_for("sampler", config, sizes))
+    likelihood = make(
+        "likelihood",
+        node_at(config, "likelihood"),
+        **{"x_shape": list(x_shape), **asked_for("likelihood", config, sizes)},
+    )
     condition = _condition(config, classes)
     in_shape, z_values = noise.input_shape(x_shape), latent_dim
     if condition is not None:
@@ -209,6 +214,13 @@ def _of_classifier(config: Config, option: str) -> float:
     return (config["classifier"] or {}).get(option, 1.0)
 
 
-def _objective(options: Config) -> Objective:
-    with naming("objective"):
-        return Objective(**options)
+def _objective(node: Config) -> Objective:
+    """The objective of ``config.objective``; an option that belongs to another objective is refused."""
+    known = parameters_of("objective", node)
+    foreign = [option for option in node if option not in (*known, "_target_", "name")]
+    if foreign:
+        raise ValueError(
+            f"objective={node.get('name')} takes {', '.join(known) or 'no options'} and not {', '.join(foreign)}; "
+            f"leave this out, as in ~objective.{foreign[0]}"
+        )
+    return make("objective", node)

@@ -40,14 +40,8 @@ def check_likelihood_fits(module: VAEModule, data: DataModule) -> None:
 
 
 def check_objective(module: VAEModule) -> None:
-    """Refuse free bits and bounds from several draws for a model without a KL."""
-    if not module.objective.is_elbo and not module.vae.sampler.has_elbo:
-        raise ValueError(
-            f"objective={module.objective.bound} weights draws by the density of q(z|x), which a deterministic sampler "
-            "lacks; use objective=elbo"
-        )
-    if module.objective.free_bits and not module.vae.sampler.has_elbo:
-        raise ValueError("objective.free_bits frees part of a KL, and a deterministic sampler has none; leave it at 0")
+    """Refuse a model that lacks what the loss needs, such as a KL, the density of q(z|x), or a family of p(x|z)."""
+    module.objective.check(module.vae)
 
 
 def check_same_mode(test: Noise, trained: Noise) -> None:

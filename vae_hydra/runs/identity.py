@@ -13,6 +13,7 @@ from vae_hydra.base import checks
 from vae_hydra.base.nested import MISSING, flat
 from vae_hydra.runs.first_options import FIRST, FIRST_GROUPS
 from vae_hydra.runs.later_options import later_defaults
+from vae_hydra.runs.objective_options import first_objective
 
 # Options for where and how a run is done; all others determine what is trained, and are part of its name.
 NOT_IDENTITY = (
@@ -46,7 +47,7 @@ def identifying_options(config: Mapping[str, Any]) -> dict[str, Any]:
     An option that runs did not have from the start is left out where it stands at its default (``later_defaults``):
     a run keeps its name, and a finished sweep stays finished, when an option is added.
     """
-    kept = _kept(config)
+    kept = _kept({**config, "objective": first_objective(config["objective"])} if "objective" in config else config)
     if kept.get("init_from"):
         # A run's folder is known by its name wherever it is; a checkpoint by itself only by its path.
         source = Path(kept["init_from"])

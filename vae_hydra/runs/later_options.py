@@ -21,6 +21,9 @@ FIXED_DEFAULTS: dict[str, Any] = {
     "init_from": None,
     "keep_optimizer": False,
     "objective.free_bits": 0.0,
+    # Of runs from before an objective was a class.
+    "objective.bound": "elbo",
+    "objective.draws": 1,
     "dataset.fraction": 1.0,
     "dataset.folds": 5,
     "dataset.fold": None,

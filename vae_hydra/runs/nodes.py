@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vae_hydra.base import checks, nested
@@ -22,12 +23,29 @@ def node_at(config: Config, path: str) -> Config:
 
 def make(key: str, node: Config, **arguments: Any) -> Any:
     """The object that a group of options describes; only a noise takes its ``name`` as an argument."""
-    if not isinstance(node, Mapping) or "_target_" not in node:
-        raise ValueError(f"{key} must be a group of options with a _target_, but got {node!r}")
+    _check_target(key, node)
     is_noise = key.split(".")[0] in ("noise", "test_noises")
     options = dict(node) if is_noise else {name: value for name, value in node.items() if name != "name"}
     with naming(key):
         return instantiate(options, _convert_="all", **arguments)
+
+
+def parameters_of(key: str, node: Config) -> list[str]:
+    """Names of the arguments of the class that a group of options describes."""
+    _check_target(key, node)
+    with naming(key):
+        return list(inspect.signature(get_object(node["_target_"])).parameters)
+
+
+def asked_for(key: str, config: Config, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``arguments`` that the class of a group at the top takes by name."""
+    names = parameters_of(key, node_at(config, key))
+    return {name: value for name, value in arguments.items() if name in names}
+
+
+def _check_target(key: str, node: Config) -> None:
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        raise ValueError(f"{key} must be a group of options with a _target_, but got {node!r}")
 
 
 @contextmanager

@@ -15,10 +15,20 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.examples import Source
 from vae_hydra.training.beta import BetaSchedule
+from vae_hydra.training.objective import Objective
 
 # Only classes of these kinds, and the functions that provide data: other content of modules imports, loads or writes.
 ALLOWED_PACKAGES = ("vae_hydra", "torch.distributions", "torch.nn", "torch.optim")
-ALLOWED_KINDS = (nn.Module, Distribution, BetaSchedule, DataModule, Optimizer, LRScheduler, ReduceLROnPlateau)
+ALLOWED_KINDS = (
+    nn.Module,
+    Distribution,
+    BetaSchedule,
+    Objective,
+    DataModule,
+    Optimizer,
+    LRScheduler,
+    ReduceLROnPlateau,
+)
 # The package of the functions that provide data: those with the return annotation Source.
 SOURCES = "vae_hydra.data.sources"
 ALLOWED_KEYS = ("_target_", "_partial_")

@@ -9,11 +9,14 @@ from typing import Any
 from vae_hydra._moved import new_name
 from vae_hydra.runs.identity import NOT_IDENTITY
 from vae_hydra.runs.later_options import later_defaults
+from vae_hydra.runs.objective_options import upgraded_objective
 
 
 def upgrade(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A saved configuration with today's names of classes, and ``filled``."""
-    return filled({key: _renamed(key, value) for key, value in config.items()})
+    """A saved configuration with today's names of classes, an objective that is one, and ``filled``."""
+    named = {key: _renamed(key, value) for key, value in config.items()}
+    objective = {"objective": upgraded_objective(named["objective"])} if "objective" in named else {}
+    return filled({**named, **objective})
 
 
 def filled(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The importance-weighted bound on log p(x), with two gradients of the encoder."""
+"""Importance-weighted bounds on log p(x) from several draws of z, with two gradients of the encoder."""
 
 from __future__ import annotations
 
@@ -8,19 +8,84 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vae_hydra.base import checks
 from vae_hydra.distributions import log_density, parameters, with_parameters
 from vae_hydra.model.vae import VAE, VAEOutput
+from vae_hydra.training.objective import Objective, Pass
+
+
+class _WeightsOfDraws(Objective):
+    """An objective of the density of q(z|x) at several draws."""
+
+    def check(self, vae: VAE) -> None:
+        if not vae.sampler.has_elbo:
+            raise ValueError(
+                "objective: a bound from several draws weights them by the density of q(z|x), which a deterministic "
+                "sampler lacks; use objective=elbo"
+            )
+
+
+class ImportanceWeighted(_WeightsOfDraws):
+    """``importance_weighted_loss``: the mean of M bounds from K draws each.
+
+    Args:
+        draws: K ≥ 1, draws of z for each example in a bound.
+        groups: M ≥ 1. The encoder's gradient has a signal-to-noise ratio of order √(M/K), so that M groups make it
+            clearer at the price of a looser bound than one of M·K draws.
+        doubly: whether to use the doubly reparameterised gradient of the encoder.
+    """
+
+    def __init__(self, draws: int = 16, groups: int = 1, doubly: bool = False) -> None:
+        self.draws = checks.positive_integer("objective.draws", draws)
+        self.groups = checks.positive_integer("objective.groups", groups)
+        self.doubly = checks.boolean("objective.doubly", doubly)
+
+    def __call__(self, vae: VAE, passed: Pass, beta: float | Tensor) -> Tensor:
+        q, x, y = passed.output.q, passed.x, passed.y
+        return importance_weighted_loss(vae, q, x, y, self.draws, beta, self.doubly, self.groups)
+
+
+class CombinedBounds(_WeightsOfDraws):
+    """−[α·(1/K)·Σₖ log wₖ + (1 − α)·log (1/K)·Σₖ wₖ] per example [nats]: a mean of the ELBO and the bound of K draws.
+
+    The weights wₖ are those of ``importance_weighted_loss``. The ELBO's part gives the encoder a clear gradient.
+
+    Args:
+        draws: K ≥ 1, draws of z for each example.
+        elbo_weight: α, from 0 for the bound of K draws to 1 for the ELBO.
+
+    Source: Rainforth, Kosiorek, Le, Maddison, Igl, Wood and Teh, "Tighter variational bounds are not necessarily
+    better", 2018, whose CIWAE it is.
+    """
+
+    def __init__(self, draws: int = 16, elbo_weight: float = 0.05) -> None:
+        self.draws = checks.positive_integer("objective.draws", draws)
+        if checks.non_negative("objective.elbo_weight", elbo_weight) > 1:
+            raise ValueError(f"objective.elbo_weight must be a number in [0, 1], but got {elbo_weight!r}")
+        self.elbo_weight = elbo_weight
+
+    def __call__(self, vae: VAE, passed: Pass, beta: float | Tensor) -> Tensor:
+        weights = log_weights(vae, passed.output.q, passed.x, passed.y, self.draws, beta)
+        bound = weights.logsumexp(0) - math.log(self.draws)
+        return -torch.lerp(bound, weights.mean(0), self.elbo_weight)
 
 
 def importance_weighted_loss(
-    vae: VAE, q: Distribution, x: Tensor, y: Tensor | None, draws: int, beta: float | Tensor, doubly: bool
+    vae: VAE,
+    q: Distribution,
+    x: Tensor,
+    y: Tensor | None,
+    draws: int,
+    beta: float | Tensor,
+    doubly: bool,
+    groups: int = 1,
 ) -> Tensor:
-    """−log (1/K)·Σₖ wₖ per example [nats], with wₖ = p(x|zₖ)·(p(zₖ)/q(zₖ|x))^β and zₖ ~ q(z|x).
+    """−(1/M)·Σₘ log (1/K)·Σₖ wₘₖ per example [nats], with w = p(x|z)·(p(z)/q(z|x))^β for each z ~ q(z|x).
 
-    At β = 1 it bounds −log p(x) from above, and more closely with more draws. Its gradient with respect to the encoder
-    has a signal-to-noise ratio that falls as 1/√K. With ``doubly``, the gradient of the same expectation leaves out the
-    score function: each draw's gradient counts w̃ₖ², the square of its normalised weight, and that of q's parameters in
-    log q(zₖ|x) not at all. Its ratio rises with K; at K = 1 it is that of "sticking the landing".
+    At β = 1 it bounds −log p(x) from above, and more closely with more draws K. Its gradient with respect to the
+    encoder has a signal-to-noise ratio that falls as √(M/K). With ``doubly``, the gradient of the same expectation
+    leaves out the score function: each draw's gradient counts w̃ₖ², the square of its normalised weight, and that of
+    q's parameters in log q(zₖ|x) not at all. Its ratio rises with K; at K = 1 it is that of "sticking the landing".
 
     Args:
         vae: the model.
@@ -30,19 +95,32 @@ def importance_weighted_loss(
         draws: K ≥ 1.
         beta: weight of the log-ratio.
         doubly: whether to use the doubly reparameterised gradient.
+        groups: M ≥ 1.
 
     Returns:
         [B].
 
     Sources: Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders", 2016; Tucker, Lawson, Gu and Maddison,
-    "Doubly reparameterized gradient estimators for Monte Carlo objectives", 2019.
+    "Doubly reparameterized gradient estimators for Monte Carlo objectives", 2019; Rainforth et al., "Tighter
+    variational bounds are not necessarily better", 2018, for M > 1 (MIWAE).
+    """
+    weights = log_weights(vae, q, x, y, groups * draws, beta, draws if doubly else 0)
+    return math.log(draws) - weights.unflatten(0, (groups, draws)).logsumexp(1).mean(0)
+
+
+def log_weights(
+    vae: VAE, q: Distribution, x: Tensor, y: Tensor | None, draws: int, beta: float | Tensor, doubly_within: int = 0
+) -> Tensor:
+    """ln of p(x|z)·(p(z)/q(z|x))^β for ``draws`` draws of z ~ q(z|x) [nats], of shape [draws, B].
+
+    ``doubly_within`` is the number of draws in each bound of the doubly reparameterised gradient; 0 for the usual one.
     """
     z = q.rsample(torch.Size([draws]))
-    density = with_parameters(q, {name: value.detach() for name, value in parameters(q).items()}) if doubly else q
+    density = with_parameters(q, {name: v.detach() for name, v in parameters(q).items()}) if doubly_within else q
     log_ratio = vae.log_prior(z) - log_density(density, z)
-    log_weights = vae.log_likelihood(VAEOutput(q, z, vae.decode(z, y)), x) + beta * log_ratio
-    if doubly and z.requires_grad:
+    weights = vae.log_likelihood(VAEOutput(q, z, vae.decode(z, y)), x) + beta * log_ratio
+    if doubly_within and z.requires_grad:
         # The loss weights each draw's gradient by w̃ₖ already.
-        normalised = log_weights.detach().softmax(0).unsqueeze(-1)
+        normalised = weights.detach().unflatten(0, (-1, doubly_within)).softmax(1).flatten(0, 1).unsqueeze(-1)
         z.register_hook(lambda gradient: gradient * normalised)
-    return math.log(draws) - log_weights.logsumexp(0)
+    return weights

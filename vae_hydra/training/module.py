@@ -22,7 +22,6 @@ from vae_hydra.model.vae import VAE, VAEOutput
 from vae_hydra.training.batch_seeds import TEST, TRAIN, VALIDATION, batch_seed, seed_generator
 from vae_hydra.training.beta import BetaSchedule
 from vae_hydra.training.denormals import flush_denormals
-from vae_hydra.training.importance import importance_weighted_loss
 from vae_hydra.training.metrics import (
     RECONSTRUCTION_MEASURES,
     MeanOverExamples,
@@ -33,7 +32,7 @@ from vae_hydra.training.metrics import (
     reconstruction_measures,
     with_totals,
 )
-from vae_hydra.training.objective import Objective
+from vae_hydra.training.objective import Objective, Pass
 from vae_hydra.training.protocols import CLEAN, DENOISE, image_measure_names
 
 log = logging.getLogger(__name__)
@@ -201,12 +200,8 @@ class VAEModule(L.LightningModule):
         output = self.vae(inputs, y)
         log_likelihood = self.vae.log_likelihood(output, x)
         kl = self.vae.kl_divergence(output.q, output.z)
+        loss = self.objective(self.vae, Pass(x, y, output, log_likelihood, kl), beta)
         terms = {"log_likelihood": log_likelihood, "kl_per_latent": kl}
-        if self.objective.is_elbo:
-            loss = self.objective(log_likelihood, kl, beta)
-        else:
-            doubly = self.objective.bound == "dreg"
-            loss = importance_weighted_loss(self.vae, output.q, x, y, self.objective.draws, beta, doubly)
         if self.vae.classifier is not None and y is not None:
             terms["cross_entropy"] = labelled_cross_entropy(self.vae.classify(output.z), y, labelled)
             loss = loss + self.classifier_weight * terms["cross_entropy"]

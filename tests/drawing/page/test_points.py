@@ -93,11 +93,8 @@ def test_an_example_goes_through_the_model(name, configure):
             draws = q.sample((20_000,))
             prior = vae.prior_distribution()
             is_joint = vae.kl_terms == 1
-            log_ratio = (
-                log_density(q, draws) - log_density(prior, draws)
-                if is_joint
-                else q.log_prob(draws) - prior.log_prob(draws)
-            )
+            both = [log_density(p, draws) if is_joint else p.log_prob(draws) for p in (q, prior)]
+            log_ratio = both[0] - both[1]
             log_ratio = log_ratio[:, 0].reshape(20_000, vae.kl_terms)
             # Both may be estimates: within their errors.
             error = log_ratio.std(0) * (1 / 20_000 + 1 / 1000) ** 0.5

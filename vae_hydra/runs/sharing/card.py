@@ -26,6 +26,17 @@ DESCRIPTIONS = {
     ".pt2": "program of torch.export",
     ".onnx": "ONNX graph",
 }
+# Objective → its loss.
+_WEIGHT = "p(x\\|z)·(p(z)/q(z\\|x))^β over the draws"
+LOSSES = {
+    "elbo": "−log p(x\\|z) + β·KL",
+    "iwae": f"−log of the mean of {_WEIGHT}",
+    "dreg": f"−log of the mean of {_WEIGHT}",
+    "miwae": f"mean over groups of −log of the mean of {_WEIGHT}",
+    "ciwae": f"mean, weighted, of the negative ELBO and −log of the mean of {_WEIGHT}",
+    "beta_divergence": "β-divergence of p(x\\|z) + β·KL",
+    "gamma_power": "γ-power divergence of t³VAE, its regulariser weighted by β",
+}
 # Options that do not describe a model, and the name, which is written before the others.
 OMITTED = ("_target_", "_partial_", "name", "root", "download", "eval_batch_size", "fused")
 
@@ -122,8 +133,7 @@ def _about(shared: Shared) -> dict[str, str]:
 
 
 def _loss(objective: Mapping[str, Any]) -> str:
-    several = "−log of the mean of p(x\\|z)·(p(z)/q(z\\|x))^β over the draws"
-    return "−log p(x\\|z) + β·KL" if objective.get("bound", "elbo") == "elbo" else several
+    return LOSSES.get(objective["name"], objective["name"])
 
 
 def _described(node: Mapping[str, Any]) -> str:

@@ -31,6 +31,12 @@ FREE = (
 PARTS = ("model.encoder", "model.decoder", "sampler", "likelihood", "noise", "condition", "classifier.head")
 # Samplers with weights, which have no stacked version.
 NETWORKS = ("vae_hydra.model.samplers.FlowSampler",)
+# Objectives that are elementwise over runs and draw nothing themselves.
+OBJECTIVES = (
+    "vae_hydra.training.objective.ELBO",
+    "vae_hydra.training.beta_divergence.BetaDivergence",
+    "vae_hydra.training.gamma_power.GammaPower",
+)
 # Options of the trainer that a stack honours, and the only values of others with which runs are stacked.
 FOLLOWED = ("max_epochs", "accelerator", "gradient_clip_val", "enable_model_summary", "num_sanity_val_steps")
 PLAIN = {"devices": (1, "1"), "precision": ("32-true", 32, "32", "bf16-mixed"), "deterministic": (False,)}
@@ -82,9 +88,8 @@ def reason_against(config: Config) -> str | None:
     prior = nested.get(config, "prior._target_")
     if prior:
         return f"prior={nested.get(config, 'prior.name')}"
-    bound = nested.get(config, "objective.bound")
-    if bound in ("iwae", "dreg"):
-        return f"objective={bound}"
+    if nested.get(config, "objective._target_") not in OBJECTIVES:
+        return f"objective={nested.get(config, 'objective.name')}"
     loggers = [name for name, node in (config.get("logger") or {}).items() if node]
     if loggers:
         return f"it logs to {', '.join(loggers)}"
