@@ -10,6 +10,7 @@ from vae_hydra.distributions.hyperbolic_secant import HyperbolicSecant
 from vae_hydra.distributions.inverse_gaussian import InverseGaussian
 from vae_hydra.distributions.location_scale import LocationScale
 from vae_hydra.distributions.parameters import parameters, with_parameters
+from vae_hydra.distributions.pareto_tails import ParetoTails, UpperParetoTail
 from vae_hydra.distributions.quantiles import NoQuantiles, quantile
 from vae_hydra.distributions.student_t import StudentT
 from vae_hydra.distributions.weibull import Weibull
@@ -24,7 +25,9 @@ __all__ = [
     "InverseGaussian",
     "LocationScale",
     "NoQuantiles",
+    "ParetoTails",
     "StudentT",
+    "UpperParetoTail",
     "Weibull",
     "parameters",
     "quantile",
