@@ -98,7 +98,9 @@ def test_density_and_slope_are_continuous_at_the_threshold(family, threshold, sh
 def test_a_small_shape_is_a_huber(shape):
     x = torch.linspace(-6, 6, 121, dtype=torch.float64)
     found = ParetoTails(torch.zeros((), dtype=torch.float64), 1.0, 1.345, shape).log_prob(x)
-    torch.testing.assert_close(found, Huber(torch.zeros((), dtype=torch.float64), 1.0).log_prob(x), atol=30 * shape, rtol=0)
+    torch.testing.assert_close(
+        found, Huber(torch.zeros((), dtype=torch.float64), 1.0).log_prob(x), atol=30 * shape, rtol=0
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -37,6 +37,18 @@ KINDS = {
     "a learned scale": ("likelihood=laplace", "likelihood.learn_scale=per_pixel", *SMALL),
     "a plateau and clipped gradients": ("scheduler=plateau", "trainer.gradient_clip_val=0.5", *SMALL),
     "steps of β, AdamW": ("beta.unit=step", "optimizer=adamw", "scheduler=cosine", *SMALL),
+    **{
+        f"{likelihood}, all learned": (
+            *("dataset=pareto", "dataset.train_size=400", "dataset.test_size=100", "dataset.batch_size=50"),
+            *(f"likelihood={likelihood}", *SMALL[1:], *options),
+        )
+        for likelihood, options in {
+            "lognormal": ("likelihood.learn_scale=predicted",),
+            "gamma": ("likelihood.learn_concentration=per_pixel",),
+            "student_t": ("likelihood.learn_df=true", "likelihood.learn_scale=predicted", "likelihood.scale=1.0"),
+            "generalised_pareto": ("likelihood.learn_shape=predicted",),
+        }.items()
+    },
     "vectors": ("dataset=lognormal_2d", "dataset.fraction=0.01", "dataset.batch_size=50", *SMALL[1:]),
     "no validation": ("dataset.validation=0", *SMALL),
 }

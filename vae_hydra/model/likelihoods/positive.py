@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 from torch.distributions import Distribution, Gamma, LogNormal
 
@@ -27,6 +26,7 @@ class LogNormalLikelihood(LocationScaleLikelihood):
         scale: of ln x, > 0; a learned scale starts from it.
         learn_scale, min_scale, x_shape: as for ``LocationScaleLikelihood``.
 
+    >>> import torch
     >>> p = LogNormalLikelihood(scale=1.0)(torch.zeros(2))
     >>> p.mean  # e^½
     tensor([1.6487, 1.6487])
@@ -62,6 +62,7 @@ class GammaLikelihood(Likelihood):
     Raises:
         ValueError: for an option out of its range, or a concentration per value without an ``x_shape``.
 
+    >>> import torch
     >>> p = GammaLikelihood(concentration=4.0, positive="exp")(torch.zeros(2))
     >>> p.variance  # mean²/k
     tensor([0.2500, 0.2500])
