@@ -15,12 +15,14 @@ from vae_hydra.distributions import FixedDistribution, Huber, ParetoTails, Upper
 
 FAMILIES = [ParetoTails, UpperParetoTail]
 # Thresholds and shapes: near a Huber, a learned start, a heavy tail from the middle on.
-CASES = [(1.345, 0.01), (2.0, 0.3), (0.3, 0.8), (3.0, 0.45)]
+# The third number is the factor on the tail's scale with which the slope is continuous.
+CASES = [(1.345, 0.01, 1.0), (2.0, 0.3, 1.0), (0.3, 0.8, 1.0), (3.0, 0.45, 1.0), (1.0, 0.3, 3.0), (2.0, 0.6, 0.2)]
 LOC, SCALE = 0.7, 1.8
 
 
-def make(family, threshold, shape, dtype=torch.float64):
-    return family(*(torch.tensor(value, dtype=dtype) for value in (LOC, SCALE, threshold, shape)))
+def make(family, threshold, shape, factor=1.0, dtype=torch.float64):
+    values = (LOC, SCALE, threshold, shape, factor * (1 + shape) / threshold)
+    return family(*(torch.tensor(value, dtype=dtype) for value in values))
 
 
 def integral(q, function, low=-math.inf, high=math.inf):
@@ -43,9 +45,9 @@ def integral(q, function, low=-math.inf, high=math.inf):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(("threshold", "shape"), CASES)
-def test_mass_moments_and_entropy_match_quadrature(family, threshold, shape):
-    q = make(family, threshold, shape)
+@pytest.mark.parametrize(("threshold", "shape", "factor"), CASES)
+def test_mass_moments_and_entropy_match_quadrature(family, threshold, shape, factor):
+    q = make(family, threshold, shape, factor)
     assert integral(q, lambda x: 1.0) == pytest.approx(1, abs=1e-7)
     mean = q.mean.item()
     assert integral(q, lambda x: x) == pytest.approx(mean, rel=1e-6)
@@ -58,9 +60,9 @@ def test_mass_moments_and_entropy_match_quadrature(family, threshold, shape):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(("threshold", "shape"), CASES)
-def test_cdf_is_the_integral_of_the_density_and_icdf_its_inverse(family, threshold, shape):
-    q = make(family, threshold, shape)
+@pytest.mark.parametrize(("threshold", "shape", "factor"), CASES)
+def test_cdf_is_the_integral_of_the_density_and_icdf_its_inverse(family, threshold, shape, factor):
+    q = make(family, threshold, shape, factor)
     for x in (-8.0, 0.0, LOC, 2.0, 30.0):
         assert q.cdf(torch.tensor(x, dtype=torch.float64)).item() == pytest.approx(
             integral(q, lambda v: 1.0, high=x), abs=1e-8
@@ -71,10 +73,10 @@ def test_cdf_is_the_integral_of_the_density_and_icdf_its_inverse(family, thresho
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(("threshold", "shape"), CASES)
-def test_beyond_the_threshold_it_is_scipys_generalised_pareto(family, threshold, shape):
-    q = make(family, threshold, shape)
-    excess = scipy.stats.genpareto(shape, scale=SCALE * (1 + shape) / threshold)
+@pytest.mark.parametrize(("threshold", "shape", "factor"), CASES)
+def test_beyond_the_threshold_it_is_scipys_generalised_pareto(family, threshold, shape, factor):
+    q = make(family, threshold, shape, factor)
+    excess = scipy.stats.genpareto(shape, scale=SCALE * factor * (1 + shape) / threshold)
     edge = LOC + SCALE * threshold
     y = torch.tensor([1e-3, 1.0, 1e2, 1e5], dtype=torch.float64)
     above = 1 - q.cdf(torch.tensor(edge, dtype=torch.float64))
@@ -83,15 +85,17 @@ def test_beyond_the_threshold_it_is_scipys_generalised_pareto(family, threshold,
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(("threshold", "shape"), CASES)
-def test_density_and_slope_are_continuous_at_the_threshold(family, threshold, shape):
-    q = make(family, threshold, shape)
+@pytest.mark.parametrize(("threshold", "shape", "factor"), CASES)
+def test_the_density_is_continuous_at_the_threshold_and_so_is_its_slope_with_the_factor_1(
+    family, threshold, shape, factor
+):
+    q = make(family, threshold, shape, factor)
     edge = LOC + SCALE * threshold
     x = torch.tensor([edge - 1e-9, edge + 1e-9], dtype=torch.float64, requires_grad=True)
     values = q.log_prob(x)
     (slopes,) = torch.autograd.grad(values.sum(), x)
     torch.testing.assert_close(values[0], values[1], rtol=1e-8, atol=1e-8)
-    torch.testing.assert_close(slopes[0], slopes[1], rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(slopes[1] * factor, slopes[0], rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [1e-4, 1e-6])
@@ -104,9 +108,9 @@ def test_a_small_shape_is_a_huber(shape):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(("threshold", "shape"), CASES)
-def test_draws_follow_the_distribution_and_its_tail_index(family, threshold, shape):
-    q = make(family, threshold, shape)
+@pytest.mark.parametrize(("threshold", "shape", "factor"), CASES)
+def test_draws_follow_the_distribution_and_its_tail_index(family, threshold, shape, factor):
+    q = make(family, threshold, shape, factor)
     torch.manual_seed(0)
     draws = q.sample((50_000,))
     assert scipy.stats.kstest(draws.numpy(), lambda x: q.cdf(torch.from_numpy(x)).numpy()).pvalue > 1e-3
@@ -116,7 +120,7 @@ def test_draws_follow_the_distribution_and_its_tail_index(family, threshold, sha
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_gradients_are_those_of_differences(family):
-    parameters = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (LOC, SCALE, 1.2, 0.4)]
+    parameters = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (LOC, SCALE, 1.2, 0.4, 0.7)]
     x = torch.tensor([-9.0, 0.1, 1.0, 40.0], dtype=torch.float64)
     torch.autograd.gradcheck(lambda *given: family(*given, validate_args=False).log_prob(x), parameters)
     torch.autograd.gradcheck(lambda *given: family(*given, validate_args=False).cdf(x), parameters)
@@ -135,7 +139,7 @@ def test_moments_that_do_not_exist_are_said(family):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_far_values_and_many_draws_are_finite(family, dtype):
-    q = make(family, 2.0, 0.9, dtype)
+    q = make(family, 2.0, 0.9, dtype=dtype)
     x = torch.tensor([-1e30, -3.0, 0.0, 3.0, 1e30], dtype=dtype).requires_grad_()
     if family is UpperParetoTail:
         x = x[1:].detach().requires_grad_()
@@ -153,9 +157,9 @@ def test_shapes_broadcast_expand_and_rebuild(family):
     x = torch.tensor([0.3, 9.0])
     again = FixedDistribution(make(family, 1.2, 0.4))()
     torch.testing.assert_close(again.log_prob(x).double(), make(family, 1.2, 0.4).log_prob(x.double()))
-    for name in ("scale", "threshold", "shape"):
+    for name in ("scale", "threshold", "tail_shape", "tail_scale"):
         with pytest.raises(ValueError, match=name):
-            family(**{"loc": 0.0, "scale": 1.0, "threshold": 1.0, "shape": 0.3, name: -1.0}, validate_args=True)
+            family(**{"loc": 0.0, "scale": 1.0, "threshold": 1.0, "tail_shape": 0.3, name: -1.0}, validate_args=True)
 
 
 def test_mixture_of_its_parts_has_its_quantiles():

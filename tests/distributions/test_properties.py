@@ -69,16 +69,16 @@ def huber(x, loc, scale, threshold):
     return -loss - mp.log(z * scale), u * min(u, threshold) + abs(mp.log(z)) + abs(mp.log(scale))
 
 
-def pareto_tails(x, loc, scale, threshold, shape, sides=2):
+def pareto_tails(x, loc, scale, threshold, shape, beta, sides=2):
     u = (x - loc) / scale
     outward = abs(u) if sides == 2 else u
-    edge = mp.exp(-(threshold**2) / 2) * (1 + shape) / threshold
+    edge = mp.exp(-(threshold**2) / 2) * beta
     body = mp.erf(threshold / mp.sqrt(2)) if sides == 2 else mp.ncdf(threshold)
     z = mp.sqrt(2 * mp.pi) * body + sides * edge
-    inside, growth = min(outward, threshold), max(outward - threshold, 0) * shape * threshold / (1 + shape)
+    inside, growth = min(outward, threshold), max(outward - threshold, 0) * shape / beta
     tail = (1 / shape + 1) * mp.log1p(growth)
     # The last digit of the distance from the threshold counts with the slope of the tail.
-    error = (1 + shape) / (1 + growth) * threshold / (1 + shape) * max(abs(u), threshold) if growth else 0
+    error = (1 + shape) / (1 + growth) / beta * max(abs(u), threshold) if growth else 0
     return -(inside**2) / 2 - tail - mp.log(z * scale), inside**2 + tail + error + abs(mp.log(z)) + abs(mp.log(scale))
 
 
@@ -112,9 +112,9 @@ DENSITIES = {
     "huber": (Huber, (REAL, POSITIVE, POSITIVE), REAL, huber),
     "hyperbolic_secant": (HyperbolicSecant, (REAL, POSITIVE), REAL, hyperbolic_secant),
     "inverse_gaussian": (InverseGaussian, (POSITIVE, POSITIVE), POSITIVE, inverse_gaussian),
-    "pareto_tails": (ParetoTails, (REAL, POSITIVE, POSITIVE, POSITIVE), REAL, pareto_tails),
+    "pareto_tails": (ParetoTails, (REAL, *[POSITIVE] * 4), REAL, pareto_tails),
     "student_t": (StudentT, (POSITIVE, REAL, POSITIVE), REAL, student_t),
-    "upper_pareto_tail": (UpperParetoTail, (REAL, POSITIVE, POSITIVE, POSITIVE), REAL, upper_pareto_tail),
+    "upper_pareto_tail": (UpperParetoTail, (REAL, *[POSITIVE] * 4), REAL, upper_pareto_tail),
     "weibull": (Weibull, (POSITIVE, POSITIVE), POSITIVE, weibull),
 }
 

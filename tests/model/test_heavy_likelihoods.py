@@ -49,7 +49,9 @@ def test_generalised_pareto_starts_from_its_options(tails, family):
     p = GeneralisedParetoLikelihood(0.5, threshold=1.5, shape=0.4, tails=tails)(torch.tensor([1.0, -2.0]))
     assert type(p) is family
     torch.testing.assert_close(p.loc, torch.tensor([1.0, -2.0]))
-    torch.testing.assert_close(torch.stack([p.scale, p.threshold, p.shape]).detach(), torch.tensor([0.5, 1.5, 0.4]))
+    torch.testing.assert_close(
+        torch.stack([p.scale, p.threshold, p.tail_shape]).detach(), torch.tensor([0.5, 1.5, 0.4])
+    )
 
 
 @pytest.mark.parametrize("likelihood", [GeneralisedParetoLikelihood, StudentTLikelihood])
@@ -63,7 +65,7 @@ def test_learned_parameters_stay_where_there_is_a_mean(likelihood):
         assert p.mean.isfinite().all()
         assert p.log_prob(torch.tensor([0.0, 1.0, -1e6])).isfinite().all()
     if likelihood is GeneralisedParetoLikelihood:
-        assert 0.89 < p.shape.item() <= 0.9
+        assert 0.89 < p.tail_shape.item() <= 0.9
 
 
 @pytest.mark.parametrize("likelihood", LEARN)
@@ -72,7 +74,7 @@ def test_learned_parameters_stay_where_there_is_a_mean(likelihood):
 def test_parameters_are_fixed_learned_or_predicted(likelihood, learn, lead):
     others = {} if likelihood is GammaLikelihood else {"learn_scale": "predicted"}
     if likelihood is GeneralisedParetoLikelihood:
-        others["learn_threshold"] = False
+        others |= {"learn_threshold": False, "learn_tail_scale": False}
     model = likelihood(**{LEARN[likelihood]: learn}, **others, x_shape=(3, 4, 4))
     assert model.parameters_per_value == 1 + len(others.keys() & {"learn_scale"}) + (learn == "predicted")
     shapes = {False: [], True: [()], "per_pixel": [(3, 4, 4)], "predicted": []}[learn]
@@ -87,7 +89,7 @@ def test_parameters_are_fixed_learned_or_predicted(likelihood, learn, lead):
             GammaLikelihood: lambda: (p.concentration, 0.01 + 0.99 * raw.exp()),
             StudentTLikelihood: lambda: (p.df, 1.01 + 2.99 * raw.exp()),
             GeneralisedParetoLikelihood: lambda: (
-                p.shape,
+                p.tail_shape,
                 1e-3 + 0.899 * (raw + math.log(0.299 / 0.6)).sigmoid(),
             ),
         }[likelihood]()
@@ -118,11 +120,13 @@ def test_learned_df_is_that_of_the_data(df):
 def test_learned_shape_threshold_and_scale_are_those_of_the_data(tails, index):
     family = {"both": ParetoTails, "upper": UpperParetoTail}[tails]
     torch.manual_seed(0)
-    x = family(torch.tensor(1.0), 2.0, 1.2, 1 / index).sample((40_000, 1))
+    x = family(torch.tensor(1.0), 2.0, 1.2, 1 / index, 1.5).sample((40_000, 1))
     model = GeneralisedParetoLikelihood(1.0, learn_scale=True, tails=tails)
     p = fitted(model, x)
-    found = torch.stack([value.squeeze() for value in (p.loc, p.scale, p.threshold, p.shape)]).detach()
-    torch.testing.assert_close(found, torch.tensor([1.0, 2.0, 1.2, 1 / index]), rtol=0.1, atol=0.05)
+    found = torch.stack(
+        [value.squeeze() for value in (p.loc, p.scale, p.threshold, p.tail_shape, p.tail_scale)]
+    ).detach()
+    torch.testing.assert_close(found, torch.tensor([1.0, 2.0, 1.2, 1 / index, 1.5]), rtol=0.1, atol=0.05)
 
 
 def pareto(index, size=2000, dimensions=3):

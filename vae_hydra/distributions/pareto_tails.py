@@ -21,23 +21,24 @@ class ParetoTails(LocationScale):
         e^{-\delta^2 / 2} \, (1 + \xi (|u| - \delta) / \beta)^{-1 / \xi - 1} / (s Z) \text{ beyond}, \quad
         u = (x - m) / s
 
-    .. math:: Z = \sqrt{2\pi}\, (2\Phi(\delta) - 1) + 2 \beta e^{-\delta^2 / 2}, \quad \beta = (1 + \xi) / \delta
+    .. math:: Z = \sqrt{2\pi}\, (2\Phi(\delta) - 1) + 2 \beta e^{-\delta^2 / 2}
 
-    With this β the density and its slope are continuous at the threshold. As ξ → 0 it becomes ``Huber``, with
-    exponential tails. P(|x| > t) falls as t^(−1/ξ).
+    The density is continuous. With β = (1 + ξ)/δ its slope is continuous too, and as ξ → 0 it becomes ``Huber``,
+    with exponential tails. P(|x| > t) falls as t^(−1/ξ).
 
     Args:
         loc: median and mode m, broadcast with the others to batch_shape; the mean if ξ < 1.
         scale: s > 0; the variance is finite if ξ < ½.
         threshold: δ > 0, where a tail begins, in units of ``scale``.
-        shape: ξ > 0, the reciprocal of the tail index.
+        tail_shape: ξ > 0, the reciprocal of the tail index.
+        tail_scale: β > 0, of the tail, in units of ``scale``; None for (1 + ξ)/δ.
 
     Raises:
-        ValueError: if ``scale``, ``threshold`` or ``shape`` is not positive (with ``validate_args``).
+        ValueError: if a parameter other than ``loc`` is not positive (with ``validate_args``).
 
     Source of the tail: Pickands, "Statistical inference using extreme order statistics", 1975.
 
-    >>> p = ParetoTails(torch.zeros(3), 1.0, threshold=1.0, shape=0.5)
+    >>> p = ParetoTails(torch.zeros(3), 1.0, threshold=1.0, tail_shape=0.5)
     >>> p.rsample((5,)).shape
     torch.Size([5, 3])
     >>> p.variance
@@ -47,10 +48,12 @@ class ParetoTails(LocationScale):
     arg_constraints = {
         **LocationScale.arg_constraints,
         "threshold": constraints.positive,
-        "shape": constraints.positive,
+        "tail_shape": constraints.positive,
+        "tail_scale": constraints.positive,
     }
     threshold: Tensor
-    shape: Tensor
+    tail_shape: Tensor
+    tail_scale: Tensor
     _sides = 2
 
     def __init__(
@@ -58,24 +61,22 @@ class ParetoTails(LocationScale):
         loc: Tensor | float,
         scale: Tensor | float,
         threshold: Tensor | float = 2.0,
-        shape: Tensor | float = 0.3,
+        tail_shape: Tensor | float = 0.3,
+        tail_scale: Tensor | float | None = None,
         validate_args: bool | None = None,
     ) -> None:
-        super().__init__(validate_args, loc=loc, scale=scale, threshold=threshold, shape=shape)
+        tail_scale = (1 + tail_shape) / threshold if tail_scale is None else tail_scale
+        tails = {"threshold": threshold, "tail_shape": tail_shape, "tail_scale": tail_scale}
+        super().__init__(validate_args, loc=loc, scale=scale, **tails)
 
     @property
     def mean(self) -> Tensor:
         """m for ξ < 1, else NaN."""
-        return torch.where(self.shape < 1, self.loc, torch.nan).expand(self.batch_shape)
+        return torch.where(self.tail_shape < 1, self.loc, torch.nan).expand(self.batch_shape)
 
     @property
     def _edge(self) -> Tensor:
         return torch.exp(-0.5 * self.threshold.square())
-
-    @property
-    def _tail_scale(self) -> Tensor:
-        """β, of |u| − δ."""
-        return (1 + self.shape) / self.threshold
 
     @property
     def _body(self) -> Tensor:
@@ -84,12 +85,12 @@ class ParetoTails(LocationScale):
 
     @property
     def _normaliser(self) -> Tensor:
-        return self._body + self._sides * self._edge * self._tail_scale
+        return self._body + self._sides * self._edge * self.tail_scale
 
     @property
     def _one_tail(self) -> Tensor:
         """P(u > δ), kept above 0 for its logarithm."""
-        return (self._edge * self._tail_scale / self._normaliser).clamp(min=torch.finfo(self.threshold.dtype).tiny)
+        return (self._edge * self.tail_scale / self._normaliser).clamp(min=torch.finfo(self.threshold.dtype).tiny)
 
     def _log_density(self, u: Tensor) -> Tensor:
         return self._log_unnormalised(u.abs()) - self._normaliser.log()
@@ -97,34 +98,35 @@ class ParetoTails(LocationScale):
     def _log_unnormalised(self, outward: Tensor) -> Tensor:
         """ln of the density before its normaliser, where a tail begins at outward = δ."""
         inside = torch.minimum(outward, self.threshold)
-        return -0.5 * inside.square() - (1 / self.shape + 1) * self._log_growth(outward)
+        return -0.5 * inside.square() - (1 / self.tail_shape + 1) * self._log_growth(outward)
 
     def _log_growth(self, outward: Tensor) -> Tensor:
         """ln(1 + ξ·(outward − δ)/β), and 0 in the body: −ξ·ln of the tail's survival function."""
-        return torch.log1p(self.shape / self._tail_scale * (outward - self.threshold).clamp(min=0))
+        return torch.log1p(self.tail_shape / self.tail_scale * (outward - self.threshold).clamp(min=0))
 
     def _tail(self, outward: Tensor) -> Tensor:
         """P(u > outward) for outward ≥ δ."""
-        return self._one_tail * torch.exp(-self._log_growth(outward) / self.shape)
+        return self._one_tail * torch.exp(-self._log_growth(outward) / self.tail_shape)
 
     def _outward(self, tail: Tensor) -> Tensor:
         """The inverse of ``_tail``; δ for a larger tail."""
         log_survival = (tail / self._one_tail).clamp(max=1).log()
-        return self.threshold + self._tail_scale * torch.expm1(-self.shape * log_survival) / self.shape
+        return self.threshold + self.tail_scale * torch.expm1(-self.tail_shape * log_survival) / self.tail_shape
 
     def _variance(self) -> Tensor:
-        return torch.where(self.shape < 0.5, self._second_moment(), torch.inf)
+        return torch.where(self.tail_shape < 0.5, self._second_moment(), torch.inf)
 
     def _second_moment(self) -> Tensor:
         """E[u²] for ξ < ½: the body by parts, the tail by the moments of the generalised Pareto distribution."""
-        delta, beta, left = self.threshold, self._tail_scale, 1 - self.shape
-        tail = delta.square() + 2 * delta * beta / left + 2 * beta.square() / (left * (1 - 2 * self.shape))
+        delta, beta, left = self.threshold, self.tail_scale, 1 - self.tail_shape
+        tail = delta.square() + 2 * delta * beta / left + 2 * beta.square() / (left * (1 - 2 * self.tail_shape))
         body = self._body - self._sides * delta * self._edge
         return (body + self._sides * self._edge * beta * tail) / self._normaliser
 
     def _entropy(self) -> Tensor:
-        """ln Z + ½ + P(tails)·(½ + ξ + δ²·ξ/(2 + 2ξ)): E[−ln of a tail's survival function] is 1."""
-        per_tail = 0.5 + self.shape + 0.5 * self.threshold.square() * self.shape / (1 + self.shape)
+        """ln Z + ½ + P(tails)·(½ + ξ + δ²/2 − δ/(2β)): E[−ln of a tail's survival function] is 1."""
+        delta = self.threshold
+        per_tail = 0.5 + self.tail_shape + 0.5 * (delta.square() - delta / self.tail_scale)
         return self._normaliser.log() + 0.5 + self._sides * self._one_tail * per_tail
 
     def _lower_tail(self, distance: Tensor) -> Tensor:
@@ -144,9 +146,9 @@ class UpperParetoTail(ParetoTails):
 
     Args:
         loc: mode m.
-        scale, threshold, shape: as for ``ParetoTails``. The mean is infinite if ξ ≥ 1, the variance if ξ ≥ ½.
+        other parameters: as for ``ParetoTails``. The mean is infinite if ξ ≥ 1, the variance if ξ ≥ ½.
 
-    >>> UpperParetoTail(torch.tensor(0.0), 1.0, threshold=1.0, shape=torch.tensor([0.5, 1.0])).mean
+    >>> UpperParetoTail(torch.tensor(0.0), 1.0, threshold=1.0, tail_shape=torch.tensor([0.5, 1.0])).mean
     tensor([1.0046,    inf])
     """
 
@@ -158,12 +160,12 @@ class UpperParetoTail(ParetoTails):
         return (self.loc + self.scale * self._mean()).expand(self.batch_shape)
 
     def _mean(self) -> Tensor:
-        """E[u] = e^(−δ²/2)·(ξ + β²/(1 − ξ))/Z."""
-        tail = self.shape + self._tail_scale.square() / (1 - self.shape)
-        return torch.where(self.shape < 1, self._edge * tail / self._normaliser, torch.inf)
+        """E[u] = e^(−δ²/2)·(β·(δ + β/(1 − ξ)) − 1)/Z."""
+        tail = self.tail_scale * (self.threshold + self.tail_scale / (1 - self.tail_shape)) - 1
+        return torch.where(self.tail_shape < 1, self._edge * tail / self._normaliser, torch.inf)
 
     def _variance(self) -> Tensor:
-        return torch.where(self.shape < 0.5, self._second_moment() - self._mean().square(), torch.inf)
+        return torch.where(self.tail_shape < 0.5, self._second_moment() - self._mean().square(), torch.inf)
 
     @property
     def _body(self) -> Tensor:

@@ -15,7 +15,7 @@ from vae_hydra.model.likelihoods.base import checked_learning
 from vae_hydra.model.likelihoods.location_scale import LocationScaleLikelihood
 
 # Infima of learned parameters. Above 1 degree of freedom a reconstruction, the mean of p(x|z), exists.
-LEAST_DF, LEAST_SHAPE, LEAST_THRESHOLD = 1.01, 1e-3, 1e-2
+LEAST_DF, LEAST_SHAPE, LEAST_THRESHOLD, LEAST_FACTOR = 1.01, 1e-3, 1e-2, 1e-2
 TAILS: dict[str, type[ParetoTails]] = {"both": ParetoTails, "upper": UpperParetoTail}
 
 
@@ -57,7 +57,7 @@ class StudentTLikelihood(LocationScaleLikelihood):
 
 
 class GeneralisedParetoLikelihood(LocationScaleLikelihood):
-    """p(x|z) = ParetoTails(x̂, scale, threshold, shape): Normal near x̂, generalised Pareto beyond the threshold.
+    """p(x|z) = ParetoTails(x̂, scale, threshold, shape, β): Normal near x̂, generalised Pareto beyond the threshold.
 
     P(|x| > t | z) falls as t^(−1/shape): 1/shape is the tail index of what the model generates, unless the latents'
     own is less. ``tails: upper`` puts a tail above x̂ only, and suits data > 0. The Normal body then leaves a little
@@ -67,6 +67,9 @@ class GeneralisedParetoLikelihood(LocationScaleLikelihood):
         scale, options: as for ``LocationScaleLikelihood``.
         threshold: where a tail begins, > 0.01, in units of the scale; a learned threshold starts from it.
         learn_threshold: whether one threshold for all values is learned.
+        learn_tail_scale: whether one factor of β = (1 + shape)/threshold, the scale of the tail, is learned for all
+            values. It starts from 1, where the slope of the density is continuous. A fixed one lets the shape of the
+            body decide on the tail's.
         shape: between 0.001 and ``max_shape``; a learned shape starts from it.
         learn_shape: ``false``; ``true`` for one learned shape; ``per_pixel`` for one for each value of x;
             ``predicted`` for one more decoder feature for each value.
@@ -87,6 +90,7 @@ class GeneralisedParetoLikelihood(LocationScaleLikelihood):
         threshold: float = 2.0,
         shape: float = 0.3,
         learn_threshold: bool = True,
+        learn_tail_scale: bool = True,
         learn_shape: bool | str = True,
         max_shape: float = 0.9,
         tails: str = "both",
@@ -108,9 +112,13 @@ class GeneralisedParetoLikelihood(LocationScaleLikelihood):
         self._register("shape_logit", start, checked_learning("learn_shape", learn_shape, self.x_shape))
         learned = checks.boolean("likelihood.learn_threshold", learn_threshold)
         self._register("log_threshold_excess", math.log(threshold - LEAST_THRESHOLD), learned)
+        learned = checks.boolean("likelihood.learn_tail_scale", learn_tail_scale)
+        self._register("log_factor_excess", math.log(1 - LEAST_FACTOR), learned)
 
     def forward(self, features: Tensor) -> Distribution:
         parts = self._parts(features)
         shape = LEAST_SHAPE + (self.max_shape - LEAST_SHAPE) * self._value("shape_logit", parts).sigmoid()
         threshold = LEAST_THRESHOLD + self._value("log_threshold_excess", parts).exp()
-        return self.family(*self.location_and_scale(features), threshold, shape, validate_args=False)
+        factor = LEAST_FACTOR + self._value("log_factor_excess", parts).exp()
+        tail_scale = factor * (1 + shape) / threshold
+        return self.family(*self.location_and_scale(features), threshold, shape, tail_scale, validate_args=False)
