@@ -35,6 +35,14 @@ BAD = {
         ["likelihood.location=sigmoid", "dataset=lognormal_2d"],
         ["GaussianLikelihood needs data in [0, 1]"],
     ),
+    "a likelihood of positive data on pixels that are 0": (
+        ["likelihood=lognormal"],
+        ["LogNormalLikelihood needs data > 0, but this dataset spans [0, 1]", "likelihood=student_t"],
+    ),
+    "margins of another number": (
+        ["dataset=copula", "dataset.dimensions=3", "dataset.margins=[{family: normal},{family: normal}]"],
+        ["dataset.margins must be a list of one group for all columns"],
+    ),
     "free bits of nothing": (
         ["sampler=deterministic", "objective.free_bits=1"],
         ["objective.free_bits", "leave it at 0"],
