@@ -246,7 +246,11 @@ def test_probabilities_of_quantiles_are_checked():
         (stable, {"beta": "x"}, "dataset.beta must be a finite number, but got 'x'"),
         (stable, {"alpha": 1.0}, "dataset.alpha must be 1 with dataset.beta=0, or at least 0.02 from 1"),
         (correlated, {"df": 0}, "dataset.df must be a number > 0"),
-        (correlated, {"correlation": -0.6}, "dataset.correlation must be a number from -0.5, .* but got -0.6"),
+        (
+            correlated,
+            {"correlation": -0.6},
+            "dataset.correlation must be a number from -0.5 to 1 with .*=3, but got -0.6",
+        ),
         (copula, {"copula": "clayton"}, "dataset.copula must be one of gaussian, student_t"),
         (copula, {"margins": MARGINS[:2]}, "dataset.margins must be a list of one group for all columns"),
         (copula, {"margins": "pareto"}, "dataset.margins must be a list"),

@@ -120,7 +120,7 @@ def test_learned_df_is_that_of_the_data(df):
 def test_learned_shape_threshold_and_scale_are_those_of_the_data(tails, index):
     family = {"both": ParetoTails, "upper": UpperParetoTail}[tails]
     torch.manual_seed(0)
-    x = family(torch.tensor(1.0), 2.0, 1.2, 1 / index, 1.5).sample((40_000, 1))
+    x = family(torch.tensor(1.0), 2.0, 1.2, 1 / index, 1.5).sample((20_000, 1))
     model = GeneralisedParetoLikelihood(1.0, learn_scale=True, tails=tails)
     p = fitted(model, x)
     found = torch.stack(

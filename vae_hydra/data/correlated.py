@@ -16,7 +16,7 @@ def multivariate_normal(rng: np.random.Generator, size: int, dimensions: int, co
     least = -1 / (dimensions - 1) if dimensions > 1 else -1
     if not least <= checks.number("dataset.correlation", correlation) <= 1:
         raise ValueError(
-            f"dataset.correlation must be a number from {least:.3g}, which is −1/(dimensions − 1), to 1, but got "
+            f"dataset.correlation must be a number from {least:.3g} to 1 with dataset.dimensions={dimensions}, but got "
             f"{correlation!r}"
         )
     z = rng.standard_normal((size, dimensions))
