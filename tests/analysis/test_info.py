@@ -70,6 +70,8 @@ def test_a_run_that_is_done(done):
         ("model=conv condition=both", [1, 11, 8, 8], [1, 1, 8, 8]),
         ("model=conv likelihood.learn_scale=predicted noise=normal noise.mode=stacked", [1, 3, 8, 8], [1, 2, 8, 8]),
         ("model=mlp_tapered model.latent_dim=2 dataset=lognormal_2d likelihood.learn_scale=true", [1, 2], [1, 2]),
+        ("dataset=pareto likelihood=generalised_pareto likelihood.learn_shape=predicted", [1, 2], [1, 4]),
+        ("dataset=pareto likelihood=gamma likelihood.learn_concentration=per_pixel", [1, 2], [1, 2]),
     ],
 )
 def test_parameters_and_layers_are_those_of_the_model(options, first_in, last_out, tmp_path):

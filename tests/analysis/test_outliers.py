@@ -280,6 +280,17 @@ def test_vectors_have_outliers_too(trained, ask):
         ask(trained(*points), "against=[shuffled]")
 
 
+def test_a_likelihood_of_positive_data_has_no_outliers_with_other_values(trained, ask):
+    points = ("dataset=pareto", "dataset.train_size=500", "dataset.test_size=200", *BRIEFLY)
+    run = trained(*points, "likelihood=lognormal")
+    _, written = ask(run, "limit=50")
+    assert {"lognormal_2d", "inverse_gaussian_2d", "pixels", "shuffled"} <= set(written["examples"])
+    assert "not > 0, where this model's likelihood has no density" in written["left_out"]["alpha_stable"]
+    assert written["clipped"] == {}
+    with pytest.raises(ValueError, match="against=alpha_stable: .* not > 0"):
+        ask(run, "against=[alpha_stable]")
+
+
 @pytest.mark.parametrize(
     ("overrides", "asked", "message"),
     [

@@ -26,6 +26,8 @@ WRITTEN = ("kmnist", "emnist", "svhn", "cifar10")
 LOGGING = ("logger", "callbacks", "trainer")
 # Options that need others beside them.
 TOGETHER = {"objective=gamma_power": ("sampler=multivariate_t", "likelihood=multivariate_t")}
+# Likelihoods of positive data, which digits are not.
+POSITIVE = ("gamma", "lognormal")
 
 
 GROUPS = (
@@ -60,6 +62,7 @@ def assert_takes_a_step(config: dict) -> None:
 
 
 SIZES = {"lognormal_2d": 2, "inverse_gaussian_2d": 2, "student_t_mixture": 1, "table": 3}
+SIZES |= dict.fromkeys(("pareto", "generalised_pareto", "alpha_stable", "student_t_correlated", "copula"), 2)
 SIZES |= dict.fromkeys(("svhn", "cifar10"), 3 * 32**2)
 
 
@@ -78,6 +81,8 @@ def test_option_trains_and_its_scores_agree(case, configure, request):
         overrides += [f"dataset.root={root}", "dataset.fraction=0.02", "dataset.batch_size=16"]
     if case.removeprefix("dataset=") in WRITTEN:
         overrides += [f"dataset.root={request.getfixturevalue('image_files')}", "dataset.batch_size=16"]
+    if case.removeprefix("likelihood=") in POSITIVE:
+        overrides.append("dataset=lognormal_2d")
     if case == "dataset=table":
         overrides.append(f"dataset.path={request.getfixturevalue('table_file')}")
     config = configure(*overrides)
@@ -137,8 +142,9 @@ def nodes():
 
 @pytest.fixture
 def digits_are_built_once(configure, monkeypatch):
-    data = build.build_data(configure())
-    monkeypatch.setattr(build, "build_data", lambda config: data)
+    data, positive = build.build_data(configure()), build.build_data(configure("dataset.transform=exp"))
+    chosen = {**dict.fromkeys(options("likelihood"), data), **dict.fromkeys(POSITIVE, positive)}
+    monkeypatch.setattr(build, "build_data", lambda config: chosen[config["likelihood"]["name"]])
 
 
 @pytest.mark.usefixtures("digits_are_built_once")

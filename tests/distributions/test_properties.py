@@ -18,13 +18,16 @@ from vae_hydra.distributions import (
     Huber,
     HyperbolicSecant,
     InverseGaussian,
+    ParetoTails,
     StudentT,
+    UpperParetoTail,
     Weibull,
 )
 from vae_hydra.model.likelihoods import (
     BernoulliLikelihood,
     ContinuousBernoulliLikelihood,
     GaussianLikelihood,
+    GeneralisedParetoLikelihood,
     HuberLikelihood,
     LaplaceLikelihood,
     LogCoshLikelihood,
@@ -66,6 +69,23 @@ def huber(x, loc, scale, threshold):
     return -loss - mp.log(z * scale), u * min(u, threshold) + abs(mp.log(z)) + abs(mp.log(scale))
 
 
+def pareto_tails(x, loc, scale, threshold, shape, beta, sides=2):
+    u = (x - loc) / scale
+    outward = abs(u) if sides == 2 else u
+    edge = mp.exp(-(threshold**2) / 2) * beta
+    body = mp.erf(threshold / mp.sqrt(2)) if sides == 2 else mp.ncdf(threshold)
+    z = mp.sqrt(2 * mp.pi) * body + sides * edge
+    inside, growth = min(outward, threshold), max(outward - threshold, 0) * shape / beta
+    tail = (1 / shape + 1) * mp.log1p(growth)
+    # The last digit of the distance from the threshold counts with the slope of the tail.
+    error = (1 + shape) / (1 + growth) / beta * max(abs(u), threshold) if growth else 0
+    return -(inside**2) / 2 - tail - mp.log(z * scale), inside**2 + tail + error + abs(mp.log(z)) + abs(mp.log(scale))
+
+
+def upper_pareto_tail(x, *parameters):
+    return pareto_tails(x, *parameters, sides=1)
+
+
 def hyperbolic_secant(x, loc, scale):
     u = abs(x - loc) / scale
     log_cosh = u + mp.log1p(mp.exp(-2 * u)) - mp.log(2)
@@ -92,7 +112,9 @@ DENSITIES = {
     "huber": (Huber, (REAL, POSITIVE, POSITIVE), REAL, huber),
     "hyperbolic_secant": (HyperbolicSecant, (REAL, POSITIVE), REAL, hyperbolic_secant),
     "inverse_gaussian": (InverseGaussian, (POSITIVE, POSITIVE), POSITIVE, inverse_gaussian),
+    "pareto_tails": (ParetoTails, (REAL, *[POSITIVE] * 4), REAL, pareto_tails),
     "student_t": (StudentT, (POSITIVE, REAL, POSITIVE), REAL, student_t),
+    "upper_pareto_tail": (UpperParetoTail, (REAL, *[POSITIVE] * 4), REAL, upper_pareto_tail),
     "weibull": (Weibull, (POSITIVE, POSITIVE), POSITIVE, weibull),
 }
 
@@ -134,8 +156,9 @@ def test_draws_entropies_and_moments_are_numbers(name, dtype):
     def check(drawn):
         q = family(*tensors(drawn, dtype))
         values = [q.rsample((8,)), q.entropy(), q.log_prob(q.sample((8,)).clamp(1e-4, 1))]
-        # A t-distribution without a mean or a variance says NaN.
-        values += [] if name == "student_t" and drawn[0] <= 1 else [q.mean, q.variance]
+        # A t-distribution without a mean or a variance says NaN, and so do two tails without a mean.
+        has_none = (name == "student_t" and drawn[0] <= 1) or (name == "pareto_tails" and drawn[3] >= 1)
+        values += [] if has_none else [q.mean, q.variance]
         assert not any(value.isnan().any() for value in values), drawn
 
     check()
@@ -195,6 +218,12 @@ LOCATION_SCALE = {
     "student_t": lambda scale, shape: StudentTLikelihood(scale, 1 + shape),
     "huber": lambda scale, shape: HuberLikelihood(scale, shape),
     "log_cosh": lambda scale, shape: LogCoshLikelihood(scale),
+    **{
+        f"generalised_pareto_{tails}": lambda scale, shape, tails=tails: GeneralisedParetoLikelihood(
+            scale, threshold=0.1 + shape, shape=0.8 * shape / (0.01 + shape), learn_scale=False, tails=tails
+        )
+        for tails in ("both", "upper")
+    },
 }
 
 

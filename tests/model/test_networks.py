@@ -48,6 +48,16 @@ def test_any_leading_dimensions(pair, lead):
     torch.testing.assert_close(encoder(x), flat)
 
 
+def test_a_compressed_input_is_its_signed_logarithm():
+    x = torch.tensor([[-math.e + 1, 0.0, math.e**2 - 1, -1e30]])
+    torch.manual_seed(0)
+    encoder = MLPEncoder((4,), 3, [5], compress=True)
+    expected = encoder.layers(torch.tensor([[-1.0, 0.0, 2.0, -30 * math.log(10)]]))
+    torch.testing.assert_close(encoder(x), expected)
+    with pytest.raises(ValueError, match="model.encoder.compress must be true or false, but got 'log'"):
+        MLPEncoder((4,), 3, [5], compress="log")
+
+
 @pytest.mark.parametrize(
     ("d_x", "d_z", "n", "widths"),
     [(784, 8, 4, [590, 396, 202]), (64, 10, 3, [46, 28]), (10, 3, 3, [8, 6]), (9, 9, 2, [9]), (5, 2, 1, [])],

@@ -34,6 +34,9 @@ SAMPLERS = tuple(options("sampler"))
 LIKELIHOODS = (
     *("gaussian", "laplace", "student_t", "huber", "log_cosh", "bernoulli", "continuous_bernoulli", "multivariate_t"),
     *("gaussian likelihood.learn_scale=predicted", "laplace likelihood.learn_scale=per_pixel"),
+    *("lognormal", "gamma", "generalised_pareto", "generalised_pareto likelihood.tails=upper"),
+    *("gamma likelihood.learn_concentration=predicted", "student_t likelihood.learn_df=predicted"),
+    "generalised_pareto likelihood.learn_shape=predicted likelihood.learn_scale=predicted",
 )
 MODELS = {
     "conv": "model=conv condition=encoder condition.encoding=scalar",
@@ -152,6 +155,9 @@ def test_every_combination_in_every_format(model, tmp_path):
     encoders = [(f"sampler={sampler}", 0) for sampler in SAMPLERS]
     for option, which in [*encoders, *((f"likelihood={likelihood}", 1) for likelihood in LIKELIHOODS)]:
         rescaled = "dataset.variant=rescaled" if "lognormal_2d" in model and "bernoulli" in option else ""
+        # Digits are 0 in places.
+        positive = any(f"likelihood={name}" in option for name in ("lognormal", "gamma"))
+        rescaled = "dataset.transform=exp" if positive and "lognormal_2d" not in model else rescaled
         module, data = build_experiment(composed(*f"{kept} {rescaled} {option}".split()))
         part = parts_of(module.eval(), data.prepared("test", 4))[which]
         check_every_format(part.module, part.inputs, tmp_path)

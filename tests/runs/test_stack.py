@@ -17,6 +17,7 @@ from vae_hydra.runs.checkpoint import read_checkpoint
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.stack import train_together
 from vae_hydra.runs.train import train
+from vae_hydra.studies.sweep.stacks import shape_of
 from vae_hydra.training.callbacks import Interrupted
 from vae_hydra.training.history import read_epochs
 from vae_hydra.training.stack import Stack, shared_noises
@@ -37,6 +38,18 @@ KINDS = {
     "a learned scale": ("likelihood=laplace", "likelihood.learn_scale=per_pixel", *SMALL),
     "a plateau and clipped gradients": ("scheduler=plateau", "trainer.gradient_clip_val=0.5", *SMALL),
     "steps of β, AdamW": ("beta.unit=step", "optimizer=adamw", "scheduler=cosine", *SMALL),
+    **{
+        f"{likelihood}, all learned": (
+            *("dataset=pareto", "dataset.train_size=400", "dataset.test_size=100", "dataset.batch_size=50"),
+            *(f"likelihood={likelihood}", *SMALL[1:], *options),
+        )
+        for likelihood, options in {
+            "lognormal": ("likelihood.learn_scale=predicted",),
+            "gamma": ("likelihood.learn_concentration=per_pixel",),
+            "student_t": ("likelihood.learn_df=true", "likelihood.learn_scale=predicted", "likelihood.scale=1.0"),
+            "generalised_pareto": ("likelihood.learn_shape=predicted",),
+        }.items()
+    },
     "vectors": ("dataset=lognormal_2d", "dataset.fraction=0.01", "dataset.batch_size=50", *SMALL[1:]),
     "β-divergence": ("objective=beta_divergence", *SMALL),
     "t³VAE": ("objective=gamma_power", "sampler=multivariate_t", "likelihood=multivariate_t", *SMALL),
@@ -90,6 +103,39 @@ def test_runs_come_out_of_a_stack_as_if_each_had_been_trained_alone(overrides, b
             assert {k: row[k] for k in row.keys() - timed} == pytest.approx(
                 {k: wanted[k] for k in wanted.keys() - timed}, rel=1e-3, abs=1e-4
             )
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "first", "second"),
+    [
+        ("gamma", ("likelihood.concentration=0.5",), ("likelihood.concentration=3.0",)),
+        (
+            "student_t",
+            ("likelihood.df=3.0", "likelihood.learn_df=true"),
+            ("likelihood.df=9.0", "likelihood.learn_df=true"),
+        ),
+        (
+            "generalised_pareto",
+            ("likelihood.shape=0.1", "likelihood.threshold=1.0", "likelihood.learn_shape=false"),
+            ("likelihood.shape=0.6", "likelihood.threshold=3.0", "likelihood.learn_shape=false"),
+        ),
+    ],
+)
+def test_runs_of_a_stack_keep_their_own_parameters_of_the_likelihood(likelihood, first, second, configure, tmp_path):
+    common = ("dataset=pareto", "dataset.train_size=200", "dataset.test_size=50", "dataset.batch_size=50", *SMALL[1:])
+    together, alone = (
+        [
+            configure(*common, f"likelihood={likelihood}", *own, f"output_dir={tmp_path / place}")
+            for own in (first, second)
+        ]
+        for place in ("together", "alone")
+    )
+    assert shape_of(together[0]) == shape_of(together[1])
+    train_together(together)
+    for one, other in zip(together, alone, strict=True):
+        train(other)
+        assert Run.of(one).record["stacked"] == 2
+        assert Run.of(one).metrics == pytest.approx(Run.of(other).metrics, rel=1e-3, abs=1e-4)
 
 
 def test_a_checkpoint_of_a_stack_is_lightnings(both):

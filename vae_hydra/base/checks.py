@@ -26,6 +26,11 @@ def integer(name: str, value: Any, minimum: int, maximum: float = math.inf) -> i
     return value
 
 
+def number(name: str, value: Any) -> float:
+    """Return ``value`` if it is a finite number; raise ValueError otherwise."""
+    return _real(name, value, "a finite number", lambda v: True)
+
+
 def positive(name: str, value: Any) -> float:
     """Return ``value`` if it is a finite number > 0; raise ValueError otherwise."""
     return _real(name, value, "a number > 0", lambda v: v > 0)

@@ -57,6 +57,7 @@ class DataModule(L.LightningDataModule):
         classes: number of classes of the source; labels are 0..classes−1.
         test_split: name of the split that the trainer tests on.
         train_labelled, validation_labelled: share of the examples served with a label.
+        truth: the distributions that the columns were drawn from, in the units of ``restore``; None if not known.
 
     Raises:
         ValueError: for options that are out of range or do not fit the examples.
@@ -94,7 +95,7 @@ class DataModule(L.LightningDataModule):
         self.splits = split_source(source, validation, fraction, folds, fold, resize, seed)
         grey = self.splits["train"]
         self.x_shape = tuple(grey.x.shape[1:])
-        self.table = source.table
+        self.table, self.truth = source.table, source.truth
         self._check_values()
         self._preparation = replace(self._preparation, scaling=self._scaling_of(scaling, grey))
         if binarise != "none":

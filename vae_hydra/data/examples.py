@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -51,6 +52,44 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Margin:
+    """The distribution of one column, as far as it is known.
+
+    Attributes:
+        tail_index: α of P(|x| > t) ~ t^(−α), that of the heavier side; inf for tails lighter than any power.
+        quantile: probability in (0, 1) → the value with this share of the distribution below.
+    """
+
+    tail_index: float
+    quantile: Callable[[float], float]
+
+
+class TrueMargins:
+    """The distributions of the columns that examples were drawn from, in the units of the source.
+
+    Args:
+        margins: of each column.
+
+    Attributes:
+        tail_index: ``Margin.tail_index`` of each column.
+    """
+
+    def __init__(self, margins: Sequence[Margin]) -> None:
+        self._margins = tuple(margins)
+        self.tail_index = [margin.tail_index for margin in self._margins]
+
+    def quantile(self, probability: float, column: int) -> float:
+        """The value with a share ``probability`` of the distribution of a column below.
+
+        Raises:
+            ValueError: for a probability outside (0, 1).
+        """
+        if not 0 < probability < 1:
+            raise ValueError(f"probability must be a number in (0, 1), but got {probability!r}")
+        return float(self._margins[column].quantile(probability))
+
+
+@dataclass(frozen=True)
 class Source:
     """A dataset: the result of a source function.
 
@@ -61,6 +100,7 @@ class Source:
         in_order: whether that share are the last examples, because their order is that of time.
         gap: number of examples to leave out before those, which share values with them.
         table: the table that the examples come from, if they do.
+        truth: the distributions of the columns, of examples that were drawn from known ones.
     """
 
     train: Examples
@@ -70,3 +110,4 @@ class Source:
     in_order: bool = False
     gap: int = 0
     table: Table | None = None
+    truth: TrueMargins | None = None

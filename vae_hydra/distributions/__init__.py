@@ -16,6 +16,7 @@ from vae_hydra.distributions.location_scale import LocationScale
 from vae_hydra.distributions.mixture import Mixture
 from vae_hydra.distributions.multivariate_t import MultivariateT, ValuesOfT
 from vae_hydra.distributions.parameters import parameters, with_parameters
+from vae_hydra.distributions.pareto_tails import ParetoTails, UpperParetoTail
 from vae_hydra.distributions.power import NoPowerIntegral, log_power, log_power_integral
 from vae_hydra.distributions.quantiles import NoQuantiles, quantile
 from vae_hydra.distributions.student_t import StudentT
@@ -39,8 +40,10 @@ __all__ = [
     "MultivariateT",
     "NoPowerIntegral",
     "NoQuantiles",
+    "ParetoTails",
     "StudentT",
     "TrainableDistribution",
+    "UpperParetoTail",
     "ValuesOfT",
     "VonMisesFisher",
     "Weibull",

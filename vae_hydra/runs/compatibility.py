@@ -28,14 +28,20 @@ KL_DRAWS = 1000
 
 
 def check_likelihood_fits(module: VAEModule, data: DataModule) -> None:
-    """Refuse data outside [0, 1] for a likelihood that is a density only there."""
-    if not module.vae.likelihood.unit_interval:
+    """Refuse data outside the values for which the likelihood is a density: [0, 1], or x > 0."""
+    likelihood = module.vae.likelihood
+    if not likelihood.unit_interval and not likelihood.positive_only:
         return
     low, high = data.full_range()
-    if low < 0 or high > 1:
+    spans = f"but this dataset spans [{low:.3g}, {high:.3g}]"
+    if likelihood.unit_interval and (low < 0 or high > 1):
         raise ValueError(
-            f"{type(module.vae.likelihood).__name__} needs data in [0, 1], but this dataset spans "
-            f"[{low:.3g}, {high:.3g}]; use likelihood=gaussian or likelihood=laplace"
+            f"{type(likelihood).__name__} needs data in [0, 1], {spans}; use likelihood=gaussian or likelihood=laplace"
+        )
+    if likelihood.positive_only and low <= 0:
+        raise ValueError(
+            f"{type(likelihood).__name__} needs data > 0, {spans}; use a likelihood of all numbers, such as "
+            "likelihood=student_t, or dataset.scaling=none and dataset.transform=exp"
         )
 
 

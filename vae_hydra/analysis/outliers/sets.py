@@ -87,7 +87,7 @@ def make_sets(makers: Mapping[str, Maker], against: str | Sequence[str] | None, 
         makers: from ``outlier_makers``.
         against: names of sets; None for all.
         values: the values that the model takes: ``any``; ``unit``: they are clipped to [0, 1]; ``binary``: clipped
-            values are the probability with which a 1 is drawn.
+            values are the probability with which a 1 is drawn; ``positive``: sets with other values are left out.
         seed: of those draws.
 
     Raises:
@@ -96,7 +96,7 @@ def make_sets(makers: Mapping[str, Maker], against: str | Sequence[str] | None, 
     made, raw = OutlierSets({}, {}, {}), dict[str, Tensor]()
     for name in _chosen(makers, against):
         try:
-            x = makers[name]()
+            x = _taken(makers[name](), values)
         except ValueError as error:
             if against is not None:
                 raise ValueError(f"against={name}: {error}") from error
@@ -109,14 +109,25 @@ def make_sets(makers: Mapping[str, Maker], against: str | Sequence[str] | None, 
         raw[name] = x
         made.sets[name] = _fitted(x, values, generator_for(seed, f"binarise {name}"))
         share = ((x < 0) | (x > 1)).float().mean().item()
-        if values != "any" and share:
+        if values in ("unit", "binary") and share:
             made.clipped[name] = share
     return made
 
 
 def values_taken(module: VAEModule, data: DataModule) -> str:
-    """The values that a model takes: ``binary`` if its data are 0 or 1, else by its likelihood ``unit`` or ``any``."""
-    return "binary" if data.is_binary else "unit" if module.vae.likelihood.unit_interval else "any"
+    """The values that a model takes: ``binary`` if its data are 0 or 1, else by its likelihood, as in ``make_sets``."""
+    likelihood = module.vae.likelihood
+    if data.is_binary:
+        return "binary"
+    return "unit" if likelihood.unit_interval else "positive" if likelihood.positive_only else "any"
+
+
+def _taken(x: Tensor, values: str) -> Tensor:
+    """Examples whose values have a density; ValueError for other values, which have no nearest one that has."""
+    if values == "positive" and (x <= 0).any():
+        share = (x <= 0).float().mean().item()
+        raise ValueError(f"{share:.1%} of its values are not > 0, where this model's likelihood has no density")
+    return x
 
 
 def _chosen(makers: Mapping[str, Any], against: str | Sequence[str] | None) -> list[str]:
@@ -129,7 +140,7 @@ def _chosen(makers: Mapping[str, Any], against: str | Sequence[str] | None) -> l
 
 
 def _fitted(x: Tensor, values: str, generator: torch.Generator) -> Tensor:
-    if values == "any":
+    if values in ("any", "positive"):
         return x
     return x.clamp(0, 1) if values == "unit" else torch.bernoulli(x.clamp(0, 1), generator=generator)
 

@@ -21,20 +21,34 @@ class MLPEncoder(nn.Module):
         in_shape: shape of one input, e.g. (1, 28, 28).
         out_features: number of features returned.
         widths: units of each hidden layer; an empty list makes a linear map.
+        compress: whether the layers receive sign(x)·ln(1 + |x|). A linear map of heavy-tailed values makes features
+            beyond the precision of exp, e.g. of a LogNormal posterior. p(x|z) stays a density of x.
         style: the options of ``Style``.
+
+    Raises:
+        ValueError: for an option out of its range.
 
     >>> import torch
     >>> MLPEncoder((1, 28, 28), out_features=20, widths=[256])(torch.zeros(5, 1, 28, 28)).shape
     torch.Size([5, 20])
     """
 
-    def __init__(self, in_shape: Sequence[int], out_features: int, widths: Sequence[int], **style: Any) -> None:
+    def __init__(
+        self,
+        in_shape: Sequence[int],
+        out_features: int,
+        widths: Sequence[int],
+        compress: bool = False,
+        **style: Any,
+    ) -> None:
         super().__init__()
         self.in_dims = len(in_shape)
+        self.compress = checks.boolean("model.encoder.compress", compress)
         self.layers = _mlp(math.prod(in_shape), widths, out_features, Style(**style))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x.flatten(-self.in_dims))
+        x = x.flatten(-self.in_dims)
+        return self.layers(x.sign() * x.abs().log1p() if self.compress else x)
 
 
 class MLPDecoder(nn.Module):

@@ -26,6 +26,8 @@ FREE = (
     "likelihood.scale",
     "likelihood.df",
     "likelihood.threshold",
+    "likelihood.shape",
+    "likelihood.concentration",
 )
 # Parts that must take a run axis: our own do.
 PARTS = ("model.encoder", "model.decoder", "sampler", "likelihood", "noise", "condition", "classifier.head")
