@@ -174,15 +174,15 @@ def ratio_interval(x: Tensor, y: Tensor, level: float, rng: np.random.Generator)
     Source: Efron, "Bootstrap methods: another look at the jackknife", 1979.
     """
     ratios = _resampled_quantiles(x, level, rng) / _resampled_quantiles(y, level, rng)
-    tails = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(ratios, [tails, 1 - tails])
-    return float(low), float(high)
+    outside = (1 - CONFIDENCE) / 2
+    low, high = ratios.quantile(torch.tensor([outside, 1 - outside], dtype=ratios.dtype)).tolist()
+    return low, high
 
 
-def _resampled_quantiles(values: Tensor, level: float, rng: np.random.Generator) -> np.ndarray:
-    ordered, rank = values.double().sort().values.numpy(), quantile_rank(len(values), level)
-    uniform = rng.beta(rank, len(values) + 1 - rank, RESAMPLES)
-    return ordered[np.ceil(uniform * len(values)).astype(int).clip(1) - 1]
+def _resampled_quantiles(values: Tensor, level: float, rng: np.random.Generator) -> Tensor:
+    ordered, rank = values.double().sort().values, quantile_rank(len(values), level)
+    uniform = torch.from_numpy(rng.beta(rank, len(values) + 1 - rank, RESAMPLES))
+    return ordered[(uniform * len(values)).ceil().long().clamp(min=1) - 1]
 
 
 def _of_columns(generated: Tensor, real: Tensor, truth: TrueMargins | None) -> dict[str, float]:
