@@ -177,6 +177,16 @@ def test_the_interval_covers_the_true_ratio_as_often_as_it_says():
     assert np.mean(covered) < 1
 
 
+def test_an_infinite_value_makes_what_it_touches_infinite_or_unknown():
+    generated, real = draw(5000, 1), draw(5000, 2)
+    generated[:3] = math.inf
+    found = measured(generated, real, truth=TRUTH)
+    assert found["q9999"] == found["q9999_high"] == found["columns_q9999_error_true"] == math.inf
+    assert found["q99"] < 3
+    assert math.isnan(found["tail_mmd"]) == math.isnan(found["tail_p"]) is True
+    assert 0 < found["tail_ks"] < 1
+
+
 def test_everything_has_a_floor_but_p_values_and_intervals(configure, monkeypatch):
     """Training and test examples have one distribution; those that stand for generated ones have another."""
     module, data = build_experiment(configure("dataset=lognormal_2d", "dataset.fraction=0.1"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -43,7 +44,7 @@ def mmd_permutation_test(
     x, y = x[:examples].double(), y[:examples].double()
     n, m = len(x), len(y)
     pooled, in_x = torch.cat([x, y]), torch.arange(n + m) < n
-    orders = [torch.randperm(n + m, generator=generator) for _ in range(permutations)]
+    orders = (torch.randperm(n + m, generator=generator) for _ in range(permutations))
     assignments = torch.stack([in_x, *(in_x[order] for order in orders)])
     within_x, within_y, between = _kernel_sums(pooled, assignments, _width(pooled, generator))
     statistics = within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * between / (n * m)
@@ -160,7 +161,12 @@ def _linear_mmd(pooled: Tensor, width: Tensor) -> Tensor:
 
 
 def _p_value(statistics: Tensor) -> float:
-    """Share of the statistics, of which the first is the observed one, that are at least as large as it."""
+    """Share of the statistics, of which the first is the observed one, that are at least as large as it.
+
+    NaN if that is NaN, as for examples with infinite values.
+    """
+    if statistics[0].isnan():
+        return math.nan
     # A permutation that only swaps equal examples gives the same value up to rounding.
     as_large = (statistics[1:] >= statistics[0] - 1e-12).sum().item()
     return (1 + as_large) / len(statistics)

@@ -175,7 +175,9 @@ def ratio_interval(x: Tensor, y: Tensor, level: float, rng: np.random.Generator)
     """
     ratios = _resampled_quantiles(x, level, rng) / _resampled_quantiles(y, level, rng)
     outside = (1 - CONFIDENCE) / 2
-    low, high = ratios.quantile(torch.tensor([outside, 1 - outside], dtype=ratios.dtype)).tolist()
+    ends = torch.tensor([outside, 1 - outside], dtype=ratios.dtype)
+    # Between an infinite ratio and the next there is nothing to interpolate.
+    low, high = ratios.quantile(ends, interpolation="nearest").tolist()
     return low, high
 
 

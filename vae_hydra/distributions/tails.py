@@ -90,7 +90,7 @@ def tail_dependence(x: Tensor, pairs: Tensor, level: float) -> Tensor:
     """
     beyond = (x > sample_quantile(x, level)).T
     first, second = beyond[pairs[:, 0]], beyond[pairs[:, 1]]
-    return (first & second).sum(1) / first.sum(1).clamp(min=1)
+    return (first & second).sum(1).double() / first.sum(1).clamp(min=1)
 
 
 def pairs_of_columns(columns: int, most: int, generator: torch.Generator) -> Tensor:
