@@ -60,6 +60,17 @@ def test_a_width_from_some_examples_leaves_the_test_exact(monkeypatch):
     assert uniform(p_values, 20)
 
 
+def test_a_width_from_some_examples_is_one_of_both_samples(monkeypatch):
+    """A choice by order would take the first sample alone."""
+    monkeypatch.setattr(kernel_tests, "KERNEL_EXAMPLES", 10)
+    chosen = []
+    monkeypatch.setattr(kernel_tests, "_median_distance", lambda x: chosen.append(x) or torch.tensor(1.0))
+    mmd_permutation_test(torch.zeros(40, 1), torch.ones(40, 1), 1, generator(), 1000)
+    # Hypergeometric: 20 of 80, with a standard deviation of 2.
+    assert len(chosen[0]) == 20
+    assert chosen[0].mean().item() == pytest.approx(0.5, abs=0.35)
+
+
 def test_the_number_of_examples_is_a_bound():
     torch.manual_seed(0)
     x, y = torch.randn(300, 1), torch.randn(250, 1) + 1

@@ -167,6 +167,9 @@ def test_columns_that_go_together_or_against_each_other():
     assert dependence(np.stack([x, -x], 1), 0.95) == 0
     # Equal values leave none beyond the quantile.
     assert dependence(np.zeros((100, 2)), 0.95) == 0
+    few, five = np.repeat([0, 1], [98, 2]), np.arange(100)
+    assert dependence(np.stack([few, five], 1), 0.95) == 1
+    assert dependence(np.stack([five, few], 1), 0.95) == pytest.approx(2 / 5)
 
 
 def test_pairs_are_all_pairs_or_a_seeded_choice_of_them():

@@ -62,9 +62,10 @@ def linear_mmd_permutation_test(
     new quadruples, so that p = (1 + #{permuted MMD² ≥ MMD²}) / (1 + permutations) is exact for samples of one
     distribution.
 
-    The paper calls this a bootstrap; its published code draws 999 such assignments without replacement, on 100,000
-    examples of each sample. There the width is the median distance within the quadruples of the statistic itself, and
-    an assignment counts if it is larger, not if it is equal.
+    This follows the code published with t³VAE, which calls it a bootstrap: 999 random assignments of the pooled
+    examples, drawn without replacement, for 100,000 examples of each sample. There the width is the median distance
+    within the quadruples of the observed statistic, the examples keep their order within a part, and an assignment
+    counts only if its statistic is larger.
 
     Args:
         x, y: examples [N, D] and [M, D], two or more; the first min(N, M, ``LINEAR_EXAMPLES``) of each are used.
