@@ -42,7 +42,7 @@ MODULES = {
     "facts": "analysis.info",
     "feature_distances": "analysis.two_samples",
     "files": "base.files",
-    "generation": "analysis.two_samples distributions.tails",
+    "generation": "analysis.two_samples analysis.kernel_tests analysis.tail_measures distributions.tails",
     "generators": "analysis.sampling",
     "history": "training.history",
     "identity": "runs.identity",
@@ -127,6 +127,9 @@ TAKEN = {
 }
 # Old name → new name of single objects that were renamed, or that configurations of runs name.
 NAMES = {
+    "analysis.two_samples.LEAST_IN_TAIL": "analysis.tail_measures.LEAST_IN_TAIL",
+    "analysis.two_samples.kernel_matrix": "analysis.kernel_tests.kernel_matrix",
+    "analysis.two_samples.tail_measures": "analysis.tail_measures.tail_measures",
     "callbacks.Figures": "drawing.callback.Figures",
     "classifier_cache.beside": "analysis.image_classifier.classifier_of_run",
     "cli.SweepFolder": "studies.sweep.names.SweepFolder",

@@ -9,6 +9,7 @@ import pytest
 from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.base.command.configuration import config_folder
 from vae_hydra.runs.folder import Run
+from vae_hydra.runs.reading import LATER_GENERATION
 from vae_hydra.runs.train import train
 
 
@@ -28,7 +29,7 @@ def test_scores_are_those_of_training_to_the_bit(configure, trained):
     written = json.loads((run.folder / "evaluations" / "best-test.json").read_text())
     nothing_more = {
         "nll": {"samples": 0},
-        "generation": {"samples": 0, "permutations": 500, "features": True},
+        "generation": {"samples": 0, "permutations": 500, "features": True, **LATER_GENERATION},
         "latents": False,
     }
     request = {"checkpoint": "best", "split": "test", "noise": None, "noises": None, **nothing_more}

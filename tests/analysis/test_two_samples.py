@@ -12,8 +12,10 @@ import scipy.stats
 import torch
 
 from vae_hydra.analysis.evaluation import evaluate
+from vae_hydra.analysis.kernel_tests import mmd_permutation_test
 from vae_hydra.analysis.measures import generation
-from vae_hydra.analysis.two_samples import distances, mmd_permutation_test, sliced_wasserstein, tail_measures
+from vae_hydra.analysis.tail_measures import tail_measures
+from vae_hydra.analysis.two_samples import distances, sliced_wasserstein
 from vae_hydra.distributions.tails import hill_statistic
 from vae_hydra.runs.build import build_experiment
 from vae_hydra.runs.folder import Run
@@ -196,6 +198,9 @@ def test_vectors_are_compared_before_their_transform(configure):
         ("generation=100", "generation must be a group of options, but got 100"),
         ("nll=200", "nll must be a group of options, but got 200"),
         ("generation.features=1", "generation.features must be true or false, but got 1"),
+        ("generation.kernel_examples=5", "generation.kernel_examples must be an integer ≥ 20, but got 5"),
+        ("generation.tail_level=1", "generation.tail_level must be a number in \\[0, 1\\), but got 1"),
+        ("generation.tail_threshold=0", "generation.tail_threshold must be a number > 0, but got 0"),
         ("latents=5", "latents must be true or false, but got 5"),
     ],
 )

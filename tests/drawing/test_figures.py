@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 import shutil
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ import torch
 
 from tests.support.composing import QUICK, composed, options
 from vae_hydra import figures as command
+from vae_hydra.distributions.tails import hill_statistic
 from vae_hydra.drawing.callback import Figures
 from vae_hydra.drawing.panels import DRAWN_BY_DEFAULT, PANELS, SAMPLES, Subject, chosen, drawn, keep_samples
 from vae_hydra.drawing.panels.decoded import PROBABILITIES, STEPS, grid
@@ -26,7 +29,7 @@ from vae_hydra.runs.train import train
 from vae_hydra.training.callbacks import Checkpoints
 
 HISTORY = [{"epoch": 0.0, "train/kl": 2.0, "train/loss": 1.0, "train/beta": 1.0}]
-OF_VECTORS = {"tails"}
+OF_VECTORS = {"tails", "tail_index"}
 OF_IMAGES = {"prior_samples", "quantile_grid", "traversals", "interpolations"}
 # What no sampler changes.
 OF_DATA = {"loss_curves", "reconstructions", "denoised", "noise_pixels"}
@@ -195,6 +198,30 @@ def test_tails_are_those_of_the_test_data():
     line = figure.axes[0].lines[0]
     assert line.get_xdata() == pytest.approx(distances[:-1], rel=1e-3, abs=1e-5)
     assert line.get_label().startswith("test data, Hill statistic 1.")
+
+
+def test_a_tail_index_is_drawn_over_the_number_of_values_behind_it():
+    """The last Hill estimate of the test data is the reciprocal of their Hill statistic at a tenth."""
+    subject = untrained("dataset=inverse_gaussian_2d", "dataset.transform=log1p")
+    ((_, figure),) = drawn(subject, ["tail_index"])
+    x = torch.expm1(subject.data.prepared("test").x)
+    distances = (x - x.median(0).values).norm(dim=1)
+    line = figure.axes[0].lines[0]
+    assert (line.get_xdata()[0], line.get_xdata()[-1]) == (10, len(x) // 10)
+    assert line.get_ydata()[-1] == pytest.approx(1 / hill_statistic(distances, 0.1), rel=1e-3)
+    assert [len(axes.lines) for axes in figure.axes] == [2, 2, 2]
+
+
+def test_the_heaviest_column_is_the_true_tail_of_the_distance():
+    module, data = build_experiment(composed(*QUICK, "model.latent_dim=2", "dataset=lognormal_2d"))
+    data.truth = SimpleNamespace(tail_index=[math.inf, 4.0])
+    ((_, figure),) = drawn(Subject(module, data, HISTORY, Path("nowhere"), seed=3, samples=4), ["tail_index"])
+    assert figure.axes[0].lines[-1].get_label() == "truth, 0.25"
+
+
+def test_a_tail_index_needs_some_values():
+    small = ("dataset=student_t_mixture", "dataset.train_size=90", "dataset.test_size=90", "dataset.dimensions=1")
+    assert reasons(untrained(*small), ["tail_index"]) == {"tail_index": "it needs at least 100 test examples"}
 
 
 def test_parameters_of_a_posterior_that_do_not_vary_are_said():

@@ -105,6 +105,24 @@ def test_survival_is_the_share_of_the_sample_above_each_value():
     assert axes.lines[1].get_xdata() == pytest.approx(values + 1)
 
 
+def test_curves_of_a_tail_index_hold_the_truth_and_leave_out_what_is_not_finite():
+    counts, hill = [10, 20, 50, 100], [0.4, 0.5, 0.45, 0.5]
+    panels = {"Hill": {"test data": hill}, "Pickands": {"test data": [float("nan"), -1.0, float("inf"), 0.2]}}
+    figure = plots.tail_index_curves(counts, panels, truth=3.0)
+    one, other = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["Hill", "Pickands"]
+    assert one.get_xscale() == "log"
+    assert one.lines[0].get_ydata() == pytest.approx(hill)
+    assert other.lines[0].get_xdata().tolist() == [20, 100]
+    assert list(one.lines[1].get_ydata()) == [3.0, 3.0]
+    # All panels have one vertical axis, in which the truth is in sight.
+    assert one.get_ylim() == other.get_ylim()
+    assert one.get_ylim()[1] > 3
+    without = plots.tail_index_curves(counts, panels)
+    assert len(without.axes[0].lines) == 1
+    assert without.axes[0].get_ylim()[1] < 1
+
+
 def test_kl_bars_fall_and_those_below_the_threshold_are_told_apart_without_colour():
     axes = plots.kl_bars([0.5, 2.0, 0.001, 0.02], ["z₁", "z₂", "z₃", "z₄"], 0.01).axes[0]
     assert [bar.get_height() for bar in axes.patches] == [2.0, 0.5, 0.02, 0.001]

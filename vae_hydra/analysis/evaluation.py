@@ -15,6 +15,7 @@ from vae_hydra.base.files import filling_folder, write_json
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.runs.build import build_noise
 from vae_hydra.runs.identity import identity
+from vae_hydra.runs.reading import LATER_GENERATION
 from vae_hydra.runs.saved import Saved, data_of, open_saved
 from vae_hydra.runs.score_table import table
 from vae_hydra.runs.scores import score
@@ -70,12 +71,20 @@ def _request(config: Mapping[str, Any]) -> dict[str, Any]:
         "noise": config.get("noise"),
         "noises": None if config["noises"] is None else config["test_noises"],
         "nll": {"samples": checks.non_negative_integer("nll.samples", nll["samples"])},
-        "generation": {
-            "samples": checks.non_negative_integer("generation.samples", generation["samples"]),
-            "permutations": checks.positive_integer("generation.permutations", generation["permutations"]),
-            "features": checks.boolean("generation.features", generation["features"]),
-        },
+        "generation": _generation_request(generation),
         "latents": checks.boolean("latents", config["latents"]),
+    }
+
+
+def _generation_request(options: Mapping[str, Any]) -> dict[str, Any]:
+    threshold = options["tail_threshold"]
+    return {
+        "samples": checks.non_negative_integer("generation.samples", options["samples"]),
+        "permutations": checks.positive_integer("generation.permutations", options["permutations"]),
+        "features": checks.boolean("generation.features", options["features"]),
+        "kernel_examples": checks.integer("generation.kernel_examples", options["kernel_examples"], minimum=20),
+        "tail_level": checks.share("generation.tail_level", options["tail_level"]),
+        "tail_threshold": None if threshold is None else checks.positive("generation.tail_threshold", threshold),
     }
 
 
@@ -97,8 +106,8 @@ def _requested_measures(
         metrics |= measures.marginal_likelihood(module, data, split, **request["nll"])
     if generation["samples"]:
         model = classifier.model if classifier else None
-        sizes = (generation["samples"], generation["permutations"])
-        metrics |= measures.generation(module, data, split, *sizes, model)
+        options = {name: value for name, value in generation.items() if name != "features"}
+        metrics |= measures.generation(module, data, split, **options, classifier=model)
     if classifier:
         metrics["generation/classifier_accuracy"] = classifier.record["test_accuracy"]
     if request["latents"]:
@@ -113,8 +122,15 @@ def _file_stem(checkpoint: str, request: Mapping[str, Any]) -> str:
     names += [f"{noise['name']}-{identity({'noise': noise})}"] if noise else []
     names += [f"noises-{identity({'noises': noises})}"] if noises else []
     names += [f"nll{request['nll']['samples']}"] if request["nll"]["samples"] else []
-    generation = request["generation"]
-    names += [f"generation{generation['samples']}x{generation['permutations']}"] if generation["samples"] else []
-    names += ["without_features"] if generation["samples"] and not generation["features"] else []
+    names += _generation_names(request["generation"]) if request["generation"]["samples"] else []
     names += ["latents"] if request["latents"] else []
     return "-".join(names)
+
+
+def _generation_names(options: Mapping[str, Any]) -> list[str]:
+    """Parts of an evaluation's name; an option at its default adds none."""
+    names = [f"generation{options['samples']}x{options['permutations']}"]
+    names += [] if options["features"] else ["without_features"]
+    words = {"kernel_examples": "kernel", "tail_level": "tail", "tail_threshold": "beyond"}
+    names += [f"{word}{options[name]}" for name, word in words.items() if options[name] != LATER_GENERATION[name]]
+    return names

@@ -6,6 +6,8 @@ import logging
 import math
 import zlib
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,8 +15,10 @@ from tqdm import tqdm
 
 from vae_hydra.analysis.codes import latent_measures
 from vae_hydra.analysis.image_classifier import ImageClassifier, features_of
+from vae_hydra.analysis.kernel_tests import KERNEL_EXAMPLES, linear_mmd_permutation_test
 from vae_hydra.analysis.marginal_likelihood import importance_weighted_bound
-from vae_hydra.analysis.two_samples import distances, feature_distances, tail_measures
+from vae_hydra.analysis.tail_measures import tail_measures
+from vae_hydra.analysis.two_samples import distances, feature_distances
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.examples import Examples
 from vae_hydra.runs.posteriors import BATCH, batches, posteriors
@@ -27,6 +31,8 @@ log = logging.getLogger(__name__)
 PROBE_EXAMPLES = 10_000
 # Fewer generated examples have too few in their tail.
 LEAST_GENERATED = 100
+# Endings of measures without a floor: those of the real examples, p values, and intervals.
+WITHOUT_FLOOR = ("_real", "_p", "_low", "_high")
 
 
 def check_request(module: VAEModule, data: DataModule, nll: int, generation: int, latents: bool) -> None:
@@ -79,6 +85,9 @@ def generation(
     samples: int,
     permutations: int,
     classifier: ImageClassifier | None = None,
+    kernel_examples: int = KERNEL_EXAMPLES,
+    tail_level: float = 0.95,
+    tail_threshold: float | None = None,
 ) -> dict[str, float]:
     """Distances of ``samples`` examples, generated from the prior, to the examples of a split.
 
@@ -87,8 +96,17 @@ def generation(
     labels of the split. Names ending in _floor compare real examples of another split in place of generated ones. With
     a ``classifier``, images are compared on its features as well.
 
+    Args:
+        module, data, split: the model, and the examples to compare with.
+        samples: number of examples to generate.
+        permutations: of the tests.
+        classifier: of the images; None for none.
+        kernel_examples: examples of each sample in the quadratic MMD, at most.
+        tail_level, tail_threshold: where the tail begins, see ``tail_measures``.
+
     Returns:
-        ``generation/mmd`` and so on, see ``two_samples.distances``, ``tail_measures`` and ``feature_distances``.
+        ``generation/mmd`` and so on, see ``two_samples.distances``, ``tail_measures`` and ``feature_distances``;
+        of vectors also ``mmd_linear`` and ``mmd_linear_p``, see ``linear_mmd_permutation_test``.
     """
     generator = torch.Generator().manual_seed(module.seed)
     other = "train" if split != "train" else "test"
@@ -99,14 +117,34 @@ def generation(
     against, floor = real.x.flatten(1), others.x.flatten(1)
     if are_vectors:
         generated, against, floor = (data.restore(x) for x in (generated, against, floor))
-    floors = distances(floor, against, permutations, generator)
-    measures = distances(generated, against, permutations, generator)
-    measures |= {f"{name}_floor": floors[name] for name in ("mmd", "sliced_wasserstein")}
+    floors, measures = (
+        distances(x, against, permutations, generator, kernel_examples=kernel_examples) for x in (floor, generated)
+    )
     if are_vectors:
-        measures |= tail_measures(generated, against, permutations, generator)
+        compare = partial(
+            _vector_measures,
+            real=against,
+            generator=generator,
+            kernel_examples=kernel_examples,
+            level=tail_level,
+            threshold=tail_threshold,
+            truth=getattr(data, "truth", None),
+        )
+        measures |= compare(generated, permutations=permutations)
+        floors |= compare(floor, permutations=0)
+    measures |= {f"{name}_floor": value for name, value in floors.items() if not name.endswith(WITHOUT_FLOOR)}
     if classifier is not None:
         measures |= _feature_measures(classifier, generated, floor, real.x, generator)
     return {f"generation/{name}": value for name, value in measures.items()}
+
+
+def _vector_measures(
+    generated: Tensor, real: Tensor, permutations: int, generator: torch.Generator, **tail: Any
+) -> dict[str, float]:
+    """``tail_measures``, with its options ``tail``, and MMD in linear time."""
+    measures = tail_measures(generated, real, permutations, generator, **tail)
+    mmd, p = linear_mmd_permutation_test(generated, real, permutations, generator)
+    return {**measures, "mmd_linear": mmd, "mmd_linear_p": p}
 
 
 def _feature_measures(

@@ -32,6 +32,8 @@ RECORDED: dict[str, type | tuple[type, ...]] = {
     "stacked": int,
     "versions": dict,
 }
+# Options of ``generation`` that older evaluations did not record, and what they did.
+LATER_GENERATION: dict[str, Any] = {"kernel_examples": 2000, "tail_level": 0.95, "tail_threshold": None}
 LONGEST_NAME = 200
 LARGEST_HISTORY = 64 * 2**20
 # Squares of larger scores, and their sums, are not finite.
@@ -187,6 +189,8 @@ def _epochs(path: Path) -> list[dict[str, float]]:
 
 def _evaluation(path: Path) -> dict[str, Any]:
     evaluation = named_values(bounded.read_json(path), path.name)
+    if isinstance(generation := evaluation.get("generation"), dict):
+        evaluation["generation"] = {**LATER_GENERATION, **generation}
     return {**evaluation, "scores": _averageable(_numbers(evaluation.get("scores"), path.name), path.name)}
 
 

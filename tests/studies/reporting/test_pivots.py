@@ -179,6 +179,8 @@ def test_bad_requests_are_refused(call, message):
         ("half_sse mse_per_pixel l1_per_pixel nll mmd fid kid sliced_wasserstein cross_entropy", -1),
         ("elbo log_likelihood psnr ssim accuracy knn_accuracy linear_accuracy", 1),
         ("kl mmd_floor sliced_wasserstein_floor mmd_p nll_standard_error tail_mmd tail_share hill q99 active_units", 0),
+        ("mmd_linear tail_ks q99_error columns_q999_error columns_q999_error_true xi_hill_error_true chi95_error", -1),
+        ("tail_ks_p tail_ks_floor q99_error_floor columns_q99_error_true_floor q99_low xi_hill chi95_real", 0),
     ],
 )
 def test_every_metric_has_a_better_direction(names, direction):

@@ -279,6 +279,17 @@ def test_evaluations_keep_their_names_unless_they_measured_differently(tmp_path)
     }
 
 
+def test_an_evaluation_from_before_the_options_of_the_tail_is_one_with_their_defaults(tmp_path):
+    first, second, third = (made.run(tmp_path, seed=seed) for seed in range(3))
+    before = {"samples": 300, "permutations": 20, "features": True}
+    today = {**before, "kernel_examples": 2000, "tail_level": 0.95, "tail_threshold": None}
+    evaluation(first, "one", {"generation/q99": 1.0}, generation=before)
+    evaluation(second, "one", {"generation/q99": 2.0}, generation=today)
+    assert list(results([tmp_path])["generation/q99"].dropna()) == [1.0, 2.0]
+    evaluation(third, "other", {"generation/q99": 3.0}, generation={**today, "tail_level": 0.9})
+    assert list(results([tmp_path])["other/generation/q99"].dropna()) == [3.0]
+
+
 def test_folders_are_searched_but_not_inside_runs(tmp_path):
     outer = made.run(tmp_path / "deep" / "down")
     shutil.copytree(outer, outer / "copy" / outer.name)

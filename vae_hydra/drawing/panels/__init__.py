@@ -25,7 +25,7 @@ from vae_hydra.drawing.panels.latents import (
 )
 from vae_hydra.drawing.panels.subject import DoesNotApply, ShownExamples, Subject, evaluating
 from vae_hydra.drawing.panels.training import kl_over_time, loss_curves
-from vae_hydra.drawing.panels.values import noise_pixels, tails
+from vae_hydra.drawing.panels.values import noise_pixels, tail_index, tails
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,6 +62,7 @@ PANELS: dict[str, Callable[[Subject], Figure]] = {
         kl_over_time,
         noise_pixels,
         tails,
+        tail_index,
     )
 }
 # Values of ``show`` besides names: every figure, and the figures that training draws by default.

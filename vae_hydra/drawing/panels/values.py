@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from vae_hydra.distributions.tails import HILL_SHARE, hill_statistic, radius
+from vae_hydra.distributions.tails import HILL_SHARE, hill_statistic, radius, tail_shapes
 from vae_hydra.drawing import plots
 from vae_hydra.drawing.panels.subject import DoesNotApply, Subject
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 # Test examples in the histograms; test examples, and as many generated ones, in the tails.
 EXAMPLES, GENERATED = 1000, 20_000
+# Estimates of a tail use this many values at least, and a tenth of the sample at most; the points of their curve.
+LEAST_COUNT, COUNTS = 10, 100
+ESTIMATORS = {"hill": "Hill", "pickands": "Pickands", "moment": "moment (Dekkers, Einmahl, de Haan)"}
 
 
 def noise_pixels(subject: Subject) -> Figure:
@@ -39,6 +44,31 @@ def tails(subject: Subject) -> Figure:
 
     Generated vectors are draws from p(x|z) at draws of the prior. Values are those before dataset.transform.
     """
+    radii = _radii(subject)
+    named = {f"{name}, Hill statistic {hill_statistic(values):.2f}": values for name, values in radii.items()}
+    title = f"Hill statistics are of the largest {HILL_SHARE:.0%}"
+    return plots.survival_curves(named, "t: distance from the median of the test data", title)
+
+
+def tail_index(subject: Subject) -> Figure:
+    """Three estimates of the shape ξ of the tail of that distance, over the number of largest values behind them.
+
+    The true ξ, where the data know it, is that of the column with the heaviest tail.
+    """
+    radii = _radii(subject)
+    most = min(len(values) for values in radii.values()) // 10
+    if most < LEAST_COUNT:
+        raise DoesNotApply(f"it needs at least {10 * LEAST_COUNT} test examples")
+    counts = torch.from_numpy(np.unique(np.geomspace(LEAST_COUNT, most, COUNTS).round().astype(int)))
+    estimates = {name: tail_shapes(values, counts) for name, values in radii.items()}
+    panels = {title: {name: shapes[key] for name, shapes in estimates.items()} for key, title in ESTIMATORS.items()}
+    truth = getattr(subject.data, "truth", None)
+    known = None if truth is None else 1 / min(truth.tail_index)
+    return plots.tail_index_curves(counts, panels, known, "tail of the distance from the median of the test data")
+
+
+def _radii(subject: Subject) -> dict[str, Tensor]:
+    """Distances from the median of the test data, of test vectors and of as many generated ones, as far as finite."""
     if subject.are_images:
         raise DoesNotApply("it needs vectors, the examples of this run are images")
     data, examples = subject.data, subject.examples(GENERATED)
@@ -48,7 +78,4 @@ def tails(subject: Subject) -> Figure:
     real = data.restore(examples.x)
     centre = real.median(0).values
     distances = {"test data": radius(real, centre), "generated": radius(generated, centre)}
-    finite = {name: values[torch.isfinite(values)] for name, values in distances.items()}
-    named = {f"{name}, Hill statistic {hill_statistic(values):.2f}": values for name, values in finite.items()}
-    title = f"Hill statistics are of the largest {HILL_SHARE:.0%}"
-    return plots.survival_curves(named, "t: distance from the median of the test data", title)
+    return {name: values[torch.isfinite(values)] for name, values in distances.items()}

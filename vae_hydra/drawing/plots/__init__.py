@@ -8,7 +8,7 @@ from vae_hydra.drawing.plots.images import image_columns, image_grid, image_rows
 from vae_hydra.drawing.plots.kl import kl_bars, kl_over_time
 from vae_hydra.drawing.plots.maps import correlation_matrix, heat_maps
 from vae_hydra.drawing.plots.mosaics import Mosaic, image_mosaics
-from vae_hydra.drawing.plots.tails import survival_curves
+from vae_hydra.drawing.plots.tails import survival_curves, tail_index_curves
 
 __all__ = [
     "Contrast",
@@ -33,5 +33,6 @@ __all__ = [
     "point_clouds",
     "scatter_panels",
     "survival_curves",
+    "tail_index_curves",
     "value_histograms",
 ]

@@ -9,11 +9,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vae_hydra.drawing.plots.arrays import Array, to_array
-from vae_hydra.drawing.plots.axes import log_ticks, single_axes, styled
+from vae_hydra.drawing.plots.axes import axes_grid, log_ticks, single_axes, styled
 from vae_hydra.drawing.plots.series import style
 
 # The axis begins where this share of the first sample lies further out.
 BODY = 0.9
+# The vertical axis of estimates leaves out this share of them at either end, where few values make them erratic.
+ERRATIC = 0.02
 
 
 def survival(values: Any) -> tuple[Array, Array]:
@@ -46,3 +48,44 @@ def survival_curves(samples: Mapping[str, Any], label: str, title: str = "") -> 
     axes.grid(alpha=0.3)
     axes.legend()
     return figure
+
+
+@styled
+def tail_index_curves(
+    counts: Any, panels: Mapping[str, Mapping[str, Any]], truth: float | None = None, title: str = ""
+) -> Figure:
+    """Estimates of the shape ξ = 1/α of a tail, over the number k of largest values that each is made from.
+
+    Args:
+        counts: numbers k [K], ascending.
+        panels: title → series → estimates [K]; those that are not finite are left out.
+        truth: the true ξ, a horizontal line; None for none.
+        title: of the figure.
+    """
+    figure, grid = axes_grid(len(panels), len(panels), (3.4, 3.2), margin=(0, 0.3), sharey=True)
+    k = to_array(counts)
+    for axes, (name, series) in zip(grid.flat, panels.items(), strict=True):
+        for number, (label, estimates) in enumerate(series.items()):
+            drawn = style(number)
+            finite = np.isfinite(values := to_array(estimates))
+            axes.plot(k[finite], values[finite], color=drawn.colour, linestyle=drawn.line, label=label)
+        if truth is not None:
+            axes.axhline(truth, color="0.3", linestyle=":", label=f"truth, {truth:.3g}")
+        axes.set(xscale="log", xlabel="k: largest values", title=name)
+        log_ticks(axes.xaxis, k[0], k[-1])
+        axes.grid(alpha=0.3)
+    _limit_heights(grid[0, 0], truth)
+    grid[0, 0].set_ylabel("ξ = 1/α, smaller is lighter")
+    grid[0, 0].legend()
+    figure.suptitle(title)
+    return figure
+
+
+def _limit_heights(axes: Any, truth: float | None) -> None:
+    """Set the vertical axis, shared by all panels, to the truth and all estimates but the most erratic ones."""
+    lines = [np.asarray(line.get_ydata(), dtype=float) for panel in axes.figure.axes for line in panel.lines]
+    if estimates := [line for line in lines if line.size]:
+        low, high = np.quantile(np.concatenate(estimates), [ERRATIC, 1 - ERRATIC])
+        known = [] if truth is None else [truth]
+        space = 0.1 * max(high - low, 0.1)
+        axes.set_ylim(min([low, *known]) - space, max([high, *known]) + space)
