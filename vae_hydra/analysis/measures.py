@@ -128,7 +128,7 @@ def generation(
             kernel_examples=kernel_examples,
             level=tail_level,
             threshold=tail_threshold,
-            truth=getattr(data, "truth", None),
+            truth=data.truth,
         )
         measures |= compare(generated, permutations=permutations)
         floors |= compare(floor, permutations=0)

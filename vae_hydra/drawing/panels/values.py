@@ -62,7 +62,7 @@ def tail_index(subject: Subject) -> Figure:
     counts = torch.from_numpy(np.unique(np.geomspace(LEAST_COUNT, most, COUNTS).round().astype(int)))
     estimates = {name: tail_shapes(values, counts) for name, values in radii.items()}
     panels = {title: {name: shapes[key] for name, shapes in estimates.items()} for key, title in ESTIMATORS.items()}
-    truth = getattr(subject.data, "truth", None)
+    truth = subject.data.truth
     known = None if truth is None else 1 / min(truth.tail_index)
     return plots.tail_index_curves(counts, panels, known, "tail of the distance from the median of the test data")
 
