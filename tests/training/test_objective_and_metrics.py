@@ -9,6 +9,7 @@ import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from vae_hydra.runs.build import build_experiment
 from vae_hydra.training.metrics import (
     MeanOverExamples,
     defined,
@@ -191,3 +192,10 @@ def test_terms_that_are_no_numbers_have_their_limits():
     assert [limits.pop(name) for name in ("log_likelihood", "psnr")] == [-math.inf] * 2
     assert set(limits.values()) == {math.inf}
     assert all(value[1] == 1 for value in found.values())
+
+
+@pytest.mark.parametrize("options", [("sampler=normal_full",), ("prior=vamp",)])
+def test_a_mean_over_latents_needs_a_kl_of_each(options, configure):
+    with pytest.raises(ValueError, match="which have one KL; use kl_reduction=sum"):
+        build_experiment(configure(*options, "objective.kl_reduction=mean"))
+    build_experiment(configure(*options, "objective.free_bits=0.5"))

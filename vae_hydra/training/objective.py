@@ -51,7 +51,8 @@ class ELBO(Objective):
         kl_reduction: ``sum`` over the latents, for the negative ELBO at β = 1, or ``mean``, which
             makes β effectively L times smaller.
         normalise: whether to divide by 1 + β.
-        free_bits: KL [nats] below which a latent's batch mean has no gradient; 0 for none.
+        free_bits: KL [nats] below which a latent's batch mean has no gradient; 0 for none. Where
+            latents have one KL together, that of all.
 
     ``free_bits`` is λ of Σ_j max(λ, mean over the batch of KL_j): Kingma, Salimans, Jozefowicz, Chen, Sutskever
     and Welling, "Improving variational inference with inverse autoregressive flow", 2016.
@@ -72,6 +73,11 @@ class ELBO(Objective):
         if self.free_bits and not vae.sampler.has_elbo:
             raise ValueError(
                 "objective.free_bits frees part of a KL, and a deterministic sampler has none; leave it at 0"
+            )
+        if self.kl_reduction == "mean" and vae.kl_terms < vae.latent_dim:
+            raise ValueError(
+                "objective.kl_reduction=mean is over the latents, but posterior or prior of this model are of all "
+                "latents together, which have one KL; use kl_reduction=sum"
             )
 
     def __call__(self, vae: VAE, passed: Pass, beta: float | Tensor) -> Tensor:
