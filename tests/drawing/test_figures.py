@@ -76,7 +76,7 @@ def test_losses_at_another_beta_have_a_panel_of_their_own(beta, panels):
 
 def without_kl(sampler):
     """The figures that a sampler lacks, because it has no KL, or one KL for all latents together."""
-    if sampler in ("normal_full", "von_mises_fisher", "flow"):
+    if sampler in ("normal_full", "von_mises_fisher", "flow", "multivariate_t"):
         return {"kl_per_latent"}
     return OF_A_KL if sampler == "deterministic" else set()
 

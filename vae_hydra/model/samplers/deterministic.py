@@ -16,7 +16,7 @@ class DeterministicSampler(Sampler):
     The KL is 0 by convention. The KL of a point to a density is infinite, so the model has no ELBO. Only
     generation uses the prior.
 
-    >>> DeterministicSampler(Normal(0.0, 1.0))(torch.tensor([1.0, 2.0])).rsample()
+    >>> DeterministicSampler(torch.distributions.Normal(0.0, 1.0))(torch.tensor([1.0, 2.0])).rsample()
     tensor([1., 2.])
     """
 

@@ -13,6 +13,7 @@ from vae_hydra.model.samplers.sampler import Sampler
 class LogNormalSampler(Sampler):
     """q(z|x) = LogNormal(loc, scale), the exponential of a Normal.
 
+    >>> import torch
     >>> sampler = LogNormalSampler(LogNormal(0.0, 1.0), positive="half_exp")
     >>> q = sampler(torch.tensor([1.0, 2.0, 0.0, 0.0]))
     >>> sampler.kl_divergence(q, q.mean)  # that of the Normals of ln z
@@ -30,6 +31,7 @@ class GammaSampler(Sampler):
     Args:
         min_concentration: least concentration ≥ 0; above 1, E[1/z] is finite, as an Inverse Gaussian prior requires.
 
+    >>> import torch
     >>> q = GammaSampler(Gamma(2.0, 2.0), positive="exp")(torch.tensor([0.0, 1.0986, 0.0, 0.0]))
     >>> q.mean  # concentration/rate, with ln 3 = 1.0986
     tensor([1.0000, 3.0000])
@@ -53,6 +55,7 @@ class WeibullSampler(Sampler):
         min_concentration: least concentration > 0. The mean grows as Γ(1 + 1/concentration), which leaves
             single precision below 0.03. Above 1, E[1/z] is finite, as an Inverse Gaussian prior requires.
 
+    >>> import torch
     >>> q = WeibullSampler(Weibull(1.0, 1.0), positive="exp", min_concentration=1.0)(torch.zeros(4))
     >>> q.mean  # Γ(1 + 1/concentration), with concentration = 1 + e^0
     tensor([0.8862, 0.8862])
@@ -75,6 +78,7 @@ class InverseGaussianSampler(Sampler):
     Args:
         gradient: ``implicit`` (unbiased) or ``pathwise`` (as published, biased); see ``InverseGaussian``.
 
+    >>> import torch
     >>> sampler = InverseGaussianSampler(InverseGaussian(1.0, 1.0))
     >>> q = sampler(torch.tensor([1.0, 3.0, 0.0, 0.0]))  # loc 2 and 4, concentration 1
     >>> sampler.kl_divergence(q, q.mean)  # (loc − 1)²/(2·loc) nats

@@ -32,6 +32,7 @@ class UnitSampler(Sampler):
 class BetaSampler(UnitSampler):
     """q(z|x) = Beta(concentration1, concentration0), with torch's implicit gradient.
 
+    >>> import torch
     >>> sampler = BetaSampler(Beta(1.0, 1.0), positive="exp", min_concentration=0.0)
     >>> q = sampler(torch.tensor([0.6931, 0.0]))  # Beta(2, 1), with ln 2 = 0.6931
     >>> q.mean, sampler.kl_divergence(q, q.mean)  # KL to the uniform: ln 2 − ½
@@ -47,6 +48,7 @@ class KumaraswamySampler(UnitSampler):
 
     Its KL to the uniform distribution is closed.
 
+    >>> import torch
     >>> sampler = KumaraswamySampler(torch.distributions.Uniform(0.0, 1.0), positive="exp", min_concentration=0.0)
     >>> q = sampler(torch.tensor([0.6931, 0.0]))  # Kumaraswamy(2, 1) = Beta(2, 1)
     >>> q.mean, sampler.kl_divergence(q, q.mean)
