@@ -11,7 +11,7 @@ from torch import Tensor
 class Examples:
     """Examples x [N, *x_shape] (uint8, float32, or bool if binarised) and their class labels y [N].
 
-    Labels are int64 and count from 0; −1 stands for a hidden label.
+    Labels are int64 and count from 0; −1 stands for a hidden label. Examples on disk have ``LazyRows`` as x.
     """
 
     x: Tensor
@@ -61,6 +61,7 @@ class Source:
         in_order: whether that share are the last examples, because their order is that of time.
         gap: number of examples to leave out before those, which share values with them.
         table: the table that the examples come from, if they do.
+        digest: SHA-256 that tells the user's own files from others; None for published data and tables.
     """
 
     train: Examples
@@ -70,3 +71,4 @@ class Source:
     in_order: bool = False
     gap: int = 0
     table: Table | None = None
+    digest: str | None = None
