@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from vae_hydra.base import checks
 from vae_hydra.base.files import check_writable, replacing_folder, write_json
-from vae_hydra.data.lazy import LazyRows
+from vae_hydra.data.lazy import LazyRows, MappedArray
 
 log = logging.getLogger(__name__)
 
@@ -205,13 +205,12 @@ def _check_allowed(file: Path, reason: str, unreadable: str) -> None:
 
 
 def _loaded(path: Path, in_memory: bool | None) -> Tensor:
-    # Mapped "c" (copy on write): torch wants memory that could be written.
-    mapped = np.load(path, mmap_mode="c", allow_pickle=False)
     if in_memory is None:
-        in_memory = mapped.nbytes <= MEMORY_SHARE * psutil.virtual_memory().available
+        in_memory = path.stat().st_size <= MEMORY_SHARE * psutil.virtual_memory().available
     if in_memory:
-        return torch.from_numpy(np.array(mapped))
-    return LazyRows(torch.from_numpy(np.asarray(mapped)), torch.arange(len(mapped)))
+        return torch.from_numpy(np.load(path, allow_pickle=False))
+    mapped = MappedArray(path)
+    return LazyRows(mapped, torch.arange(len(mapped.rows)))
 
 
 def content_digest(files: Iterable[Path], folder: Path) -> str:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
+# Bytes that are read before the pages of a file are given back. Pages come with their neighbours, about five times as
+# much.
+RESIDENT = 64 * 2**20
 # Answered without reading a row.
 _ABOUT = frozenset(
     [
@@ -18,6 +24,33 @@ _ABOUT = frozenset(
 )
 
 
+class MappedArray:
+    """An .npy file [M, *shape] of bytes, mapped into memory.
+
+    Args:
+        path: the file; it must stay as it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        header = np.load(path, mmap_mode="r", allow_pickle=False)
+        with path.open("rb") as file:
+            # A private copy of what is written, which is nothing: torch wants memory that could be written.
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        values = torch.frombuffer(self._map, dtype=torch.uint8, count=header.size, offset=header.offset)
+        self.rows = values.reshape(header.shape)
+        self._selected = 0
+
+    def select(self, positions: Tensor) -> Tensor:
+        """Copies of some rows [n, *shape]."""
+        selected = self.rows.index_select(0, positions)
+        self._selected += selected.nbytes
+        if self._selected > RESIDENT and hasattr(mmap, "MADV_DONTNEED"):
+            # The system keeps the pages as long as it has room, but they no longer count as this process's memory.
+            self._map.madvise(mmap.MADV_DONTNEED)
+            self._selected = 0
+        return selected
+
+
 class LazyRows(Tensor):
     """Rows of ``stored`` [M, *shape] in the order of ``positions`` [N]: a tensor [N, *shape] without values of its own.
 
@@ -25,13 +58,13 @@ class LazyRows(Tensor):
     rows first and continues with an ordinary tensor, so ``split`` before it where all rows would fill the memory.
 
     Args:
-        stored: the array, for example a memory map.
+        stored: the array.
         positions: of the rows; those from M on are rows of ``added``.
         added: rows in memory [A, *shape]; None for none.
         function: applied to the rows that are read, row by row: [n, *shape] → [n, *shape]; None for none.
     """
 
-    stored: Tensor
+    stored: MappedArray
     positions: Tensor
     added: Tensor | None
     function: Callable[[Tensor], Tensor] | None
@@ -41,13 +74,13 @@ class LazyRows(Tensor):
     @staticmethod
     def __new__(
         cls,
-        stored: Tensor,
+        stored: MappedArray,
         positions: Tensor,
         added: Tensor | None = None,
         function: Callable[[Tensor], Tensor] | None = None,
     ) -> LazyRows:
-        dtype = stored.dtype if function is None else function(stored[:0]).dtype
-        shape = (len(positions), *stored.shape[1:])
+        dtype = torch.uint8 if function is None else function(stored.rows[:0]).dtype
+        shape = (len(positions), *stored.rows.shape[1:])
         rows = Tensor._make_wrapper_subclass(cls, shape, dtype=dtype, device=torch.device("cpu"))
         rows.stored, rows.positions, rows.added, rows.function = stored, positions, added, function
         return rows
@@ -79,6 +112,10 @@ class LazyRows(Tensor):
             return self._at(positions.flatten()).read().reshape(*positions.shape, *self.shape[1:])
         return self.read()[key]
 
+    def index_select(self, dim: int, index: Tensor) -> Tensor:
+        """Other rows, unread; ``dim`` is 0."""
+        return self[index]
+
     def split(self, size: int, dim: int = 0) -> tuple[Tensor, ...]:  # type: ignore[override]
         """Parts of ``size`` rows, unread."""
         return tuple(self[start : start + size] for start in range(0, max(1, len(self)), size))
@@ -87,12 +124,12 @@ class LazyRows(Tensor):
         """The values, as an ordinary tensor."""
         # In the order of the file: a disk is faster then, and neighbours share a page.
         positions, order = self.positions.sort()
-        border = int(torch.searchsorted(positions, len(self.stored)))
-        rows = self.stored[positions[:border]]
+        border = int(torch.searchsorted(positions, len(self.stored.rows)))
+        rows = self.stored.select(positions[:border])
         if self.added is not None:
-            rows = torch.cat([rows, self.added[positions[border:] - len(self.stored)]])
-        values = torch.empty_like(rows).index_copy_(0, order, rows)
-        return values if self.function is None else self.function(values)
+            rows = torch.cat([rows, self.added.index_select(0, positions[border:] - len(self.stored.rows))])
+        rows = rows.index_select(0, order.argsort())
+        return rows if self.function is None else self.function(rows)
 
     def in_file_order(self) -> LazyRows:
         """The same rows in the order of the file."""
@@ -109,9 +146,9 @@ class LazyRows(Tensor):
 
     def replaced(self, places: Tensor, rows: Tensor) -> LazyRows:
         """These rows with others, held in memory, at some places."""
-        known = torch.empty(0, *self.shape[1:], dtype=self.stored.dtype) if self.added is None else self.added
+        known = torch.empty(0, *self.shape[1:], dtype=torch.uint8) if self.added is None else self.added
         positions = self.positions.clone()
-        positions[places] = len(self.stored) + len(known) + torch.arange(len(rows))
+        positions[places] = len(self.stored.rows) + len(known) + torch.arange(len(rows))
         return LazyRows(self.stored, positions, torch.cat([known, rows]), self.function)
 
 
@@ -133,6 +170,11 @@ def extremes(x: Tensor, size: int) -> Tensor:
     if not isinstance(x, LazyRows):
         return torch.stack([x.amin(0), x.amax(0)])
     if x.extremes is None:
-        parts = torch.stack([torch.stack(torch.aminmax(part, dim=0)) for part in x.in_file_order().split(size)])
-        x.extremes = torch.stack([parts[:, 0].amin(0), parts[:, 1].amax(0)])
+        least, greatest = x[0], x[0]
+        for part in x.in_file_order().split(size):
+            values = read(part)
+            # In place: small results kept between large parts would fragment the memory.
+            torch.minimum(least, values.amin(0), out=least)
+            torch.maximum(greatest, values.amax(0), out=greatest)
+        x.extremes = torch.stack([least, greatest])
     return x.extremes
