@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from sklearn import datasets
 
 from tests.support.composing import CONF, QUICK, REPOSITORY, composed
-from tests.support.image_files import write_all
+from tests.support.image_files import write_all, write_pictures
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -71,7 +71,8 @@ def configure(tmp_path):
 
 @pytest.fixture
 def image_files(tmp_path, monkeypatch) -> str:
-    """A root with small files of KMNIST, EMNIST, SVHN and CIFAR-10."""
+    """A root with small files of KMNIST, EMNIST, SVHN, CIFAR-10 and CelebA."""
+    monkeypatch.setenv("VAE_HYDRA_CACHE", str(tmp_path / "cache"))
     # torchvision compares their checksums with those of the real files.
     monkeypatch.setattr(torchvision.datasets.SVHN, "_check_integrity", lambda self: True)
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "_check_integrity", lambda self: True)
@@ -80,6 +81,15 @@ def image_files(tmp_path, monkeypatch) -> str:
     root.mkdir()
     write_all(root)
     return str(root)
+
+
+@pytest.fixture
+def picture_folder(tmp_path, monkeypatch) -> Path:
+    """A folder of 30 colour images of each of two classes."""
+    monkeypatch.setenv("VAE_HYDRA_CACHE", str(tmp_path / "cache"))
+    for seed, name in enumerate(("cats", "dogs")):
+        write_pictures(tmp_path / "pictures" / name, 30, 20, 24, 3, seed=seed)
+    return tmp_path / "pictures"
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ TWO_STEPS = ("trainer.max_epochs=1", "+trainer.limit_train_batches=2", "+trainer
 BRIEF = (*TWO_STEPS, "+trainer.limit_test_batches=1", "dataset.eval_batch_size=16")
 ON_DISK = ("mnist", "mnist_exp", "fashion_mnist")
 # Datasets whose files the tests write.
-WRITTEN = ("kmnist", "emnist", "svhn", "cifar10")
+WRITTEN = ("kmnist", "emnist", "svhn", "cifar10", "celeba")
 LOGGING = ("logger", "callbacks", "trainer")
 # Options that need others beside them.
 TOGETHER = {"objective=gamma_power": ("sampler=multivariate_t", "likelihood=multivariate_t")}
@@ -63,7 +63,7 @@ def assert_takes_a_step(config: dict) -> None:
 
 SIZES = {"lognormal_2d": 2, "inverse_gaussian_2d": 2, "student_t_mixture": 1, "table": 3}
 SIZES |= dict.fromkeys(("pareto", "generalised_pareto", "alpha_stable", "student_t_correlated", "copula"), 2)
-SIZES |= dict.fromkeys(("svhn", "cifar10"), 3 * 32**2)
+SIZES |= dict.fromkeys(("svhn", "cifar10"), 3 * 32**2) | dict.fromkeys(("celeba", "image_folder"), 3 * 64**2)
 
 
 def example_size(config: dict) -> int:
@@ -85,6 +85,8 @@ def test_option_trains_and_its_scores_agree(case, configure, request):
         overrides.append("dataset=lognormal_2d")
     if case == "dataset=table":
         overrides.append(f"dataset.path={request.getfixturevalue('table_file')}")
+    if case == "dataset=image_folder":
+        overrides += [f"dataset.path={request.getfixturevalue('picture_folder')}", "dataset.batch_size=16"]
     config = configure(*overrides)
     assert_scores_agree(train(config), example_size(config))
 

@@ -76,7 +76,7 @@ def test_a_dataset_of_another_package_needs_two_files_and_trust(waves, run_comma
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_every_dataset_is_a_trusted_source_of_its_own_file(dataset, configure, request):
+def test_every_dataset_is_a_trusted_source_of_its_own_file(dataset, configure, request, tmp_path):
     source = configure(f"dataset={dataset}")["dataset"]["source"]
     module, _, _ = source["_target_"].rpartition(".")
     assert module.rpartition(".")[0] == SOURCES
@@ -84,8 +84,11 @@ def test_every_dataset_is_a_trusted_source_of_its_own_file(dataset, configure, r
     assert typing.get_type_hints(get_method(source["_target_"]))["return"] is Source
     if dataset == "table":
         source = {**source, "path": str(request.getfixturevalue("table_file"))}
-    elif dataset in ("kmnist", "emnist", "svhn", "cifar10"):
+    elif dataset == "image_folder":
+        source = {**source, "path": str(request.getfixturevalue("picture_folder")), "cache": str(tmp_path / "cache")}
+    elif dataset in ("kmnist", "emnist", "svhn", "cifar10", "celeba"):
         source = {**source, "root": request.getfixturevalue("image_files")}
+        source |= {"cache": str(tmp_path / "cache")} if "cache" in source else {}
     elif "root" in source:
         source = {**source, "root": request.getfixturevalue("mnist_root")}
     found = instantiate(source)

@@ -228,7 +228,7 @@ def test_files_that_are_no_tables_are_refused(tmp_path):
     ("options", "message"),
     [
         ({"scaling": "minmax"}, "dataset.scaling must be one of none, standard, robust"),
-        ({"scaling": "standard", "fold": 1}, "dataset.fold divides rows at random"),
+        ({"scaling": "standard", "fold": 1}, "dataset.fold divides examples at random"),
     ],
 )
 def test_options_of_the_data_are_checked(options, message, table):

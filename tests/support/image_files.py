@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.io
+from PIL import Image
 
 TRAIN, TEST, CLASSES = 200, 100, 10
 
@@ -52,6 +53,34 @@ def write_cifar10(root: Path) -> None:
     (folder / "batches.meta").write_bytes(pickle.dumps(names))
 
 
+def write_celeba(root: Path, counts: tuple[int, int, int] = (40, 10, 16)) -> np.ndarray:
+    """CelebA's images of 178×218 in its three splits, one after the other, and its lists; return the attribute Male."""
+    folder, total = root / "celeba", sum(counts)
+    (folder / "img_align_celeba").mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    names = [f"{number:06}.jpg" for number in range(1, total + 1)]
+    for name in names:
+        pixels = generator.integers(0, 256, (218, 178, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "img_align_celeba" / name, quality=95)
+    values = generator.choice([-1, 1], (total, 2))
+    values[:2, 1] = -1, 1
+    rows = [f"{name}  {smiling} {male}" for name, (smiling, male) in zip(names, values, strict=True)]
+    (folder / "list_attr_celeba.txt").write_text("\n".join([str(total), "Smiling Male ", *rows, ""]))
+    parts = np.repeat([0, 1, 2], counts)
+    rows = [f"{name} {part}" for name, part in zip(names, parts, strict=True)]
+    (folder / "list_eval_partition.txt").write_text("\n".join([*rows, ""]))
+    return values[:, 1] == 1
+
+
+def write_pictures(folder: Path, count: int, *shape: int, seed: int = 0) -> np.ndarray:
+    """Images of bytes [H, W] or [H, W, 3] as 000.png, 001.png, …; return them, [count, *shape]."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels, _ = images(count, *shape, seed=seed)
+    for number, picture in enumerate(pixels):
+        Image.fromarray(picture).save(folder / f"{number:03}.png")
+    return pixels
+
+
 def write_all(root: Path) -> None:
     """Files of every dataset besides MNIST and Fashion-MNIST."""
     write_idx_pairs(root / "KMNIST" / "raw", ("train", "t10k"))
@@ -59,3 +88,4 @@ def write_all(root: Path) -> None:
         write_idx_pairs(root / "EMNIST" / "raw", (f"emnist-{split}-train", f"emnist-{split}-test"), first_class)
     write_svhn(root)
     write_cifar10(root)
+    write_celeba(root)

@@ -23,8 +23,9 @@ SILHOUETTE_EXAMPLES = 5000
 def latent_measures(train: Tensor, train_y: Tensor, test: Tensor, test_y: Tensor) -> dict[str, float]:
     """Active units of test codes [M, L]; with two or more classes also both accuracies and the silhouette.
 
-    The classifiers learn from training codes [N, L].
+    The classifiers learn from training codes [N, L] with a label; outliers among them have −1.
     """
+    train, train_y = train[train_y >= 0], train_y[train_y >= 0]
     measures = {"active_units": float(active_units(test))}
     if len(torch.unique(test_y)) < 2:
         return measures

@@ -18,7 +18,7 @@ from vae_hydra.base.command.process import prepare_torch
 from vae_hydra.base.files import filling_folder, replace_atomically, write_arrays, write_figure, write_json
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.examples import Examples
-from vae_hydra.data.splits import are_the_same
+from vae_hydra.data.splits import are_the_same, present_labels
 from vae_hydra.drawing import plots
 from vae_hydra.runs.posteriors import Posteriors, class_embeddings, posteriors
 from vae_hydra.runs.saved import Saved, data_of, open_run, open_saved
@@ -92,7 +92,7 @@ def _other_codes(config: Mapping[str, Any], saved: Saved, data: DataModule) -> t
 
 def _class_arrays(encoded: Posteriors, classes: int) -> Arrays:
     """Class embeddings and the classes ``y`` that they belong to."""
-    present = encoded.y.unique()
+    present = torch.tensor(present_labels(encoded.y))
     if len(present) < classes:
         log.warning("only %d of %d classes have examples, and so class embeddings", len(present), classes)
     # class_embeddings wants consecutive labels, and a small split may lack a class.

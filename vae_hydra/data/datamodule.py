@@ -1,9 +1,8 @@
-"""The DataModule: a dataset in memory, split into train, validation and test, and served in batches."""
+"""The DataModule: a dataset, split into train, validation and test, and served in batches."""
 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,11 +13,21 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vae_hydra.base import checks
+from vae_hydra.data.contamination import contaminate
 from vae_hydra.data.examples import Examples, Source
+from vae_hydra.data.lazy import LazyRows, extremes
 from vae_hydra.data.loaders import InMemoryDataset, ResumableLoader, ResumableSampler, already_a_batch
-from vae_hydra.data.preparation import NEEDS, TRANSFORMS, Preparation
+from vae_hydra.data.preparation import TRANSFORMS, Preparation, check_values
 from vae_hydra.data.scaling import Scaling, scaling_of
-from vae_hydra.data.splits import CHUNK, generator_for, hide_labels, labelled_share, mixed, split_source
+from vae_hydra.data.splits import (
+    CHUNK,
+    generator_for,
+    hide_labels,
+    labelled_share,
+    mixed,
+    present_labels,
+    split_source,
+)
 from vae_hydra.data.table_rows import described
 
 BINARISATIONS = ("none", "static", "dynamic")
@@ -26,7 +35,7 @@ SPLITS = ("train", "validation", "test")
 
 
 class DataModule(L.LightningDataModule):
-    """Serve batches (x, y): gather stored values in memory, then scale and transform them on the device.
+    """Serve batches (x, y): gather stored values, then scale and transform them on the device.
 
     Args:
         source: the examples.
@@ -50,6 +59,11 @@ class DataModule(L.LightningDataModule):
             served with the label −1. ``splits`` keep all labels, for tests and evaluations.
         scaling: of each column of vectors, after ``transform``, by the training examples alone: ``standard``,
             ``robust`` or ``none``; see ``scaling_of``.
+        imbalance: greatest over least number of training examples of a class, ≥ 1; see ``splits.long_tailed``.
+        contamination: share of the training examples that are replaced by outliers with the label −1, in [0, 1), before
+            the validation examples are taken from them; see ``contaminate``. The test set stays clean, and so do
+            validation examples that the source sets apart itself.
+        contaminant: ``uniform``, ``normal``, ``shuffled``, or a source of outliers.
 
     Attributes:
         splits: examples by split, as stored; if binarised, drawn once, including those for training.
@@ -79,6 +93,9 @@ class DataModule(L.LightningDataModule):
         binarise: str = "none",
         labelled: float = 1.0,
         scaling: str = "none",
+        imbalance: float = 1.0,
+        contamination: float = 0.0,
+        contaminant: str | Source = "uniform",
     ) -> None:
         super().__init__()
         self.batch_size = checks.positive_integer("dataset.batch_size", batch_size)
@@ -92,11 +109,18 @@ class DataModule(L.LightningDataModule):
         self.classes = 1 + max(int(part.y.max()) for part in parts if len(part))
         self.test_split = "test"
 
-        self.splits = split_source(source, validation, fraction, folds, fold, resize, seed)
+        self.digest = source.digest
+
+        def contaminated(examples: Examples) -> Examples:
+            return contaminate(examples, contamination, contaminant, source.scale, seed)
+
+        self.splits = split_source(
+            source, validation, fraction, folds, fold, resize, seed, imbalance, change=contaminated
+        )
         grey = self.splits["train"]
         self.x_shape = tuple(grey.x.shape[1:])
         self.table, self.truth = source.table, source.truth
-        self._check_values()
+        check_values(self._preparation, binarise, self._extremes(SPLITS))
         self._preparation = replace(self._preparation, scaling=self._scaling_of(scaling, grey))
         if binarise != "none":
             self.splits = {name: self._drawn_once(part, name, seed) for name, part in self.splits.items()}
@@ -125,10 +149,11 @@ class DataModule(L.LightningDataModule):
         """Whether every prepared value is 0 or 1."""
         if self._preparation.scaling is not None:
             return False
-        extremes = self._extremes(SPLITS)
-        low, high = extremes.min(), extremes.max()
-        parts = (part.x for part in self.splits.values())
-        return set(self.full_range()) <= {0, 1} and all(bool(((x == low) | (x == high)).all()) for x in parts)
+        if not set(self.full_range()) <= {0, 1}:
+            return False
+        low, high = self._extremes(SPLITS).aminmax()
+        chunks = (x for part in self.splits.values() for x in part.x.split(CHUNK))
+        return all(bool(((x == low) | (x == high)).all()) for x in chunks)
 
     def prepare(self, x: Tensor) -> Tensor:
         """Scale and transform stored values: the x of the model."""
@@ -169,9 +194,11 @@ class DataModule(L.LightningDataModule):
         return prepared.min().item(), prepared.max().item()
 
     def prepared(self, split: str, limit: int | None = None) -> Examples:
-        """The first ``limit`` prepared examples of a split, or all."""
+        """The first ``limit`` prepared examples of a split, or all; of examples on disk, lazy rows."""
         examples = self._examples(split)
-        return Examples(self.prepare(examples.x[:limit]), examples.y[:limit])
+        x = examples.x[:limit]
+        prepared = x.then(self.prepare) if isinstance(x, LazyRows) else self.prepare(x)
+        return Examples(prepared, examples.y[:limit])
 
     def shuffled(self, split: str, generator: torch.Generator | None = None, limit: int | None = None) -> Examples:
         """``limit`` prepared examples of a split, or all, in random order.
@@ -185,7 +212,7 @@ class DataModule(L.LightningDataModule):
     def one_of_each_class(self, split: str, limit: int = 10) -> Examples:
         """The first prepared example of each class, at most ``limit`` in all."""
         examples = self._examples(split)
-        labels = examples.y.unique()[:limit]
+        labels = present_labels(examples.y)[:limit]
         first = examples[torch.tensor([int((examples.y == label).nonzero()[0]) for label in labels])]
         return Examples(self.prepare(first.x), first.y)
 
@@ -231,35 +258,16 @@ class DataModule(L.LightningDataModule):
 
     def _extremes(self, splits: Sequence[str]) -> Tensor:
         """The least and greatest stored value at each place of an example, over some splits: [2, *x_shape]."""
-        parts = [self.splits[split].x for split in splits if len(self.splits[split])]
-        least, greatest = torch.stack([x.amin(0) for x in parts]), torch.stack([x.amax(0) for x in parts])
-        return torch.stack([least.amin(0), greatest.amax(0)])
+        parts = torch.stack([extremes(self.splits[split].x, CHUNK) for split in splits if len(self.splits[split])])
+        return torch.stack([parts[:, 0].amin(0), parts[:, 1].amax(0)])
 
     def _scaling_of(self, kind: str, training: Examples) -> Scaling | None:
         if kind != "none" and self._binarise != "none":
             raise ValueError(f"dataset.scaling={kind} and dataset.binarise={self._binarise} exclude each other")
         window, columns = (self.table.window, self.table.columns) if self.table else (1, None)
-        return scaling_of(kind, self.prepare(training.x), window, columns)
-
-    def _check_values(self) -> None:
-        """Raise ValueError for a transform or a binarisation that the values do not allow."""
-        transform = self._preparation.transform
-        raw_low, raw_high = (self._extremes(SPLITS).float() * self._preparation.scale).aminmax()
-        low, high = self.full_range()
-        if transform != "none" and not (math.isfinite(low) and math.isfinite(high)):
-            raise ValueError(
-                f"dataset.transform={transform} needs {NEEDS[transform]}, but this dataset spans "
-                f"[{raw_low:.3g}, {raw_high:.3g}]; use dataset.transform=none"
-            )
-        if self._binarise == "none":
-            return
-        if transform != "none":
-            raise ValueError(f"dataset.binarise={self._binarise} needs dataset.transform=none, but got {transform!r}")
-        if low < 0 or high > 1:
-            raise ValueError(
-                f"dataset.binarise={self._binarise} needs values in [0, 1], but this dataset spans "
-                f"[{low:.3g}, {high:.3g}]; use dataset.binarise=none"
-            )
+        # Nothing to scale: all values as floats might fill the memory.
+        prepared = training.x if kind == "none" else self.prepare(training.x)
+        return scaling_of(kind, prepared, window, columns)
 
     def _drawn_once(self, examples: Examples, split: str, seed: int) -> Examples:
         generator = generator_for(seed, f"binarise {split}")

@@ -12,14 +12,15 @@ from torch import Tensor
 class Examples:
     """Examples x [N, *x_shape] (uint8, float32, or bool if binarised) and their class labels y [N].
 
-    Labels are int64 and count from 0; −1 stands for a hidden label.
+    Labels are int64 and count from 0; −1 stands for a hidden label. Examples on disk have ``LazyRows`` as x.
     """
 
     x: Tensor
     y: Tensor
 
     def __getitem__(self, index: Tensor) -> Examples:
-        return Examples(self.x[index], self.y[index])
+        # It copies images whole, five times as fast as indexing.
+        return Examples(self.x.index_select(0, index), self.y[index])
 
     def __len__(self) -> int:
         return len(self.x)
@@ -101,6 +102,7 @@ class Source:
         gap: number of examples to leave out before those, which share values with them.
         table: the table that the examples come from, if they do.
         truth: the distributions of the columns, of examples that were drawn from known ones.
+        digest: SHA-256 that tells the user's own files from others; None for published data and tables.
     """
 
     train: Examples
@@ -111,3 +113,4 @@ class Source:
     gap: int = 0
     table: Table | None = None
     truth: TrueMargins | None = None
+    digest: str | None = None

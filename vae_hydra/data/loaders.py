@@ -1,4 +1,4 @@
-"""Batches of examples in memory, in an order that an interrupted run can resume."""
+"""Batches of examples, in an order that an interrupted run can resume."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
 from vae_hydra.data.examples import Examples
+from vae_hydra.data.lazy import read
 
 
 class InMemoryDataset(Dataset):
@@ -27,7 +28,7 @@ class InMemoryDataset(Dataset):
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         batch = self.examples[torch.as_tensor(indices)]
-        return batch.x, batch.y
+        return read(batch.x), batch.y
 
 
 class ResumableSampler(DistributedSampler):

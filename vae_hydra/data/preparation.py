@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -51,3 +52,33 @@ class Preparation:
 
     def _transformed(self, y: Tensor) -> Tensor:
         return y if self.scaling is None else self.scaling.undo(y)
+
+
+def check_values(preparation: Preparation, binarise: str, extremes: Tensor) -> None:
+    """Refuse a transform or a binarisation that the values do not allow.
+
+    Args:
+        preparation: before its ``scaling`` is known.
+        binarise: as for ``DataModule``.
+        extremes: least and greatest stored values [2, *x_shape].
+
+    Raises:
+        ValueError: with the option and the range of the data.
+    """
+    transform = preparation.transform
+    raw_low, raw_high = (extremes.float() * preparation.scale).aminmax()
+    low, high = (bound.item() for bound in preparation.apply(extremes).aminmax())
+    if transform != "none" and not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(
+            f"dataset.transform={transform} needs {NEEDS[transform]}, but this dataset spans "
+            f"[{raw_low:.3g}, {raw_high:.3g}]; use dataset.transform=none"
+        )
+    if binarise == "none":
+        return
+    if transform != "none":
+        raise ValueError(f"dataset.binarise={binarise} needs dataset.transform=none, but got {transform!r}")
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"dataset.binarise={binarise} needs values in [0, 1], but this dataset spans "
+            f"[{low:.3g}, {high:.3g}]; use dataset.binarise=none"
+        )

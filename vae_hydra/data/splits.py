@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 from torchvision.transforms.functional import resize as resize_batch
 
 from vae_hydra.base import checks
 from vae_hydra.data.examples import Examples, Source
+from vae_hydra.data.lazy import read
 
 # Number of examples to resize or binarise at a time, so that floats of all of them never fill the memory.
 CHUNK = 1000
@@ -24,19 +26,30 @@ def split_source(
     fold: int | None,
     resize: int | Sequence[int] | None,
     seed: int,
+    imbalance: float = 1.0,
+    change: Callable[[Examples], Examples] = lambda examples: examples,
 ) -> dict[str, Examples]:
-    """Train, validation and test examples of a source; the arguments are those of ``DataModule``."""
+    """Train, validation and test examples of a source; the arguments are those of ``DataModule``.
+
+    ``change`` is applied to the training examples before a share of them becomes the validation examples.
+    """
     checks.share("dataset.validation", validation)
     train, test = thin(source.train, fraction, seed), source.test
     checks.integer("dataset.folds", folds, minimum=2)
     if fold is not None:
         if source.in_order or source.gap or source.validation is not None:
-            raise ValueError("dataset.fold divides rows at random; use dataset.split=random, without windows")
+            raise ValueError(
+                "dataset.fold divides examples at random, so it needs data without a split for validation and without "
+                "an order; for a table use dataset.split=random, without windows"
+            )
         train, test = fold_out(train, folds, fold, seed)
+    train, given = long_tailed(train, imbalance, seed), source.validation
     if resize is not None:
         train, test = resize_images(train, resize), resize_images(test, resize)
-    if source.validation is not None:
-        return {"train": train, "validation": source.validation, "test": test}
+        given = None if given is None else resize_images(given, resize)
+    train = change(train)
+    if given is not None:
+        return {"train": train, "validation": given, "test": test}
     train, validation_part = (
         last_apart(train, validation, source.gap) if source.in_order else set_apart(train, validation, seed)
     )
@@ -50,6 +63,42 @@ def thin(examples: Examples, fraction: float, seed: int) -> Examples:
     order = torch.randperm(len(examples), generator=generator_for(seed, "fraction"))
     count = max(1, round(len(examples) * fraction))
     return examples[order[:count].sort().values]
+
+
+def long_tailed(examples: Examples, imbalance: float, seed: int) -> Examples:
+    """Examples with frequencies of classes that fall exponentially with the label, in stored order.
+
+    n_c = ⌊n₀·ρ^(−c/(C−1))⌋, at least 1, for labels c = 0..C−1, with ρ = ``imbalance`` ≥ 1 and the largest n₀ for which
+    every class has as many. The members are drawn by ``seed``; those for a larger ρ are among those for a smaller one
+    where classes are of equal size.
+
+    Raises:
+        ValueError: for ρ < 1, fewer than two classes, or a class without examples.
+
+    Source: Cui et al., "Class-balanced loss based on effective number of samples", 2019.
+    """
+    if checks.positive("dataset.imbalance", imbalance) < 1:
+        raise ValueError(f"dataset.imbalance must be a number ≥ 1, but got {imbalance!r}")
+    if imbalance == 1:
+        return examples
+    sizes = torch.bincount(examples.y).double()
+    if len(sizes) < 2 or not sizes.all():
+        raise ValueError(
+            f"dataset.imbalance={imbalance} needs training examples of two classes or more, and of each class, but "
+            f"there are {sizes.int().tolist()} by class; use dataset.imbalance=1"
+        )
+    shares = imbalance ** (-torch.arange(len(sizes), dtype=torch.float64) / (len(sizes) - 1))
+    # A product that should be whole may fall short by a rounding error.
+    counts = ((sizes / shares).min() * shares + 1e-6).floor().clamp(min=1).long()
+    generator = generator_for(seed, "imbalance")
+    kept = [random_members(examples.y, label, count, generator) for label, count in enumerate(counts.tolist())]
+    return examples[torch.cat(kept).sort().values]
+
+
+def random_members(y: Tensor, label: int, count: int, generator: torch.Generator) -> Tensor:
+    """Positions of ``count`` examples of a class, drawn at random."""
+    members = (y == label).nonzero()[:, 0]
+    return members[torch.randperm(len(members), generator=generator)[:count]]
 
 
 def fold_out(examples: Examples, folds: int, fold: int, seed: int) -> tuple[Examples, Examples]:
@@ -77,8 +126,21 @@ def resize_images(examples: Examples, size: int | Sequence[int]) -> Examples:
             f"dataset.resize needs images [channels, height, width], but the examples of this dataset have shape "
             f"{list(examples.x.shape[1:])}; use dataset.resize=null"
         )
-    resized = [resize_batch(x, list(sides), antialias=True) for x in examples.x.split(CHUNK)]
+    resized = [resize_batch(read(x), list(sides), antialias=True) for x in examples.x.split(CHUNK)]
     return Examples(torch.cat(resized), examples.y)
+
+
+def test_count(count: int, share: float) -> int:
+    """Number of examples to test on, at least one, for a share in (0, 1) of ``count``."""
+    if not checks.share("dataset.test", share) > 0:
+        raise ValueError(f"dataset.test must be a number in (0, 1), but got {share!r}")
+    return max(1, round(count * share))
+
+
+def random_test(count: int, tested: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Positions of the training examples and of the ``tested`` test examples among ``count``, each in order."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    return order[tested:].sort().values, order[:tested].sort().values
 
 
 def set_apart(examples: Examples, validation: float, seed: int) -> tuple[Examples, Examples]:
@@ -99,19 +161,26 @@ def last_apart(examples: Examples, validation: float, gap: int) -> tuple[Example
 
 def are_the_same(mine: Examples, theirs: Examples) -> bool:
     """Whether two splits hold the same examples in the same order, apart from resizing and binarisation."""
-    comparable = mine.x.shape == theirs.x.shape and mine.x.dtype == theirs.x.dtype
-    return torch.equal(mine.y, theirs.y) and (not comparable or torch.equal(mine.x, theirs.x))
+    if not torch.equal(mine.y, theirs.y):
+        return False
+    if mine.x.shape != theirs.x.shape or mine.x.dtype != theirs.x.dtype:
+        return True
+    return all(torch.equal(*parts) for parts in zip(mine.x.split(CHUNK), theirs.x.split(CHUNK), strict=True))
 
 
 def hide_labels(examples: Examples, labelled: float, generator: torch.Generator) -> Examples:
     """Keep the labels of a random share of every class, at least one, and set the others to −1."""
     checks.positive_share("classifier.labelled", labelled)
     y = torch.full_like(examples.y, -1)
-    for label in examples.y.unique():
-        members = (examples.y == label).nonzero()[:, 0]
-        count = max(1, round(len(members) * labelled))
-        y[members[torch.randperm(len(members), generator=generator)[:count]]] = label
+    for label in present_labels(examples.y):
+        count = max(1, round(int((examples.y == label).sum()) * labelled))
+        y[random_members(examples.y, label, count, generator)] = label
     return Examples(examples.x, y)
+
+
+def present_labels(y: Tensor) -> list[int]:
+    """The labels that occur, in order, without −1."""
+    return [label for label in y.unique().tolist() if label >= 0]
 
 
 def labelled_share(examples: Examples) -> float:

@@ -25,6 +25,7 @@ from vae_hydra.runs.compatibility import (
     check_optimizer_options,
     check_scheduler_options,
 )
+from vae_hydra.runs.contaminant import contaminant_of
 from vae_hydra.runs.nodes import Config, asked_for, make, naming, node_at, parameters_of
 from vae_hydra.training.module import VAEModule
 from vae_hydra.training.objective import Objective
@@ -73,6 +74,7 @@ def build_data(config: Config, **source: Any) -> DataModule:
     given = node_at(config, "dataset.source")
     options = without_short_names(node_at(config, "dataset"))
     options["source"] = {**given, **{key: value for key, value in source.items() if key in given}}
+    options["contaminant"] = contaminant_of(options, source)
     return make("dataset", options, order_seed=config["seed"], labelled=_of_classifier(config, "labelled"))
 
 
@@ -178,6 +180,7 @@ def describe(config: Config, data: DataModule) -> dict[str, Any]:
         "classes": data.classes,
         "value_range": list(data.value_range()),
         **({"table": table} if (table := data.describe_table()) else {}),
+        **({"digest": data.digest} if data.digest else {}),
     }
 
 

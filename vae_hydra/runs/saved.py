@@ -81,22 +81,24 @@ def data_of(saved: Saved, root: str | None = None) -> DataModule:
     # A stranger's checkpoint must not start a download.
     location = {"download": False} if root is None else {"download": False, "root": root}
     data = build_data(saved.module.description["config"], **location)
-    check_same_table(saved.module.description, data)
+    check_same_files(saved.module.description, data)
     return data
 
 
-def check_same_table(description: Mapping[str, Any], data: DataModule) -> None:
-    """Refuse a table that is not the one that a model was trained on.
+def check_same_files(description: Mapping[str, Any], data: DataModule) -> None:
+    """Refuse a table, or a folder of images, that is not the one that a model was trained on.
 
     Raises:
-        ValueError: if the file has changed.
+        ValueError: if the table has changed, or the names and sizes of the images.
     """
-    known = (description.get("table") or {}).get("digest")
-    if known and data.table and data.table.digest != known:
-        raise ValueError(
-            "dataset.path: the table has changed since this run was trained; name the folder of the old file with "
-            "dataset_root=FOLDER, or train a new run on a copy of another name"
-        )
+    table = (description.get("table") or {}).get("digest"), data.table and data.table.digest
+    folder = description.get("digest"), data.digest
+    for thing, place, (known, found) in (("table", "file", table), ("folder of images", "files", folder)):
+        if known and found and found != known:
+            raise ValueError(
+                f"dataset.path: the {thing} has changed since this run was trained; name the folder of the old {place} "
+                "with dataset_root=FOLDER, or train a new run on a copy of another name"
+            )
 
 
 def value_range(saved: Saved, root: str | None = None) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from vae_hydra.runs.checkpoint import read_checkpoint
 from vae_hydra.runs.compatibility import warn_of_slow_options
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.nodes import Config
-from vae_hydra.runs.saved import check_same_table
+from vae_hydra.runs.saved import check_same_files
 from vae_hydra.runs.scores import warn_of_infinite
 from vae_hydra.runs.stack_member import Member
 from vae_hydra.runs.train import train
@@ -185,7 +185,7 @@ class _Training:
             checkpoints = [read_checkpoint(path) for path in paths]
             self.stack.resume(checkpoints)
             for member, checkpoint in zip(self.members, checkpoints, strict=True):
-                check_same_table(checkpoint[CHECKPOINT_KEY], member.data)
+                check_same_files(checkpoint[CHECKPOINT_KEY], member.data)
                 member.load_callback_states(checkpoint["callbacks"])
             self._leave([None] * len(paths))
 

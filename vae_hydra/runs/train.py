@@ -19,7 +19,7 @@ from vae_hydra.runs.checkpoint import load_weights, read_checkpoint
 from vae_hydra.runs.finished import finished_scores, warn_if_partial
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.partial import partial_options
-from vae_hydra.runs.saved import check_same_table
+from vae_hydra.runs.saved import check_same_files
 from vae_hydra.runs.score_table import brief, table
 from vae_hydra.runs.scores import score
 from vae_hydra.runs.trainer import build_trainer
@@ -129,7 +129,7 @@ def _fit_and_score(
     if resume is not None:
         # Refuse damaged checkpoints before training: the best one is read at its end.
         for path in run.checkpoints():
-            check_same_table(read_checkpoint(path)[CHECKPOINT_KEY], data)
+            check_same_files(read_checkpoint(path)[CHECKPOINT_KEY], data)
     with finishing(trainer.loggers, config):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
         guard.stop_if_interrupted()

@@ -31,16 +31,18 @@ ALLOWED_KINDS = (
 )
 # The package of the functions that provide data: those with the return annotation Source.
 SOURCES = "vae_hydra.data.sources"
+# Where they may be named.
+SOURCE_PATHS = ("dataset.source", "dataset.contaminant")
 ALLOWED_KEYS = ("_target_", "_partial_")
 
 
 def check_config(config: Any, trust: str | Sequence[str] = (), path: str = "") -> None:
     """Refuse a configuration that could run other code than models, data and training need.
 
-    A ``_target_`` must be a class of ``ALLOWED_KINDS`` defined in ``ALLOWED_PACKAGES``. Only ``dataset.source`` may
-    be a function of ``SOURCES`` too, because a model must not read files. The object itself is checked, not the path
-    to it, because modules hold other modules. Interpolations and Hydra's other special keys are refused: they could
-    create a target after the check. A stored configuration has none.
+    A ``_target_`` must be a class of ``ALLOWED_KINDS`` defined in ``ALLOWED_PACKAGES``. Only ``dataset.source`` and
+    ``dataset.contaminant`` may be functions of ``SOURCES`` too, because a model must not read files. The object itself
+    is checked, not the path to it, because modules hold other modules. Interpolations and Hydra's other special keys
+    are refused: they could create a target after the check. A stored configuration has none.
 
     Args:
         config: nested mappings, lists and plain values.
@@ -102,7 +104,7 @@ def _resolve(target: str) -> Any:
 def _is_allowed(found: Any, path: str) -> bool:
     if inspect.isclass(found):
         return issubclass(found, ALLOWED_KINDS) and _inside(found.__module__, ALLOWED_PACKAGES)
-    return path == "dataset.source" and _is_source(found)
+    return path in SOURCE_PATHS and _is_source(found)
 
 
 def _is_source(found: Any) -> bool:

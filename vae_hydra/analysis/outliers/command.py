@@ -86,8 +86,9 @@ def _outliers(
 ) -> OutlierSets:
     run, seed = saved.module.description["config"], request["seed"]
     noises = nodes_to_test(run["noise"], request["noises"])
-    # A table needs a file of its own, which this command has no option for.
-    datasets = {name: partial(option, "dataset", name) for name in option_names("dataset") if name != "table"}
+    # The user's own files have no default place.
+    names = [name for name in option_names("dataset") if name not in ("table", "image_folder")]
+    datasets = {name: partial(option, "dataset", name) for name in names}
     makers = outlier_makers(run, data, inside, datasets, noises, seed, config["dataset_root"], request["limit"])
     return make_sets(makers, config["against"], values_taken(saved.module, data), seed)
 

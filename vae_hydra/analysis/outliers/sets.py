@@ -12,14 +12,15 @@ from torch import Tensor
 from vae_hydra.base import checks
 from vae_hydra.base.randomness import seeded
 from vae_hydra.data.datamodule import DataModule
+from vae_hydra.data.outlier_draws import shuffled_values, uniform_values
 from vae_hydra.data.splits import generator_for
 from vae_hydra.runs.build import build_data, build_noise, without_short_names
 from vae_hydra.training.module import VAEModule
 
 # Options of a source that locate its files and do not change its examples.
-LOCATION = ("root", "download")
-# Values of the options that select examples, so that all of another dataset is used.
-WHOLE = {"fraction": 1.0, "validation": 0.0, "fold": None}
+LOCATION = ("root", "download", "cache", "in_memory")
+# Values of the options that select and replace examples, so that all of another dataset is used as it is.
+WHOLE = {"fraction": 1.0, "validation": 0.0, "fold": None, "imbalance": 1.0, "contamination": 0.0}
 Node = Mapping[str, Any]
 Maker = Callable[[], Tensor]
 
@@ -74,8 +75,8 @@ def outlier_makers(
 
     return {
         **{name: partial(from_dataset, node) for name, node in datasets.items()},
-        "pixels": lambda: _uniform(inside, data.value_range(), seed),
-        "shuffled": lambda: _shuffled(inside, seed),
+        "pixels": lambda: uniform_values(inside.shape, *data.value_range(), generator_for(seed, "pixels")),
+        "shuffled": lambda: shuffled_values(inside, generator_for(seed, "shuffled")),
         **{name: partial(_noisy, inside, node, seed) for name, node in noises.items()},
     }
 
@@ -169,20 +170,6 @@ def _shape(sides: Sequence[int]) -> str:
 
 def _content(source: Node) -> dict[str, Any]:
     return {key: value for key, value in source.items() if key not in LOCATION}
-
-
-def _uniform(inside: Tensor, limits: tuple[float, float], seed: int) -> Tensor:
-    low, high = limits
-    return low + (high - low) * torch.rand(inside.shape, generator=generator_for(seed, "pixels"))
-
-
-def _shuffled(inside: Tensor, seed: int) -> Tensor:
-    # [N, C, pixels]: the channels of a pixel stay together.
-    pixels = inside.flatten(2) if inside.dim() > 2 else inside.unsqueeze(1)
-    if pixels.shape[-1] < 2:
-        raise ValueError("an example has one value, which has no other order")
-    order = torch.rand(len(pixels), 1, pixels.shape[-1], generator=generator_for(seed, "shuffled")).argsort(-1)
-    return pixels.gather(-1, order.expand_as(pixels)).reshape(inside.shape)
 
 
 def _noisy(inside: Tensor, node: Node, seed: int) -> Tensor:

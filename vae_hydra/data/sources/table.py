@@ -14,6 +14,8 @@ import torch
 
 from vae_hydra.base import checks
 from vae_hydra.data.examples import Examples, Source, Table
+from vae_hydra.data.located import located
+from vae_hydra.data.splits import random_test, test_count
 
 log = logging.getLogger(__name__)
 
@@ -100,8 +102,7 @@ def load_table(
 def _existing(path: Any, root: str | None) -> Path:
     if not isinstance(path, str) or not path:
         raise ValueError(f"dataset=table needs a file: dataset.path=FILE, but got {path!r}")
-    file = Path(path).expanduser()
-    file = file if root is None else Path(root).expanduser() / (file.name if file.is_absolute() else file)
+    file = located(path, root)
     if file.suffix not in READERS:
         raise ValueError(f"dataset.path must end with {', '.join(READERS)}, but got {path!r}")
     if not file.is_file():
@@ -227,13 +228,11 @@ def _parts(
                 f"dataset.split: column {split!r} must hold {', '.join(PARTS)}, but it holds {', '.join(strangers[:5])}"
             )
         return {part: rows[where == part] for part in PARTS if part in where or part != "validation"}
-    if not checks.share("dataset.test", test) > 0:
-        raise ValueError(f"dataset.test must be a number in (0, 1), but got {test!r}")
-    count = max(1, round(len(rows) * test))
+    count = test_count(len(rows), test)
     if split == "time":
         return {"train": rows[: len(rows) - count], "test": rows[len(rows) - count :]}
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).numpy()
-    return {"train": rows[np.sort(order[count:])], "test": rows[np.sort(order[:count])]}
+    train, tested = random_test(len(rows), count, seed)
+    return {"train": rows[train.numpy()], "test": rows[tested.numpy()]}
 
 
 def _windows(values: torch.Tensor, labels: torch.Tensor, valid: np.ndarray, window: int) -> Examples:

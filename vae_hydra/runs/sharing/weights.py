@@ -33,6 +33,8 @@ OF_A_MACHINE: dict[str, Any] = {
     "dataset.download": False,
     "dataset.source.root": "data",
     "dataset.source.download": False,
+    **{f"dataset.{group}cache": "outputs/images" for group in ("", "source.")},
+    **{f"dataset.{group}in_memory": None for group in ("", "source.")},
 }
 
 
