@@ -12,6 +12,7 @@ from joblib.externals.loky import get_reusable_executor
 
 from tests.support.composing import REPOSITORY
 from tests.support.documents import FENCE, Line, every_line, python_blocks, shell_lines
+from tests.support.image_files import write_pictures
 from vae_hydra._moved import TAKEN
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
@@ -23,7 +24,7 @@ NOT_OURS = {
     r"pip install ": "needs the network",
     r"\.venv/bin/pre-commit install": "changes the git hooks of the checkout",
     r"python benchmarks/\w+\.py": "measures for minutes",
-    r"(batch: uint8|input|per-example log-likelihood and KL \[nats\]) →": "a diagram",
+    r"(batch: uint8|input|one pass \(x, y, q, z, p, log-likelihood, KL\)) →": "a diagram",
     r"sampler=laplace model\.latent_dim=16 |optimizer\.lr=0\.005889": "options that a search found",
 }
 # Commands that are planned only → why.
@@ -110,6 +111,8 @@ def place(tmp_path_factory):
     }.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(content, encoding="utf-8")
+    for seed, name in enumerate(("cats", "dogs")):
+        write_pictures(folder / "photos" / name, 30, 20, 24, 3, seed=seed)
     return folder
 
 
@@ -142,6 +145,7 @@ def typed(place, run_of, tmp_path, monkeypatch):
             # All runs in a folder, of which there is one at least.
             **({"run=outputs": f"run={Path(run_of('RUN')).parent}"} if "run=outputs" in words else {}),
             "FOLDER": str(place / "outputs"),
+            "dataset.path=photos": f"dataset.path={place / 'photos'}",
             "dataset.root=FOLDER": f"dataset.root={data}",
             "output=FOLDER": f"output={tmp_path / 'new'}",
             "outputs/searches/digits-2daadbc6": str(place / "search"),
