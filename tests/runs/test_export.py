@@ -31,6 +31,8 @@ from vae_hydra.runs.sharing.programs import FORMATS, largest_difference, log_gam
 from vae_hydra.training.module import CHECKPOINT_KEY
 
 SAMPLERS = tuple(options("sampler"))
+# Their programs are large: exported in the slow tests.
+LARGE = ("flow", "normal_full", "von_mises_fisher", "multivariate_t")
 LIKELIHOODS = (
     *("gaussian", "laplace", "student_t", "huber", "log_cosh", "bernoulli", "continuous_bernoulli", "multivariate_t"),
     *("gaussian likelihood.learn_scale=predicted", "laplace likelihood.learn_scale=per_pixel"),
@@ -110,9 +112,14 @@ def fresh(overrides: str) -> VAE:
 
 
 @torch.no_grad()
-def test_every_sampler_in_every_format(tmp_path):
+@pytest.mark.parametrize(
+    "samplers",
+    [tuple(name for name in SAMPLERS if name not in LARGE), pytest.param(LARGE, marks=pytest.mark.slow)],
+    ids=["small", "large"],
+)
+def test_every_sampler_in_every_format(samplers, tmp_path):
     encoders, x = {}, torch.rand(4, 1, 8, 8)
-    for sampler in SAMPLERS:
+    for sampler in samplers:
         vae = fresh(f"{TINY} sampler={sampler}")
         encoders[sampler] = Encoder(vae)
         q, outputs = vae.encode(x), encoders[sampler](x)

@@ -40,6 +40,14 @@ class ImportanceWeighted(_WeightsOfDraws):
         self.groups = checks.positive_integer("objective.groups", groups)
         self.doubly = checks.boolean("objective.doubly", doubly)
 
+    def check(self, vae: VAE) -> None:
+        super().check(vae)
+        if self.doubly and any(True for _ in vae.sampler.parameters()):
+            raise ValueError(
+                "objective: the doubly reparameterised gradient needs a q(z|x) whose parameters are all features of "
+                "the encoder, and this sampler has weights of its own; use objective=iwae"
+            )
+
     def __call__(self, vae: VAE, passed: Pass, beta: float | Tensor) -> Tensor:
         q, x, y = passed.output.q, passed.x, passed.y
         return importance_weighted_loss(vae, q, x, y, self.draws, beta, self.doubly, self.groups)

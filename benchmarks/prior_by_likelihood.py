@@ -1,0 +1,128 @@
+"""Does the prior make the tail, or the likelihood? The runs of sweep=tails/prior_by_likelihood as tables and a figure.
+
+    python -m vae_hydra.train sweep=tails/prior_by_likelihood hydra/launcher=joblib threads=1 output_dir=outputs/tails
+    python -m vae_hydra.evaluate -m run=RUN,… \\
+        generation.samples=10000 generation.permutations=2 generation.kernel_examples=100
+    python benchmarks/prior_by_likelihood.py outputs/tails prior_by_likelihood.png
+
+Two errors of 10,000 generated rows against the true distribution, each a mean over the columns: |ξ̂ − 1/α| with Hill's
+estimate of the largest 1 %, and the relative error of the 99.9 % quantile. Medians over seeds are drawn. Tests compare
+two families by their mean logarithm over the other factor, paired by seed, with Holm's correction over the twelve pairs
+of a row (tail index, dimensions).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import yaml
+
+from vae_hydra.drawing.plots.maps import heat_maps
+from vae_hydra.studies.reporting.comparisons import holm
+from vae_hydra.studies.reporting.paired_test import p_value
+
+PRIORS = ("normal", "lognormal", "inverse_gaussian", "student_t")
+LIKELIHOODS = ("gaussian", "lognormal", "student_t", "generalised_pareto")
+ERRORS = {"index": "generation/xi_hill_error_true", "q999": "generation/columns_q999_error_true"}
+EVALUATION = "best-test-generation10000x2-kernel100.json"
+
+
+class Cell(NamedTuple):
+    """One model and its data."""
+
+    tail_index: float
+    dimensions: int
+    prior: str
+    likelihood: str
+    seed: int
+
+
+Found = dict[str, dict[Cell, float]]
+
+
+def read(folder: Path) -> Found:
+    """Name of an error → cell → value, of all evaluated runs in a folder; failed runs have no value."""
+    found: Found = {name: {} for name in [*ERRORS, *(f"{name}_floor" for name in ERRORS)]}
+    for file in sorted(folder.glob(f"*/evaluations/{EVALUATION}")):
+        config = yaml.safe_load((file.parent.parent / "config.yaml").read_text(encoding="utf-8"))
+        data = config["dataset"]
+        names = (config["sampler"]["name"], config["likelihood"]["name"])
+        cell = Cell(float(data["tail_index"]), int(data["dimensions"]), *names, int(config["seed"]))
+        values = json.loads(file.read_text(encoding="utf-8"))["scores"]
+        for name, metric in ERRORS.items():
+            found[name][cell], found[f"{name}_floor"][cell] = values[metric], values[f"{metric}_floor"]
+    return found
+
+
+def rows(found: dict[Cell, float]) -> list[tuple[float, int]]:
+    """The tail indices and dimensions of the cells."""
+    return sorted({(cell.tail_index, cell.dimensions) for cell in found})
+
+
+def medians(found: dict[Cell, float], row: tuple[float, int]) -> np.ndarray:
+    """Median over seeds, [likelihoods, priors]; NaN for a cell without runs."""
+    table = np.full((len(LIKELIHOODS), len(PRIORS)), math.nan)
+    for (i, likelihood), (j, prior) in itertools.product(enumerate(LIKELIHOODS), enumerate(PRIORS)):
+        values = [v for c, v in found.items() if (*row, prior, likelihood) == c[:4]]
+        table[i, j] = np.median(values) if values else math.nan
+    return table
+
+
+def main_effects(found: dict[Cell, float], row: tuple[float, int]) -> Iterator[tuple[str, str, float, float]]:
+    """Pairs of priors and of likelihoods, the ratio of their geometric mean errors, and p by Holm's method."""
+    by_level: defaultdict[tuple[str, str], defaultdict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for cell, value in found.items():
+        if (cell.tail_index, cell.dimensions) == row:
+            by_level["prior", cell.prior][cell.seed].append(math.log(value))
+            by_level["likelihood", cell.likelihood][cell.seed].append(math.log(value))
+    levels = {key: {(s, None): float(np.mean(v)) for s, v in seeds.items()} for key, seeds in by_level.items()}
+    pairs = [(a, b) for a, b in itertools.combinations(levels, 2) if a[0] == b[0]]
+    raw = [p_value(levels[a], levels[b]) for a, b in pairs]
+    for (a, b), p in zip(pairs, holm(raw), strict=True):
+        mean = {key: float(np.mean(list(levels[key].values()))) for key in (a, b)}
+        yield f"{a[0]} {a[1]}", b[1], math.exp(mean[a] - mean[b]), p
+
+
+def table(found: Found, error: str) -> str:
+    """Geometric mean over priors, likelihoods and seeds: a Markdown table of rows × families, with the floor."""
+    names = [*LIKELIHOODS, *PRIORS]
+    lines = ["| α | columns | floor | " + " | ".join(names) + " |", "|---" * (len(names) + 3) + "|"]
+    for row in rows(found[error]):
+        of_row = {c: v for c, v in found[error].items() if c[:2] == row}
+        floor = np.median([v for c, v in found[f"{error}_floor"].items() if c[:2] == row])
+        means = [geometric_mean([v for c, v in of_row.items() if name == c.likelihood]) for name in LIKELIHOODS]
+        means += [geometric_mean([v for c, v in of_row.items() if name == c.prior]) for name in PRIORS]
+        lines.append(f"| {row[0]:g} | {row[1]} | {floor:.3f} | " + " | ".join(f"{m:.3f}" for m in means) + " |")
+    return "\n".join(lines)
+
+
+def geometric_mean(values: list[float]) -> float:
+    """exp of the mean logarithm; NaN for no values."""
+    return math.exp(float(np.mean(np.log(values)))) if values else math.nan
+
+
+def main(folder: str, picture: str) -> None:
+    """Print the tables and the tests, and draw the medians of the quantile's error."""
+    found = read(Path(folder))
+    for error, metric in ERRORS.items():
+        print(f"\n{metric}, {len(found[error])} runs\n\n{table(found, error)}\n")
+        for row in rows(found[error]):
+            for one, other, ratio, p in main_effects(found[error], row):
+                print(f"α = {row[0]:g}, {row[1]} columns: {one} against {other}: {ratio:.2f} ×, p = {p:.2g}")
+    maps = {f"α = {a:g}, {d} columns": medians(found["q999"], (a, d)) for a, d in rows(found["q999"])}
+    label = "relative error of the 99.9 % quantile"
+    heat_maps(maps, LIKELIHOODS, PRIORS, label, ("likelihood", "prior and posterior")).savefig(picture)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])
