@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import runpy
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from torchvision.transforms.functional import center_crop, pil_to_tensor, resize
 from tests.support.composing import REPOSITORY
 from tests.support.image_files import write_celeba, write_pictures
 from vae_hydra.analysis.evaluation import evaluate
+from vae_hydra.analysis.outliers.command import ood
 from vae_hydra.data import image_cache
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.lazy import LazyRows
@@ -23,7 +25,9 @@ from vae_hydra.data.sources.celeba import load_celeba
 from vae_hydra.data.sources.image_folder import load_image_folder
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.identity import run_name
+from vae_hydra.runs.saved import data_of, open_run
 from vae_hydra.runs.train import train
+from vae_hydra.runs.trained import TrainedModel
 
 
 @pytest.fixture
@@ -265,6 +269,26 @@ def test_a_mapped_run_is_named_trained_and_scored_like_one_in_memory(picture_fol
     (picture_folder / "cats" / "000.png").unlink()
     with pytest.raises(ValueError, match="dataset.path: the folder of images has changed since this run was trained"):
         evaluate(configure(f"run={Run.of(config).folder}", "accelerator=cpu", "split=train", name="evaluate"))
+
+
+def test_a_mapped_run_is_explored_and_told_from_outliers(picture_folder, image_files, configure):
+    """CelebA, whose images can have any size, comes in the size and the colour of the run."""
+    small = ("model.encoder.widths=[4]", "model.decoder.widths=[4]", "trainer.max_epochs=1", "test_noises=null")
+    form = ("dataset.in_memory=false", "dataset.size=[8,10]", "dataset.colour=false")
+    config = configure("dataset=image_folder", f"dataset.path={picture_folder}", *form, *small)
+    train(config)
+    run = Run.of(config).folder
+    saved = open_run(run)
+    data = data_of(saved)
+    trip = TrainedModel(saved.module, data).round_trip(3)
+    torch.testing.assert_close(trip.original, data.splits["test"].x[3].float() / 255)
+    options = (f"run={run}", f"dataset_root={image_files}", "against=[celeba,shuffled]", "accelerator=cpu")
+    with pytest.raises(ValueError, match="dataset.path"):
+        # Its own images are not under that folder.
+        ood(configure(*options, name="ood"))
+    shutil.copytree(picture_folder, Path(image_files) / picture_folder.name)
+    scores = ood(configure(*options, name="ood"))
+    assert {name.split("/")[1] for name in scores} == {"celeba", "shuffled"}
 
 
 @pytest.fixture

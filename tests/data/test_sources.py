@@ -15,7 +15,7 @@ from hydra.utils import get_method, instantiate
 import vae_hydra
 from tests.support.composing import QUICK, REPOSITORY
 from tests.support.image_files import TEST, TRAIN, images
-from vae_hydra import evaluate, export, generate
+from vae_hydra import embed, evaluate, export, figures, generate, info
 from vae_hydra import train as train_command
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.examples import Source
@@ -291,15 +291,12 @@ def test_another_variant_of_emnist_is_refused(image_files):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_colour_goes_through_every_command(image_files, configure, run_command, tmp_path):
+@pytest.mark.parametrize("dataset", ["cifar10", "celeba", "image_folder"])
+def test_colour_goes_through_every_command(dataset, image_files, picture_folder, configure, run_command, tmp_path):
     """Figures, scores of generated images by a classifier, a picture and a dataset of images, and an exported model."""
-    options = (
-        "dataset=cifar10",
-        f"dataset.root={image_files}",
-        "dataset.batch_size=20",
-        "model=conv",
-        "condition=both",
-    )
+    place = f"dataset.path={picture_folder}" if dataset == "image_folder" else f"dataset.root={image_files}"
+    form = () if dataset == "cifar10" else ("dataset.size=32", "dataset.in_memory=false", "dataset.contamination=0.1")
+    options = (f"dataset={dataset}", place, *form, "dataset.batch_size=20", "model=conv", "condition=both")
     small = ("model.channels=[4]", "trainer.max_epochs=1", "test_noises=null", "callbacks.figures.enabled=true")
     config = configure(*options, *small)
     train(config)
@@ -308,10 +305,14 @@ def test_colour_goes_through_every_command(image_files, configure, run_command, 
     for command, *arguments in (
         (evaluate, "generation.samples=100"),
         (generate, "n=20", "images=true", f"output={tmp_path / 'made'}"),
+        (generate, "n=20", "by=aggregate_posterior", f"output={tmp_path / 'more'}"),
         (export, f"output={tmp_path / 'shared'}"),
+        (info,),
+        (figures,),
+        (embed, "split=train"),
     ):
         code, text = run_command(command, f"run={run}", *arguments)
         assert code == 0, text
     scores = {name for path in (run / "evaluations").glob("*.json") for name in json.loads(path.read_text())["scores"]}
     assert "generation/fid" in scores
-    assert vae_hydra.load(tmp_path / "shared").sample(2, y=3).shape == (2, 3, 32, 32)
+    assert vae_hydra.load(tmp_path / "shared").sample(2, y=1).shape == (2, 3, 32, 32)

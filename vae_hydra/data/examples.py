@@ -19,7 +19,8 @@ class Examples:
     y: Tensor
 
     def __getitem__(self, index: Tensor) -> Examples:
-        # It copies images whole, five times as fast as indexing.
+        """The examples at positions [n]."""
+        # index_select copies images whole, five times as fast as indexing.
         return Examples(self.x.index_select(0, index), self.y[index])
 
     def __len__(self) -> int:

@@ -28,7 +28,11 @@ NOT_IDENTITY = (
     "dataset.download",
     "dataset.cache",
     "dataset.in_memory",
-    *(f"dataset.source.{option}" for option in ("root", "download", "cache", "in_memory")),
+    *(
+        f"dataset.{node}.{option}"
+        for node in ("source", "contaminant")
+        for option in ("root", "download", "cache", "in_memory")
+    ),
     "callbacks.progress",
     "callbacks.histograms",
     "callbacks.figures.in_sweep",

@@ -181,8 +181,13 @@ def _copy(source: Config, target: Config, path: str) -> None:
 
 
 def _place_data_here(dataset: Config, chosen: Config) -> None:
-    """Set the folder of the data to that in ``chosen``, else to the usual one; download only if ``chosen`` says so."""
-    here = {"root": os.environ.get("VAE_HYDRA_DATA", "data"), "download": False}
+    """Set the place of the data to that in ``chosen``, else to the usual one; download only if ``chosen`` says so."""
+    here = {
+        "root": os.environ.get("VAE_HYDRA_DATA", "data"),
+        "download": False,
+        "cache": os.environ.get("VAE_HYDRA_CACHE", "outputs/images"),
+        "in_memory": None,
+    }
     for node in (dataset, dataset.get("source")):
         for option, usual in here.items():
             if isinstance(node, dict) and option in node:

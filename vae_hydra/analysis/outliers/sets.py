@@ -153,7 +153,7 @@ def _dataset(config: Node, node: Node, x_shape: tuple[int, ...], root: str | Non
         raise ValueError("its examples are those of the run's own dataset")
     root = trained["source"].get("root") if root is None else root
     location = {"download": False} if root is None else {"download": False, "root": root}
-    options = {**without_short_names(trained), **WHOLE, "source": source}
+    options = {**without_short_names(trained), **WHOLE, "source": _in_shape(source, x_shape)}
     try:
         other = build_data({**config, "classifier": {}, "dataset": options}, **location)
     except ValueError as error:
@@ -162,6 +162,13 @@ def _dataset(config: Node, node: Node, x_shape: tuple[int, ...], root: str | Non
     if other.x_shape != x_shape:
         raise ValueError(f"its examples have shape {_shape(other.x_shape)}, those of the run {_shape(x_shape)}")
     return other
+
+
+def _in_shape(source: Node, x_shape: tuple[int, ...]) -> Node:
+    """The options of a source; one that makes images of any size makes those of the model."""
+    if len(x_shape) != 3 or "size" not in source:
+        return source
+    return {**source, "size": list(x_shape[1:]), "colour": x_shape[0] == 3}
 
 
 def _shape(sides: Sequence[int]) -> str:

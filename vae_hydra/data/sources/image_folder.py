@@ -55,7 +55,8 @@ def load_image_folder(
     form = picture(size, colour)
     images = converted(files, form, "folder", cache, in_memory, unreadable)
     counts = {split: len(part.files) for split, part in parts.items()}
-    log.info("images   %s: %s as %s", folder, counts, "×".join(map(str, form.shape)))
+    listed = ", ".join(f"{count:,} for {split}" for split, count in counts.items())
+    log.info("images   %s: %s, as %s", folder, listed, "×".join(map(str, form.shape)))
     y = torch.tensor([label for part in parts.values() for label in part.y])
     rows = dict(zip(counts, torch.arange(len(files)).split(list(counts.values())), strict=True))
     rows = {split: positions[images.readable[positions]] for split, positions in rows.items()}
