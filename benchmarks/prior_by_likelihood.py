@@ -125,6 +125,11 @@ def table(found: Found, error: str) -> str:
     return "\n".join(lines)
 
 
+def named(row: tuple[float, int]) -> str:
+    """Tail index and dimensions in words."""
+    return f"α = {row[0]:g}, {row[1]} column" + "s" * (row[1] > 1)
+
+
 def geometric_mean(values: list[float]) -> float:
     """exp of the mean logarithm; NaN for no values."""
     return math.exp(float(np.mean(np.log(values)))) if values else math.nan
@@ -137,8 +142,8 @@ def main(folder: str, picture: str) -> None:
         print(f"\n{metric}, {len(found[error])} runs\n\n{table(found, error)}\n")
         for row in rows(found[error]):
             for one, other, ratio, p in main_effects(found[error], row):
-                print(f"α = {row[0]:g}, {row[1]} columns: {one} against {other}: {ratio:.2f} ×, p = {p:.2g}")
-    maps = {f"α = {a:g}, {d} columns": medians(found["q999"], (a, d)) for a, d in rows(found["q999"])}
+                print(f"{named(row)}: {one} against {other}: {ratio:.2f} ×, p = {p:.2g}")
+    maps = {named(row): medians(found["q999"], row) for row in rows(found["q999"])}
     heat_maps(maps, LIKELIHOODS, PRIORS, ERRORS["q999"], ("likelihood", "prior and posterior")).savefig(picture)
 
 

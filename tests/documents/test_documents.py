@@ -58,7 +58,11 @@ CUTS = {
 }
 # Words that training has besides, unless it has one of that key.
 SMALL = ("trainer.max_epochs=1", "dataset.fraction=0.02", "callbacks.figures.enabled=false", "threads=1")
-SMALL_SWEEP = {"sweep=coffee_break": ("sampler=normal,gamma", "noise=none,uniform"), "sweep=": ("sampler=normal",)}
+SMALL_SWEEP = {
+    "sweep=coffee_break": ("sampler=normal,gamma", "noise=none,uniform"),
+    "sweep=tails/prior_by_likelihood": ("sampler=normal", "dataset.tail_index=2", "dataset.dimensions=1"),
+    "sweep=": ("sampler=normal",),
+}
 
 LINES = every_line()
 OURS = [line for line in LINES if line.module]
