@@ -54,7 +54,7 @@ CUTS = {
     r"noise=none,\w+,.*": "noise=none,uniform",
     # Where a run of digits stands for one of MNIST.
     r"against=\[fashion_mnist,pixels\]": "against=[pixels]",
-    r"against=\[mnist\]": "against=[shuffled]",
+    r"against=\[(fashion_)?mnist\]": "against=[shuffled]",
 }
 # Words that training has besides, unless it has one of that key.
 SMALL = ("trainer.max_epochs=1", "dataset.fraction=0.02", "callbacks.figures.enabled=false", "threads=1")
