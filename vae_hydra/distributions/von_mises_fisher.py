@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints, register_kl
 from torch.types import _size
 
-# Nodes of Gauss–Legendre quadrature over the angle: enough for double precision to about 1e-12.
+# Nodes of Gauss–Legendre quadrature over the angle.
 NODES = 128
 # Standard deviations of the angle that the quadrature covers beyond its mean.
 REACH = 9.0

@@ -76,7 +76,7 @@ class MixturePrior(Prior):
 class VampPrior(Prior):
     """p(z) = (1/K)·Σₖ q(z|uₖ), the mean of the posteriors of trained pseudo-inputs.
 
-    Pseudo-inputs start as training examples, and stay within the range of each of their values there.
+    Pseudo-inputs start as training examples, and stay within the range of the data.
 
     Args:
         input_shape: shape of the encoder's input.
@@ -154,8 +154,11 @@ class FlowPrior(Prior):
 
     def forward(self, encode: Encode) -> Distribution:
         ones = torch.ones_like(self.zeros)
-        values: Distribution = StudentT(self.df, self.zeros, ones) if self.heavy else Normal(self.zeros, ones)
-        flow = imported_zuko().distributions.NormalizingFlow(self.transform(None), Independent(values, 1))
+        values: Distribution = Normal(self.zeros, ones, validate_args=False)
+        if self.heavy:
+            values = StudentT(self.df, self.zeros, ones, validate_args=False)
+        base = Independent(values, 1, validate_args=False)
+        flow = imported_zuko().distributions.NormalizingFlow(self.transform(None), base)
         if self.support is constraints.real:
             return flow
         onto = biject_to(constraints.independent(self.support, 1))

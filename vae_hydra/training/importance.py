@@ -42,7 +42,7 @@ class ImportanceWeighted(_WeightsOfDraws):
 
     def check(self, vae: VAE) -> None:
         super().check(vae)
-        if self.doubly and any(True for _ in vae.sampler.parameters()):
+        if self.doubly and list(vae.sampler.parameters()):
             raise ValueError(
                 "objective: the doubly reparameterised gradient needs a q(z|x) whose parameters are all features of "
                 "the encoder, and this sampler has weights of its own; use objective=iwae"
