@@ -28,11 +28,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import resource
 
 import torch
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from torch import Tensor, nn
 
 from vae_hydra.base.command import cli
 from vae_hydra.base.command.configuration import plain
+from vae_hydra.base.hydra_versions import initialized
 from vae_hydra.runs.build import build_data
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
@@ -87,7 +88,7 @@ def our_epochs(seed: int, *overrides: str) -> list[float]:
     """Seconds of each epoch that ``train`` records."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        initialize_config_dir(str(config_folder()), version_base="1.3"),
+        initialized(str(config_folder())),
     ):
         options = ["experiment=heavy_tailed/mnist", f"trainer.max_epochs={EPOCHS_OF_OURS}", f"output_dir={folder}"]
         config = plain(compose("train", [*options, "trainer.accelerator=cpu", f"seed={seed}", *overrides]))
@@ -103,7 +104,7 @@ def timed(function: Callable[[], None]) -> float:
 
 
 def real_pixels() -> Tensor:
-    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+    with initialized(str(config_folder())):
         config = plain(compose("train", ["experiment=heavy_tailed/mnist"]))
     return build_data(config).splits["train"].x.flatten(1)
 

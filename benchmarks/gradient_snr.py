@@ -18,11 +18,12 @@ import tempfile
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from hydra import compose, initialize_config_dir
+from hydra import compose
 
 from vae_hydra.base.command import cli
 from vae_hydra.base.command.configuration import config_folder, plain
 from vae_hydra.base.command.process import prepare_torch
+from vae_hydra.base.hydra_versions import initialized
 from vae_hydra.runs.build import build_data
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.saved import open_run
@@ -40,7 +41,7 @@ def trained(folder: str, family: str, scale: float) -> list[VAEModule]:
     """Models of a family, one for each seed."""
     options = ["trainer.max_epochs=10", "trainer.accelerator=cpu", "test_noises=null", f"output_dir={folder}"]
     options += ["callbacks.figures.enabled=false", f"likelihood.scale={scale}"]
-    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+    with initialized(str(config_folder())):
         configs = [plain(compose("train", [f"sampler={family}", f"seed={seed}", *options])) for seed in SEEDS]
     train_together(configs)
     return [open_run(Run.of(config).folder, accelerator="cpu").module.train() for config in configs]

@@ -27,11 +27,12 @@ import resource
 import subprocess
 
 import torch
-from hydra import compose, initialize_config_dir
+from hydra import compose
 
 from vae_hydra.base.command import cli
 from vae_hydra.base.command.configuration import config_folder, plain
 from vae_hydra.base.command.process import prepare_torch
+from vae_hydra.base.hydra_versions import initialized
 from vae_hydra.runs.build import build_experiment
 from vae_hydra.runs.train import train
 from vae_hydra.training.stack import Stack
@@ -46,7 +47,7 @@ SIZES = (1, 4, 16, 64)
 
 def configured(*overrides: str) -> dict[str, Any]:
     """The configuration of a run."""
-    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+    with initialized(str(config_folder())):
         return plain(compose("train", [*COMMON, *overrides]))
 
 

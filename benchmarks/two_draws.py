@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sys
 
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 from torch.types import _size
 
 from vae_hydra.base.command import cli
 from vae_hydra.base.command.configuration import plain
+from vae_hydra.base.hydra_versions import initialized
 from vae_hydra.model.samplers import NormalSampler
 
 CONF = cli.prepare()
@@ -40,7 +41,7 @@ def main() -> None:
     from vae_hydra.runs.train import train
 
     options = ["experiment=variational_autoencoders/mlp", "sampler.name=two_draws", *sys.argv[1:]]
-    with initialize_config_dir(CONF, version_base="1.3"):
+    with initialized(CONF):
         config = plain(compose("train", options))
     config["sampler"]["_target_"] = f"{__name__}.{TwoDrawSampler.__name__}"
     print(f"loss {train(config)['reconstruct/clean/loss']:.2f} nats an image")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hydra
 from omegaconf import DictConfig
 
 from vae_hydra._moved import attributes_of
@@ -11,8 +10,7 @@ from vae_hydra.base.command import cli
 __getattr__ = attributes_of(__name__)
 
 
-@cli.typed_in_any_order
-@hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="evaluate")
+@cli.command("evaluate")
 def main(config: DictConfig) -> None:
     """Score the run on the command line."""
     with cli.user_errors():

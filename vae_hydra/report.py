@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import hydra
 from omegaconf import DictConfig
 
 from vae_hydra._moved import attributes_of
@@ -20,8 +19,7 @@ def main() -> None:
     _main()
 
 
-@cli.typed_in_any_order
-@hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="report")
+@cli.command("report")
 def _main(config: DictConfig) -> None:
     with cli.user_errors():
         options = cli.settings(config)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import sys
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
@@ -27,8 +26,7 @@ def main() -> None:
     _main()
 
 
-@cli.typed_in_any_order
-@hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="search")
+@cli.command("search")
 def _main(config: DictConfig) -> None:
     with cli.user_errors(output="output_dir"):
         options = cli.settings(config)

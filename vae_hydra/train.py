@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
@@ -21,8 +20,7 @@ register()
 log = logging.getLogger(__name__)
 
 
-@cli.typed_in_any_order
-@hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="train")
+@cli.command("train")
 def main(config: DictConfig) -> None:
     """Train the run of the command line, or report that it is done."""
     if is_sweep():

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from lightning.pytorch.callbacks import Callback
@@ -26,6 +26,7 @@ from tests.support.composing import CONF, composed
 from tests.support.outcomes import assert_same_outcome
 from vae_hydra import evaluate, info, train
 from vae_hydra.base.command.configuration import plain
+from vae_hydra.base.hydra_versions import initialized
 from vae_hydra.data.sources.torchvision_images import load_torchvision
 from vae_hydra.runs.build import build_experiment, describe
 from vae_hydra.runs.checkpoint import read_checkpoint
@@ -335,7 +336,7 @@ def test_a_strangers_checkpoint_says_what_the_model_is_and_nothing_else(done, tm
     path = tmp_path / "strange.ckpt"
     torch.save(checkpoint, path)
     typed = [f"init_from={path}"]
-    with initialize_config_dir(CONF, version_base="1.3"):
+    with initialized(CONF):
         config = inherit(compose("train", typed), compose("train"), typed)
         ours = plain(compose("train"))
     assert (config["sampler"]["name"], config["seed"]) == ("theirs", 7)

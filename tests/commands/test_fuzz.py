@@ -9,12 +9,13 @@ import signal
 import sys
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from tests.support.composing import CONF, composed
 from vae_hydra.base.command.configuration import config_folder
+from vae_hydra.base.hydra_versions import initialized
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
 
@@ -169,7 +170,7 @@ def is_left_out(word: str) -> bool:
 
 
 def unresolved(command: str) -> dict:
-    with initialize_config_dir(CONF, version_base="1.3"):
+    with initialized(CONF):
         return OmegaConf.to_container(compose(command), resolve=False)
 
 

@@ -8,11 +8,12 @@ import sys
 from importlib import import_module
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import compose
 
 from tests.support.composing import CONF, composed
 from vae_hydra import search, train
 from vae_hydra.base.command.words import flags_first
+from vae_hydra.base.hydra_versions import initialized
 from vae_hydra.runs.compatibility import warn_of_busy_cores
 from vae_hydra.runs.resolve import resolve, without_hydra
 from vae_hydra.runs.saved import data_of, open_run
@@ -111,7 +112,7 @@ READ = {
 
 @pytest.mark.parametrize("case", READ)
 def test_what_is_read_may_be_added(case):
-    with initialize_config_dir(CONF, version_base="1.3"):
+    with initialized(CONF):
         config, choices = without_hydra(compose("train", READ[case], return_hydra_config=True))
         assert resolve(config, READ[case], choices)["seed"] == 0
 
@@ -156,7 +157,7 @@ def test_files_of_ones_own(files, typed, message, tmp_path, monkeypatch):
         path.parent.mkdir(parents=True)
         path.write_text(text)
     overrides = [f"hydra.searchpath=[file://{tmp_path / 'conf'}]", *typed]
-    with initialize_config_dir(CONF, version_base="1.3"):
+    with initialized(CONF):
         config, choices = without_hydra(compose("train", overrides, return_hydra_config=True))
         if message is None:
             resolve(config, overrides, choices)
@@ -240,7 +241,7 @@ def test_a_run_from_another_takes_options_of_that_runs_parts(folder, tmp_path):
     shutil.copytree(folder, copy)
     for added, message in (("+sampler.kll=closed", "did you mean sampler.kl"), ("+optimizer.amsgrad=true", None)):
         overrides = [f"init_from={copy}", added]
-        with initialize_config_dir(CONF, version_base="1.3"):
+        with initialized(CONF):
             config, choices = without_hydra(compose("train", overrides, return_hydra_config=True))
             if message is None:
                 assert resolve(config, overrides, choices)["optimizer"]["amsgrad"] is True

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from hydra.utils import get_method, instantiate
+from hydra.utils import get_method
 
 import vae_hydra
 from tests.support.composing import QUICK, REPOSITORY
@@ -24,6 +24,7 @@ from vae_hydra.data.sources.lognormal_2d import draw_lognormal_2d
 from vae_hydra.data.sources.student_t_mixture import draw_student_t_mixture
 from vae_hydra.data.sources.torchvision_images import load_torchvision
 from vae_hydra.runs.folder import Run
+from vae_hydra.runs.nodes import make
 from vae_hydra.runs.saved import data_of, open_run
 from vae_hydra.runs.train import train
 from vae_hydra.runs.trust import SOURCES, check_config
@@ -91,7 +92,7 @@ def test_every_dataset_is_a_trusted_source_of_its_own_file(dataset, configure, r
         source |= {"cache": str(tmp_path / "cache")} if "cache" in source else {}
     elif "root" in source:
         source = {**source, "root": request.getfixturevalue("mnist_root")}
-    found = instantiate(source)
+    found = make("dataset.source", source)
     for part in (found.train, found.test):
         assert len(part.x) == len(part.y) > 0
         assert part.x.dtype in (torch.uint8, torch.float32)

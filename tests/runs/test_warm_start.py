@@ -7,11 +7,12 @@ import shutil
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
+from hydra import compose
 
 from tests.support.composing import CONF, composed
 from tests.support.outcomes import assert_same_outcome
 from vae_hydra import train
+from vae_hydra.base.hydra_versions import initialized
 from vae_hydra.runs.build import build_experiment
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.identity import identity
@@ -208,7 +209,7 @@ def test_nothing_is_fetched_because_another_run_fetched_it(first, configure):
         }
         config["dataset"] |= {"download": True, "source": source}
 
-    with initialize_config_dir(CONF, version_base="1.3"):
+    with initialized(CONF):
         typed = [f"init_from={altered(first, change)}"]
         config = inherit(compose("train", typed), compose("train"), typed)
     assert config["dataset"]["source"]["download"] is config["dataset"]["download"] is False

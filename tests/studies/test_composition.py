@@ -6,7 +6,7 @@ import itertools
 import random
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 from omegaconf.errors import InterpolationKeyError
@@ -14,6 +14,7 @@ from omegaconf.errors import InterpolationKeyError
 from tests.support import composing
 from tests.support.composing import CONF
 from vae_hydra.base.command.configuration import plain
+from vae_hydra.base.hydra_versions import initialized
 from vae_hydra.runs.identity import identity
 from vae_hydra.studies.sweep.composition import Composer
 
@@ -70,7 +71,7 @@ MIXED = [
 
 @pytest.fixture
 def composer():
-    with initialize_config_dir(CONF, version_base="1.3"):
+    with initialized(CONF):
         loader = GlobalHydra.instance().config_loader()
         yield Composer(
             lambda overrides: compose("train", list(overrides)),
@@ -95,7 +96,7 @@ def test_a_mixed_sample_is_composed_as_hydra_composes_each_run(composer):
 @pytest.mark.parametrize("overrides", MIXED[::5], ids=" ".join)
 def test_what_tests_compose_is_what_hydra_composes(overrides):
     found = composing.composed(*overrides)
-    with initialize_config_dir(CONF, version_base="1.3"):
+    with initialized(CONF):
         assert repr(found) == repr(alone(overrides))
 
 

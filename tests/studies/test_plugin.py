@@ -5,20 +5,21 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.utils import get_class
 
 from tests.support.composing import CONF
 from vae_hydra import train
+from vae_hydra.base.hydra_versions import initialized
 from vae_hydra.studies.sweep.register import register
 from vae_hydra.studies.sweep.sweeper import GridSweeper
 
 
 def test_the_option_grids_resolves_to_the_plugin():
     register()
-    with initialize_config_dir(CONF, version_base="1.3"):
+    with initialized(CONF):
         config = compose("train", ["hydra/sweeper=grids"], return_hydra_config=True)
     sweeper = get_class(config.hydra.sweeper._target_)
     assert sweeper.__module__ == "hydra_plugins.vae_hydra"

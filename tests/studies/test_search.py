@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
@@ -22,6 +22,7 @@ from tests.support.composing import CONF, REPOSITORY
 from tests.support.outcomes import assert_same_outcome
 from vae_hydra import search, train
 from vae_hydra.base.command.configuration import config_folder, plain
+from vae_hydra.base.hydra_versions import initialized
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.identity import identity
 from vae_hydra.studies.reporting import collect
@@ -249,7 +250,7 @@ def test_an_invalid_space_is_refused(space, expected):
     "value", [1, -2.5e-7, True, None, "relu", "a 'b' ${c}", "true", "1e3", [[8], []], {"a": [1, "x y"]}]
 )
 def test_values_are_written_as_hydra_reads_them(value):
-    with initialize_config_dir(CONF, version_base="1.3"):
+    with initialized(CONF):
         config = compose("train", [f"+given={written(value)}"])
     read = OmegaConf.to_container(config, resolve=False)["given"]
     assert read == (value.replace("${", "\\${") if isinstance(value, str) else value)
@@ -272,7 +273,7 @@ def test_an_experiment_file_is_equivalent_to_its_overrides(overrides, tmp_path):
     text, typed = experiment_file(overrides, groups.__contains__)
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "best.yaml").write_text(text)
-    with initialize_config_dir(CONF, version_base="1.3"):
+    with initialized(CONF):
         one = plain(compose("train", overrides))
         other = plain(compose("train", [f"hydra.searchpath=[file://{tmp_path}]", "experiment=best", *typed]))
     assert identity(one) == identity(other)

@@ -6,7 +6,7 @@ import copy
 import functools
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from vae_hydra.base.command import cli
 from vae_hydra.base.command.configuration import config_folder, plain
+from vae_hydra.base.hydra_versions import initialized
 from vae_hydra.studies.sweep.register import register
 
 # Small enough for a test, large enough to exercise everything.
@@ -28,7 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def composed(*overrides: str, name: str = "train") -> dict:
     """A command's configuration as the command line would make it."""
-    with initialize_config_dir(CONF, version_base="1.3"):
+    with initialized(CONF):
         return plain(composition(name, list(overrides)))
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hydra.utils import instantiate
 
+from vae_hydra.runs.nodes import make
 from vae_hydra.training.beta import SHAPES, Constant, Cyclical, Ramp
 
 
@@ -64,7 +64,7 @@ def test_a_ramp_that_is_shortened_by_more_than_its_last_epoch_is_said(duration, 
 
 def test_published_annealing_takes_twenty_epochs(configure):
     config = configure("experiment=lyckantropen/mse", "trainer.max_epochs=1000")
-    beta = instantiate({key: value for key, value in config["beta"].items() if key != "name"})
+    beta = make("beta", config["beta"])
     beta.last = config["trainer"]["max_epochs"] - 1
     start, end = config["beta"]["start"], config["beta"]["end"]
     assert [beta(0), beta(10), beta(20), beta(999)] == pytest.approx([start, (start + end) / 2, end, end])

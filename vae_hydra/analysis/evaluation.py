@@ -38,7 +38,7 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
     request = _request(config)
     noises = [build_noise(config)] if "noise" in config else None
     saved = open_saved(config, test_noises=noises, others=request["noises"])
-    run, path, module = saved
+    run, path, module = saved.run, saved.checkpoint, saved.module
     file = f"{_file_stem(path.stem, request)}.json"
     folder = output_folder(config["output"], run.folder / "evaluations", [file])
     data = data_of(saved, config["dataset_root"])

@@ -16,7 +16,7 @@ from vae_hydra.runs.build import build_module, build_noise, build_test_noises, b
 from vae_hydra.runs.compatibility import check_same_mode
 from vae_hydra.runs.folder import CHECKPOINTS, Run
 from vae_hydra.runs.nodes import Config
-from vae_hydra.runs.trust import check_config
+from vae_hydra.runs.trust import check_config, from_stored
 from vae_hydra.runs.upgrade import upgrade_description
 from vae_hydra.training.module import CHECKPOINT_KEY, VAEModule, vae_weights
 
@@ -102,14 +102,17 @@ def rebuild(
     description = checkpoint[CHECKPOINT_KEY]
     config = description["config"]
     check_config(config, trust)
-    noise = build_noise(config)
-    vae = build_vae(config, description["x_shape"], noise, description["classes"])
-    if test_noises is None:
-        test_noises = build_test_noises(config if others is None else {**config, "test_noises": others})
-    for one in test_noises:
-        check_same_mode(one, noise)
-    # Without optimizer and data a stranger's configuration can name fewer things.
-    module = build_module(config, vae, noise, description, [one for one in test_noises if not one.is_none])
+    if test_noises is None and others is not None:
+        # The user's own, which may name more than a stored configuration.
+        test_noises = build_test_noises({**config, "test_noises": others})
+    with from_stored(trust):
+        noise = build_noise(config)
+        vae = build_vae(config, description["x_shape"], noise, description["classes"])
+        test_noises = build_test_noises(config) if test_noises is None else test_noises
+        for one in test_noises:
+            check_same_mode(one, noise)
+        # Without optimizer and data a stranger's configuration can name fewer things.
+        module = build_module(config, vae, noise, description, [one for one in test_noises if not one.is_none])
     module.on_load_checkpoint(dict(checkpoint))
     if any(parameter.dtype == torch.float64 for parameter in vae.parameters()):
         module.double()  # as Lightning did in training

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import get_object
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vae_hydra.base import checks, nested
+from vae_hydra.base.hydra_versions import instantiated
+from vae_hydra.runs.trust import permitted
 
 Config = Mapping[str, Any]
 
@@ -27,7 +29,7 @@ def make(key: str, node: Config, **arguments: Any) -> Any:
     is_noise = key.split(".")[0] in ("noise", "test_noises")
     options = dict(node) if is_noise else {name: value for name, value in node.items() if name != "name"}
     with naming(key):
-        return instantiate(options, _convert_="all", **arguments)
+        return instantiated(options, permitted(options), **arguments)
 
 
 def parameters_of(key: str, node: Config) -> list[str]:

@@ -14,6 +14,7 @@ from vae_hydra.runs.checkpoint import find_checkpoint, read_checkpoint, rebuild
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.sharing.weights import read_weights, weights_path
 from vae_hydra.runs.trainer import choose_device
+from vae_hydra.runs.trust import from_stored
 from vae_hydra.training.module import VAEModule
 
 log = logging.getLogger(__name__)
@@ -30,11 +31,15 @@ def load_module(path: str | Path, checkpoint: str | None = None, trust: str | Se
 
 
 class Saved(NamedTuple):
-    """A run, one of its checkpoints, and the module in it, ready to evaluate."""
+    """A run, one of its checkpoints, and the module in it, ready to evaluate.
+
+    ``trust`` has the packages besides vae_hydra's and torch's own that its configuration may name.
+    """
 
     run: Run
     checkpoint: Path
     module: VAEModule
+    trust: str | Sequence[str] = ()
 
 
 def open_run(
@@ -60,7 +65,7 @@ def open_run(
     opened = Run.open(run)
     path = opened.checkpoint_path(checkpoint)
     module = rebuild(read_checkpoint(path), trust, test_noises, others)
-    return Saved(opened, path, module.to(choose_device(accelerator)))
+    return Saved(opened, path, module.to(choose_device(accelerator)), trust)
 
 
 def open_saved(config: Mapping[str, Any], **tested: Any) -> Saved:
@@ -80,7 +85,8 @@ def data_of(saved: Saved, root: str | None = None) -> DataModule:
         log.warning("dataset_root=%s is no existing folder", root)
     # A stranger's checkpoint must not start a download.
     location = {"download": False} if root is None else {"download": False, "root": root}
-    data = build_data(saved.module.description["config"], **location)
+    with from_stored(saved.trust):
+        data = build_data(saved.module.description["config"], **location)
     check_same_files(saved.module.description, data)
     return data
 

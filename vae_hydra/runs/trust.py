@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from torch import nn
@@ -12,6 +15,7 @@ from torch.distributions import Distribution
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from vae_hydra.base import nested
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.examples import Source
 from vae_hydra.training.beta import BetaSchedule
@@ -34,6 +38,10 @@ SOURCES = "vae_hydra.data.sources"
 # Where they may be named.
 SOURCE_PATHS = ("dataset.source", "dataset.contaminant")
 ALLOWED_KEYS = ("_target_", "_partial_")
+# Packages whose objects the user's own configuration may always use.
+OWN_PACKAGES = ("vae_hydra", "torch", "lightning")
+# What a stored configuration is trusted with; None while objects are made from the user's own.
+_TRUST_IN_STORED: ContextVar[tuple[str, ...] | None] = ContextVar("trust in stored configurations", default=None)
 
 
 def check_config(config: Any, trust: str | Sequence[str] = (), path: str = "") -> None:
@@ -64,6 +72,35 @@ def check_config(config: Any, trust: str | Sequence[str] = (), path: str = "") -
             check_config(value, trusted, f"{path}[]")
     elif isinstance(config, str) and "${" in config:
         raise ValueError(f"the checkpoint's configuration holds an interpolation, {config!r}, which is not trusted")
+
+
+@contextmanager
+def from_stored(trust: str | Sequence[str] = ()) -> Iterator[None]:
+    """Within, objects are made from a stored configuration, and ``permitted`` leaves nothing to its own names."""
+    token = _TRUST_IN_STORED.set(_packages(trust))
+    try:
+        yield
+    finally:
+        _TRUST_IN_STORED.reset(token)
+
+
+def permitted(node: Mapping[str, Any]) -> list[str]:
+    """Targets that Hydra 1.4 may call to make the object of ``node``, the second check after ``check_config``.
+
+    Of a stored configuration these are ``ALLOWED_PACKAGES`` and the packages that the user trusts, also where a name
+    within an allowed package leads out of it. The user's own configuration may name any installed package, but not
+    Python's standard library.
+    """
+    named = {value for path, value in nested.walk(node) if path.rpartition(".")[2] == "_target_"}
+    trusted = _TRUST_IN_STORED.get()
+    if trusted is None:
+        trusted = tuple({str(target).partition(".")[0] for target in named} - sys.stdlib_module_names)
+        packages = {*OWN_PACKAGES, *trusted}
+    else:
+        packages = {*ALLOWED_PACKAGES, *trusted}
+    # A name in a trusted package is trusted wherever its object is defined.
+    exact = {target for target in named if isinstance(target, str) and _inside(target, trusted)}
+    return sorted({*exact, *(f"{package}.*" for package in packages)})
 
 
 def _packages(trust: Any) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from vae_hydra.base import hydra_versions
 from vae_hydra.base.command.configuration import config_folder, hydra_in_use, is_sweep, plain
 from vae_hydra.base.command.errors import in_words
 from vae_hydra.base.command.groups import options_help
@@ -29,7 +30,7 @@ def prepare() -> str:
     """Make the process ready for a command, before torch is imported; return the configuration's folder."""
     # With the default, active policy torch's threads spin and slow down any other busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    OmegaConf.register_new_resolver("vae_hydra.options", options_help, replace=True)
+    hydra_versions.register_resolver("vae_hydra.options", options_help)
     explain_unknown_options()
     explain_unreadable_files()
     explain_hydra_errors()
@@ -49,6 +50,15 @@ def refuse_unread(
     """``check_known`` with our own folder of configurations."""
     with hydra_in_use():
         check_known(config, name or "train", choices, config_folder(), overrides, final)
+
+
+def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
+    """Decorator of a command's function: it is called with the options of ``conf/<config_name>.yaml``."""
+
+    def decorated(main: Callable[[DictConfig], None]) -> Callable[[], None]:
+        return typed_in_any_order(hydra_versions.main(prepare(), config_name)(main))
+
+    return decorated
 
 
 def typed_in_any_order(main: Callable[..., Any]) -> Callable[..., Any]:

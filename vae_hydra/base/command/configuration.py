@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+
+from vae_hydra.base import hydra_versions
 
 
 def config_folder() -> Path:
@@ -26,7 +27,7 @@ def hydra_in_use() -> Iterator[None]:
     if GlobalHydra.instance().is_initialized():
         yield
     else:
-        with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        with hydra_versions.initialized(str(config_folder())):
             yield
 
 

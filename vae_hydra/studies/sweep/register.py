@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hydra._internal.hydra as hydra_application
 from hydra.core.plugins import Plugins
-from omegaconf import OmegaConf
 
+from vae_hydra.base.hydra_versions import register_resolver
 from vae_hydra.studies.sweep.config_loader import ConfigLoader
 from vae_hydra.studies.sweep.names import sweep_id, sweep_name
 
@@ -16,7 +16,7 @@ def register() -> None:
     from hydra_plugins.vae_hydra import Grids
 
     Plugins.instance().register(Grids)
-    OmegaConf.register_new_resolver("vae_hydra.sweep", sweep_name, replace=True)
-    OmegaConf.register_new_resolver("vae_hydra.sweep_id", sweep_id, replace=True)
+    register_resolver("vae_hydra.sweep", sweep_name)
+    register_resolver("vae_hydra.sweep_id", sweep_id)
     # Hydra has no option for its loader.
     hydra_application.ConfigLoaderImpl = ConfigLoader  # type: ignore[misc]
