@@ -25,9 +25,16 @@ ON_DISK = ("mnist", "mnist_exp", "fashion_mnist")
 WRITTEN = ("kmnist", "emnist", "svhn", "cifar10", "celeba")
 LOGGING = ("logger", "callbacks", "trainer")
 # Options that need others beside them.
-TOGETHER = {"objective=gamma_power": ("sampler=multivariate_t", "likelihood=multivariate_t")}
+TOGETHER = {
+    "objective=gamma_power": ("sampler=multivariate_t", "likelihood=multivariate_t"),
+    "model=mlp_radial": ("sampler=radius_angle",),
+    "likelihood=radius_angle": ("sampler=radius_angle", "model=mlp_radial", "dataset=lognormal_2d"),
+}
 # Likelihoods of positive data, which digits are not.
-POSITIVE = ("gamma", "lognormal")
+POSITIVE = ("gamma", "lognormal", "radius_angle")
+# Options that take the first latent as a radius > 0, and samplers of such latents.
+RADIAL = ("mlp_radial", "radius_angle")
+POSITIVE_SAMPLERS = ("lognormal", "inverse_gaussian", "gamma", "weibull", "beta", "kumaraswamy", "radius_angle")
 
 
 GROUPS = (
@@ -70,7 +77,7 @@ def example_size(config: dict) -> int:
     """The number of values in an example."""
     dataset = config["dataset"]
     side = dataset["resize"] or (8 if dataset["name"] == "digits" else 28)
-    return SIZES.get(dataset["name"], side * side)
+    return dataset.get("dimensions") or SIZES.get(dataset["name"], side * side)
 
 
 @pytest.mark.parametrize("case", cases(*GROUPS))
@@ -83,7 +90,7 @@ def test_option_trains_and_its_scores_agree(case, configure, request):
         overrides += [f"dataset.root={request.getfixturevalue('image_files')}", "dataset.batch_size=16"]
     if case.removeprefix("likelihood=") in POSITIVE:
         overrides.append("dataset=lognormal_2d")
-    if case == "dataset=table":
+    if case in ("dataset=table", "experiment=tails/table"):
         overrides.append(f"dataset.path={request.getfixturevalue('table_file')}")
     if case == "dataset=image_folder":
         overrides += [f"dataset.path={request.getfixturevalue('picture_folder')}", "dataset.batch_size=16"]
@@ -96,7 +103,7 @@ ON_VECTORS = [c for c in cases("sampler", "noise", "likelihood", "condition", "c
 
 @pytest.mark.parametrize("case", [*ON_VECTORS, "model=mlp", "model=mlp_tapered model.latent_dim=2"])
 def test_option_takes_a_step_on_vectors(case, configure):
-    assert_takes_a_step(configure("dataset=lognormal_2d", *case.split()))
+    assert_takes_a_step(configure("dataset=lognormal_2d", *case.split(), *TOGETHER.get(case, ())))
 
 
 @pytest.mark.parametrize("case", [c for c in cases("likelihood") if "bernoulli" in c])
@@ -124,7 +131,7 @@ def test_options_of_the_data_train_and_are_scored_again(options, configure):
 
 @pytest.mark.parametrize("case", cases("sampler", "model"))
 def test_stacked_noise_with_every_sampler_and_every_model(case, configure):
-    assert_takes_a_step(configure(case, "noise=normal", "noise.mode=stacked"))
+    assert_takes_a_step(configure(case, *TOGETHER.get(case, ()), "noise=normal", "noise.mode=stacked"))
 
 
 def test_scores_agree_under_stacked_noise(configure):
@@ -158,6 +165,13 @@ def test_every_two_options_go_together(one, other, nodes):
         config = {**base, one: node, other: other_node}
         if config["sampler"]["name"] != "deterministic":
             config["objective"] = {**base["objective"], "free_bits": 0.1}
+        if {config["model"]["name"], config["likelihood"]["name"]} & set(RADIAL):
+            if "sampler" not in (one, other):
+                config["sampler"] = groups["sampler"]["radius_angle"]
+            elif config["sampler"]["name"] not in POSITIVE_SAMPLERS:
+                with pytest.raises(ValueError, match="takes the first latent as a radius > 0"):
+                    build_experiment(config)
+                continue
         if config["condition"] and config["classifier"]:
             with pytest.raises(ValueError, match="classifier and condition exclude each other"):
                 build_experiment(config)
@@ -201,8 +215,8 @@ def test_every_file_is_short_and_every_option_says_what_it_is(path):
 
 @pytest.mark.parametrize("sampler", options("sampler"))
 def test_a_single_latent(sampler, configure):
-    if sampler == "von_mises_fisher":
-        with pytest.raises(ValueError, match="sampler=von_mises_fisher must be an integer ≥ 2"):
+    if sampler in ("von_mises_fisher", "radius_angle"):
+        with pytest.raises(ValueError, match=f"sampler={sampler} must be an integer ≥ 2"):
             build_experiment(configure(f"sampler={sampler}", "model.latent_dim=1"))
         return
     assert_takes_a_step(configure(f"sampler={sampler}", "model.latent_dim=1"))

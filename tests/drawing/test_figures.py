@@ -78,6 +78,8 @@ def without_kl(sampler):
     """The figures that a sampler lacks, because it has no KL, or one KL for all latents together."""
     if sampler in ("normal_full", "von_mises_fisher", "flow", "multivariate_t"):
         return {"kl_per_latent"}
+    if sampler == "radius_angle":
+        return {"kl_per_latent", "posterior_parameters"}
     return OF_A_KL if sampler == "deterministic" else set()
 
 
