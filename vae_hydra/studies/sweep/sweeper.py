@@ -32,6 +32,7 @@ from vae_hydra.runs.folder import Run
 from vae_hydra.runs.identity import identifying_options
 from vae_hydra.runs.resolve import resolve, without_hydra
 from vae_hydra.studies.sweep.composition import Composed, Composer
+from vae_hydra.studies.sweep.config_loader import files_read_once
 from vae_hydra.studies.sweep.outcome import conclude
 from vae_hydra.studies.sweep.plan import KEPT, Cell, check_known, write_plan
 from vae_hydra.studies.sweep.progress import SweepProgress
@@ -149,14 +150,15 @@ class GridSweeper(Sweeper):
         unknown: dict[str, list[int]] = defaultdict(list)
         lacking: dict[str, Any] = {}
         latest: tuple[dict[str, Any], dict[str, Any]] = {}, {}
-        for composed in Composer(self._composed, self._is_group).compose(runs):
-            # Runs of the same groups follow one another, and share most of what identifies them.
-            if composed.base is not latest[0]:
-                latest = composed.base, identifying_options(composed.base)
-            cells[composed.number] = self._cell(composed, latest[1])
-            for key in composed.unknown:
-                unknown[key].append(composed.number)
-                lacking.setdefault(key, composed.config)
+        with files_read_once(self.config_loader):
+            for composed in Composer(self._composed, self._is_group).compose(runs):
+                # Runs of the same groups follow one another, and share most of what identifies them.
+                if composed.base is not latest[0]:
+                    latest = composed.base, identifying_options(composed.base)
+                cells[composed.number] = self._cell(composed, latest[1])
+                for key in composed.unknown:
+                    unknown[key].append(composed.number)
+                    lacking.setdefault(key, composed.config)
         check_known(runs, unknown, lacking)
         for key, numbers in unknown.items():
             log.info("sweep    %d of %d runs have no option %s: it is left out there", len(numbers), len(runs), key)
