@@ -68,14 +68,19 @@ class CollapseWarning(Callback):
             log.warning(warning)
 
     def observe(self, kl: Tensor) -> str | None:
-        """The warning, once there is reason for it; ``kl`` is an epoch's mean of each latent [nats], [L]."""
+        """The warning, once there is reason for it.
+
+        Args:
+            kl: an epoch's mean of each latent [nats], [L]; of all together, [1], where latents depend on one another.
+        """
         collapsed = int((kl < self.threshold).sum())
         self.epochs = self.epochs + 1 if collapsed >= self.share * len(kl) else 0
         if self.warned or self.epochs < self.patience:
             return None
         self.warned = True
+        latents = f"{collapsed} of {len(kl)} latents" if len(kl) > 1 else "the latents together"
         return (
-            f"posterior collapse: {collapsed} of {len(kl)} latents carry less than {self.threshold:g} nats for "
+            f"posterior collapse: {latents} carry less than {self.threshold:g} nats for "
             f"{self.epochs} epochs; try a smaller β, beta=linear, or a smaller likelihood.scale"
         )
 
