@@ -11,7 +11,7 @@ import yaml
 CONF = Path(__file__).parents[2] / "conf"
 # Files that set options of several groups are shown as they are.
 RECIPES = ("experiment", "sweep", "search")
-# Of Hydra itself, and places where a source of data takes its options from.
+# Of Hydra itself.
 LEFT_OUT = ("defaults", "hydra")
 
 
@@ -47,16 +47,18 @@ def options(text: str, prefix: str = "") -> list[Option]:
     Option(name='x.scale', default='0.1', comment='σ')
     """
     node = yaml.compose(text)
-    return list(_options(node, text.splitlines(), text, prefix)) if isinstance(node, yaml.MappingNode) else []
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    node.value = [(key, value) for key, value in node.value if key.value not in LEFT_OUT]
+    return list(_options(node, text, prefix))
 
 
-def _options(node: yaml.MappingNode, lines: list[str], text: str, prefix: str, above: str = "") -> Iterator[Option]:
+def _options(node: yaml.MappingNode, text: str, prefix: str, above: str = "") -> Iterator[Option]:
+    lines = text.splitlines()
     for key, value in node.value:
-        if key.value in LEFT_OUT and not prefix.count("."):
-            continue
         comment = _comment_above(lines, key.start_mark.line) or above
         if isinstance(value, yaml.MappingNode) and not value.flow_style:
-            yield from _options(value, lines, text, f"{prefix}{key.value}.", comment)
+            yield from _options(value, text, f"{prefix}{key.value}.", comment)
         else:
             beside = lines[value.end_mark.line][value.end_mark.column :].partition("# ")[2]
             default = text[value.start_mark.index : value.end_mark.index].strip()
