@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup train test lint test-slow bench notebooks clean
+.PHONY: help setup train test lint test-slow bench notebooks docs clean
 
 help:          ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -40,5 +40,9 @@ notebooks: setup  ## train what the notebooks look at, a few minutes, and run th
 		trainer.max_epochs=100 output_dir=outputs/notebooks/semi_supervised
 	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
 
+docs: setup    ## the site of the documentation, in site/; a warning is an error, and nothing is fetched
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "site/index.html"
+
 clean:         ## remove the virtual environment and caches, never runs or data
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist site *.egg-info

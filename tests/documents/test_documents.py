@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
 from tests.support.composing import REPOSITORY
-from tests.support.documents import FENCE, Line, every_line, python_blocks, shell_lines
+from tests.support.documents import FENCE, Line, documents, every_line, python_blocks, shell_lines
 from tests.support.image_files import write_pictures
 from vae_hydra._moved import TAKEN
 from vae_hydra.runs.folder import Run
@@ -20,7 +21,11 @@ from vae_hydra.studies.sweep.sweeper import GridSweeper
 
 # Lines that are no command of ours → why they are not run.
 NOT_OURS = {
-    r"make (train|test|test-slow|bench)\b": "sets up an environment from the network",
+    r"make (train|test|test-slow|bench|notebooks|docs)\b": "sets up an environment from the network",
+    r"python -m venv ": "sets up an environment from the network",
+    r"source \.venv/bin/activate": "changes the reader's shell",
+    r"eval ": "changes the reader's shell",
+    r"python -m http\.server ": "serves the site until Ctrl-C",
     r"pip install ": "needs the network",
     r"\.venv/bin/pre-commit install": "changes the git hooks of the checkout",
     r"python benchmarks/\w+\.py": "measures for minutes",
@@ -64,6 +69,7 @@ SMALL_SWEEP = {
     "sweep=": ("sampler=normal",),
 }
 
+PYTEST = re.compile(r"`pytest (?:-m slow )?(tests/\S+) -k (\w+)`")
 LINES = every_line()
 OURS = [line for line in LINES if line.module]
 
@@ -165,9 +171,12 @@ def identifiers(lines: list[Line]) -> list[str]:
     return [f"{line.document}: {' '.join(line.words[2:])}"[:100] for line in lines]
 
 
+MEASURED = ("docs/results.md", "docs/reproductions.md")
+
+
 def at_once_or_slow(line: Line):
     """The recipes of the measured results are many."""
-    return pytest.param(line, marks=pytest.mark.slow) if line.document == "docs/results.md" else line
+    return pytest.param(line, marks=pytest.mark.slow) if line.document in MEASURED else line
 
 
 @pytest.mark.parametrize("line", [*map(at_once_or_slow, OURS)], ids=identifiers(OURS))
@@ -200,16 +209,45 @@ def test_a_command_that_does_not_exist_would_be_found(words, run_command, monkey
         test_every_command_is_planned(line, lambda line: line.arguments, run_command, tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("document", ["README.md", "trained_runs.md"])
+# That of CONTRIBUTING is the sampler of the command below it.
+WITH_PYTHON = sorted({name for name, _ in python_blocks()} - {"CONTRIBUTING.md"})
+
+
+@pytest.mark.parametrize("document", WITH_PYTHON)
 def test_python_blocks_run(document, run_of, tmp_path, monkeypatch):
-    (code,) = (code for name, code in python_blocks() if name == document)
+    """One after the other, as in a notebook."""
     monkeypatch.chdir(tmp_path)
-    exec(code.replace("outputs/RUN", run_of("RUN")), {})
+    names: dict = {}
+    for code in (code for name, code in python_blocks() if name == document):
+        exec(code.replace("outputs/RUN", run_of("RUN")), names)
 
 
-def test_every_python_block_is_run():
-    # That of CONTRIBUTING is the sampler of the command below it.
-    assert sorted(name for name, _ in python_blocks()) == ["CONTRIBUTING.md", "README.md", "trained_runs.md"]
+@pytest.mark.parametrize("line", [line for line in LINES if line.words[0] == "make"], ids=lambda line: line.text)
+def test_make_has_every_target(line):
+    assert re.search(rf"^{line.words[1]}:", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_every_extra_of_a_document_exists():
+    texts = "".join(path.read_text(encoding="utf-8") for path in documents())
+    named = {extra for match in re.findall(r"vae_hydra\[([\w,]+)\]", texts) for extra in match.split(",")}
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert named
+    assert named <= set(project["optional-dependencies"])
+
+
+@pytest.mark.parametrize("path", sorted({word for line in LINES for word in line.words if "benchmarks/" in word}))
+def test_benchmarks_exist(path):
+    assert (REPOSITORY / path).is_file()
+
+
+def test_every_test_of_a_document_exists():
+    """Those within sentences, such as ``pytest -m slow tests/runs/test_stack.py -k ten_seeds``."""
+    found = [match for path in documents() for match in PYTEST.findall(path.read_text(encoding="utf-8"))]
+    assert found
+    for place, name in found:
+        files = [REPOSITORY / place] if place.endswith(".py") else [*(REPOSITORY / place).rglob("test_*.py")]
+        # -k also chooses by the names of parameters.
+        assert any(name in file.read_text(encoding="utf-8") for file in files), name
 
 
 def cut(line: Line, words: list[str]) -> list[str]:

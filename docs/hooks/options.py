@@ -1,0 +1,188 @@
+"""The reference of options: a page for each group of ``conf/``, and one for the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+CONF = Path(__file__).parents[2] / "conf"
+# Files that set options of several groups are shown as they are.
+RECIPES = ("experiment", "sweep", "search")
+# Of Hydra itself.
+LEFT_OUT = ("defaults", "hydra")
+
+
+class Option(NamedTuple):
+    """One value of a file: its dotted name, the default as it is written, and the comment beside or above it."""
+
+    name: str
+    default: str
+    comment: str
+
+
+def groups() -> list[str]:
+    """The groups of options, by name."""
+    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in ("hydra", "__pycache__"))
+
+
+def files(group: str) -> dict[str, Path]:
+    """Option → its file; names of shared parts begin with an underscore."""
+    folder = CONF / group
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.yaml"))}
+
+
+def title(text: str) -> str:
+    """The first comment line, which --help shows."""
+    comments = (line[2:] for line in text.splitlines() if line.startswith("# ") and not line.startswith("# @package"))
+    return next(comments, "")
+
+
+def options(text: str, prefix: str = "") -> list[Option]:
+    """Every value of a file, with its comment.
+
+    >>> options("# A title\\nscale: 0.1  # σ\\nsource: {a: 1}\\nnll:\\n  samples: 0  # K\\n", "x.")[0]
+    Option(name='x.scale', default='0.1', comment='σ')
+    """
+    node = yaml.compose(text)
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    node.value = [(key, value) for key, value in node.value if key.value not in LEFT_OUT]
+    return list(_options(node, text, prefix))
+
+
+def _options(node: yaml.MappingNode, text: str, prefix: str, above: str = "") -> Iterator[Option]:
+    lines = text.splitlines()
+    for key, value in node.value:
+        comment = _comment_above(lines, key.start_mark.line) or above
+        if isinstance(value, yaml.MappingNode) and not value.flow_style:
+            yield from _options(value, text, f"{prefix}{key.value}.", comment)
+        else:
+            beside = lines[value.end_mark.line][value.end_mark.column :].partition("# ")[2]
+            default = text[value.start_mark.index : value.end_mark.index].strip()
+            yield Option(f"{prefix}{key.value}", default, beside or comment)
+        # A comment above a block describes its first value.
+        above = ""
+
+
+def _comment_above(lines: list[str], line: int) -> str:
+    found: list[str] = []
+    # The first comment of a file is its title.
+    while line > 1 and lines[line - 1].lstrip().startswith("# "):
+        line -= 1
+        found.insert(0, lines[line].lstrip()[2:])
+    return " ".join(found)
+
+
+def table(rows: list[Option]) -> str:
+    """A Markdown table of options."""
+    if not rows:
+        return "It has no options of its own."
+    lines = [f"| `{row.name}` | {_code(row.default)} | {_cell(row.comment)} |" for row in rows]
+    return "\n".join(["| option | default | |", "|---|---|---|", *lines])
+
+
+def _code(text: str) -> str:
+    return f"`{text.replace('|', chr(92) + '|')}`" if text else ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
+
+
+def shared_parts(text: str) -> list[str]:
+    """The options of its own group that a file begins with."""
+    entries = (yaml.safe_load(text) or {}).get("defaults", [])
+    return [entry for entry in entries if isinstance(entry, str) and entry != "_self_"]
+
+
+def _rows(group: str, text: str) -> tuple[list[str], list[Option]]:
+    """Dotted paths of what is built from the options, and the options themselves."""
+    found = options(text, f"{group}.")
+    wiring = [row for row in found if row.name in (f"{group}._target_", f"{group}.source._target_")]
+    kept = [row for row in found if row not in wiring and not row.name.startswith("dataset.source.")]
+    return [row.default for row in wiring], kept
+
+
+def section(group: str, option: str, text: str) -> str:
+    """One option of a group."""
+    name = "Shared: " + option[1:] if option.startswith("_") else option
+    heading = f"## {name}\n\n{_cell(title(text))}\n"
+    if group in RECIPES:
+        return f"{heading}\n```yaml\n{text.strip()}\n```\n"
+    built, rows = _rows(group, text)
+    parts = [f"`{part}`" for part in shared_parts(text)]
+    notes = [f"Built by `{path}`." for path in built] + [f"It also has the options of {' and '.join(parts)}."] * bool(
+        parts
+    )
+    return "\n".join([heading, *(f"{note}\n" for note in notes), table(rows), ""])
+
+
+def defaults() -> dict[str, str]:
+    """Group → its default option in training."""
+    entries = yaml.safe_load((CONF / "train.yaml").read_text(encoding="utf-8"))["defaults"]
+    return {str(group): option for entry in entries if isinstance(entry, dict) for group, option in entry.items()}
+
+
+def group_page(group: str) -> str:
+    """The page of a group."""
+    texts = {option: path.read_text(encoding="utf-8") for option, path in files(group).items()}
+    default = defaults().get(group)
+    intro = f"`{group}=OPTION` chooses one of these." + (f" The default is `{default}`." if default else "")
+    return "\n".join([f"# {group}\n\n{intro}\n", *(section(group, option, text) for option, text in texts.items())])
+
+
+def command_names() -> list[str]:
+    """The commands that have options of their own."""
+    return sorted(path.stem for path in CONF.glob("[!_]*.yaml"))
+
+
+def commands_page() -> str:
+    """The options of every command outside groups."""
+    return "\n".join(["# Commands\n\nOptions of the commands that are in no group.\n", *map(_command, command_names())])
+
+
+def _command(name: str) -> str:
+    text = (CONF / f"{name}.yaml").read_text(encoding="utf-8")
+    about = yaml.safe_load((CONF / "hydra" / "help" / f"{name}.yaml").read_text(encoding="utf-8"))
+    usage = [line for line in about["template"].splitlines() if line and not line.lstrip().startswith("${")]
+    saved = ["It also has the [options of every command that takes a saved run](#saved-runs).\n"] * (
+        "_saved" in shared_parts(text)
+    )
+    code = "\n".join(["```text", *usage, "```", ""])
+    return "\n".join([f"## {name}\n\n{_cell(about['header'])}\n", code, *saved, table(options(text)), ""])
+
+
+def saved_section() -> str:
+    """The options that commands for a saved run share."""
+    text = (CONF / "_saved.yaml").read_text(encoding="utf-8")
+    return f"## Saved runs\n\n{title(text)}\n\n{table(options(text))}\n"
+
+
+def index_page() -> str:
+    """The list of groups."""
+    lines = [
+        f"| [`{group}=`]({group}.md) | {', '.join(f'`{name}`' for name in files(group) if name[0] != '_')} |"
+        for group in groups()
+    ]
+    made = "These pages are made from the files in `conf/` when the site is built."
+    intro = f"{made} [Commands](commands.md) has the options that are in no group."
+    return "\n".join(["# Options\n", f"{intro}\n", "| group | options |", "|---|---|", *lines, ""])
+
+
+def pages() -> dict[str, str]:
+    """Path in the site → Markdown."""
+    made = {f"reference/{group}.md": group_page(group) for group in groups()}
+    return {
+        "reference/index.md": index_page(),
+        "reference/commands.md": f"{commands_page()}\n{saved_section()}",
+        **made,
+    }
+
+
+def nav() -> list[dict[str, str]]:
+    """The navigation of these pages."""
+    listed = [{"Overview": "reference/index.md"}, {"Commands": "reference/commands.md"}]
+    return [*listed, *({group: f"reference/{group}.md"} for group in groups())]
