@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vae_hydra.sweep import results_of_sweep as sweep
     from vae_hydra.train import trained_run as train
 
-__all__ = ["evaluate", "generate", "load", "open_run", "results", "sweep", "train"]
+__all__ = ["evaluate", "generate", "load", "open_run", "push_to_hub", "results", "sweep", "train"]
 __version__ = version("vae_hydra")
 _moved.install()
 
@@ -39,7 +39,8 @@ def load(run: str | os.PathLike[str], checkpoint: str | None = None, trust: str 
     """The trained model of a run, in evaluation mode: ``encode``, ``decode``, ``sample``.
 
     Args:
-        run: a run's folder, a checkpoint file by itself, or a folder that ``vae_hydra.export`` wrote.
+        run: a run's folder, a checkpoint file by itself, a folder that ``vae_hydra.export`` wrote, or a model on the
+            Hugging Face Hub, ``hf://OWNER/NAME`` or ``hf://OWNER/NAME@REVISION``.
         checkpoint: ``best`` or ``last``; by default the best if validation chose one.
         trust: packages besides vae_hydra's and torch's own that its configuration may name.
 
@@ -49,7 +50,7 @@ def load(run: str | os.PathLike[str], checkpoint: str | None = None, trust: str 
     """
     from vae_hydra.runs.saved import load_module
 
-    return load_module(Path(run), checkpoint, trust).vae
+    return load_module(run if isinstance(run, str) else Path(run), checkpoint, trust).vae
 
 
 def open_run(run: str | os.PathLike[str]) -> Run:
@@ -61,6 +62,27 @@ def open_run(run: str | os.PathLike[str]) -> Run:
     from vae_hydra.runs.folder import Run
 
     return Run.open(Path(run).expanduser().absolute())
+
+
+def push_to_hub(
+    run: str | os.PathLike[str], repository: str, overrides: Sequence[str] = (), private: bool = False
+) -> str:
+    """Export a run and upload the files to the Hugging Face Hub; return the address of the commit.
+
+    ``vae_hydra.load("hf://OWNER/NAME")`` loads the model again. You log in first: ``hf auth login``, or ``HF_TOKEN``.
+
+    Args:
+        run: its folder, or what ``vae_hydra.train`` or ``vae_hydra.open_run`` returned.
+        repository: ``OWNER/NAME``; it is made if there is none.
+        overrides: options of ``python -m vae_hydra.export``, for example ``["formats=safetensors"]``.
+        private: whether a new repository is private.
+
+    Raises:
+        ValueError: without huggingface_hub, if the run cannot be exported, or the Hub refuses the upload.
+    """
+    from vae_hydra.export import uploaded
+
+    return uploaded(run, repository, overrides, private)
 
 
 def results(folders: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> pd.DataFrame:

@@ -50,11 +50,11 @@ def results_of_sweep(overrides: Sequence[str]) -> pd.DataFrame:
             train()
         except SystemExit as stop:
             _raise_unless_ended(stop)
-    from vae_hydra.studies.reporting import results
+    from vae_hydra.studies.reporting import collect
 
     names = [cell["run"] for cell in json.loads((folder / PLAN).read_text(encoding="utf-8"))["cells"]]
     runs = [folder.parent.parent / name for name in names if name]
-    return results([folder, *(run for run in runs if Run(run).record)])
+    return collect([folder, *(run for run in runs if Run(run).record)], with_debug=True).frame
 
 
 def _raise_unless_ended(stop: SystemExit) -> None:

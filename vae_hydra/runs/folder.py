@@ -177,7 +177,8 @@ class Run:
         done = (self.record, path.read_text(encoding="utf-8")) if self.is_done else None
         version = scoring.version_of(self.record, goes_on=self.resume_path() is not None)
         begun = {"id": self.id, "started": self.record.get("started", _now()), scoring.KEY: version}
-        started = {**begun, **_environment(), **notes}
+        tags = {"tags": config["tags"]} if config.get("tags") else {}
+        started = {**begun, **tags, **_environment(), **notes}
         write_text(path, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
         write_json(self.record_path, {"status": "running", **started})
         try:
@@ -197,6 +198,14 @@ class Run:
                 overwrite(path, done[1])
             overwrite(self.record_path, json_text(ended))
             raise
+
+    def forget(self) -> None:
+        """Delete the files by which training would go on, or count as done."""
+        if not (is_first_process() and self.record_path.is_file()):
+            return
+        with locked(self.folder, LOCK_WAIT):
+            for name in ("run.json", "metrics.json", "metrics.csv", *(f"{which}.ckpt" for which in CHECKPOINTS)):
+                (self.folder / name).unlink(missing_ok=True)
 
     def fail(self, config: Mapping[str, Any], error: Exception) -> None:
         """Write ``error`` to the folder, unless it is there already, the run is done, or another process owns it."""
