@@ -98,7 +98,6 @@ MODULES = {
     ),
     "splits": "data.splits",
     "study": "studies.search.study",
-    "sweep": "studies.sweep.sweeper studies.sweep.outcome studies.sweep.register runs.resolve",
     "sweep_table": "studies.sweep.wandb_table",
     "system_errors": "base.system_errors",
     "trust": "runs.trust",
@@ -123,6 +122,7 @@ TAKEN = {
     "ood": "analysis.outliers.command",
     "report": "studies.reporting.command",
     "search": "studies.search.search studies.search.trial",
+    "sweep": "studies.sweep.sweeper studies.sweep.outcome studies.sweep.register runs.resolve",
     "train": "runs.train",
 }
 # Old name → new name of single objects that were renamed, or that configurations of runs name.

@@ -14,13 +14,13 @@ from vae_hydra.base.command.words import folders_first
 __getattr__ = attributes_of(__name__)
 
 
+@cli.typed_in_any_order
 def main() -> None:
     """Report on the folders on the command line."""
     sys.argv = [sys.argv[0], *folders_first(sys.argv[1:])]
     _main()
 
 
-@cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="report")
 def _main(config: DictConfig) -> None:
     with cli.user_errors():

@@ -17,6 +17,7 @@ __getattr__ = attributes_of(__name__)
 register()
 
 
+@cli.typed_in_any_order
 def main() -> None:
     """Start the search of the command line, or go on with it."""
     with cli.user_errors(output="output_dir"):
@@ -27,7 +28,6 @@ def main() -> None:
     _main()
 
 
-@cli.typed_in_any_order
 @hydra.main(version_base="1.3", config_path=cli.prepare(), config_name="search")
 def _main(config: DictConfig) -> None:
     with cli.user_errors(output="output_dir"):

@@ -14,6 +14,7 @@ from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.base.command.configuration import config_folder
 from vae_hydra.runs import build
 from vae_hydra.runs.build import build_experiment, build_noise, build_vae
+from vae_hydra.runs.devices import check_devices
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
 
@@ -30,6 +31,8 @@ TOGETHER = {
     "model=mlp_radial": ("sampler=radius_angle",),
     "likelihood=radius_angle": ("sampler=radius_angle", "model=mlp_radial", "dataset=lognormal_2d"),
 }
+# Trainers of several processes, and of devices that this machine may lack.
+ELSEWHERE = ("trainer=gpu", "trainer=mps", "trainer=ddp")
 # Likelihoods of positive data, which digits are not.
 POSITIVE = ("gamma", "lognormal", "radius_angle")
 # Options that take the first latent as a radius > 0, and samplers of such latents.
@@ -81,7 +84,7 @@ def example_size(config: dict) -> int:
     return dataset.get("dimensions") or SIZES.get(dataset["name"], side * side)
 
 
-@pytest.mark.parametrize("case", cases(*GROUPS))
+@pytest.mark.parametrize("case", [case for case in cases(*GROUPS) if case not in ELSEWHERE])
 def test_option_trains_and_its_scores_agree(case, configure, request):
     overrides = [case, *TOGETHER.get(case, ()), *BRIEF]
     if configure(case)["dataset"]["name"] in ON_DISK:
@@ -275,6 +278,32 @@ def test_options_of_the_trainer_and_more(options, configure):
 )
 def test_options_of_parts_take_a_step(options, configure):
     assert_takes_a_step(configure(*options))
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "available"), [("gpu", "torch.cuda.is_available"), ("mps", "torch.backends.mps.is_available")]
+)
+def test_a_missing_device_is_named(accelerator, available, configure, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    config = configure("debug=one_step")
+    config["trainer"] = {**config["trainer"], **composed(f"trainer={accelerator}")["trainer"]}
+    with pytest.raises(ValueError, match=rf"trainer.accelerator={accelerator} needs .*{available}.*trainer=cpu"):
+        train(config)
+    assert not Run.of(config).folder.exists()
+
+
+def test_more_devices_than_there_are(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match="trainer.devices=4, but this machine has 2; use trainer.devices=2"):
+        check_devices({"accelerator": "gpu", "devices": 4})
+    check_devices({"accelerator": "gpu", "devices": 2})
+    check_devices({"accelerator": "cpu", "devices": 4})
+
+
+def test_two_processes_are_two_devices_of_one_strategy():
+    trainer = composed("trainer=ddp")["trainer"]
+    assert (trainer["devices"], trainer["strategy"], trainer["accelerator"]) == (2, "ddp", "auto")
 
 
 def test_presets_are_the_published_recipe(configure):

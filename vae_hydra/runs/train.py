@@ -18,7 +18,7 @@ from vae_hydra.runs.build import Experiment, build_experiment
 from vae_hydra.runs.checkpoint import load_weights, read_checkpoint
 from vae_hydra.runs.finished import finished_scores, warn_if_partial
 from vae_hydra.runs.folder import Run
-from vae_hydra.runs.partial import partial_options
+from vae_hydra.runs.partial import is_trial, partial_options
 from vae_hydra.runs.saved import check_same_files
 from vae_hydra.runs.score_table import brief, table
 from vae_hydra.runs.scores import score
@@ -79,6 +79,8 @@ def train(
     if (scores := finished_scores(config)) is not None:
         return scores
     run = Run.of(config)
+    if is_trial(config):
+        run.forget()
     # In a sweep the terminal shows one line a run; the run's own log has the rest.
     detail = logging.DEBUG if quiet or is_sweep() else logging.INFO
     if run.is_done:

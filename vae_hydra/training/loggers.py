@@ -20,6 +20,7 @@ def wandb_logger(
     group: str | None = None,
     tags: Sequence[str] = (),
     entity: str | None = None,
+    run_tags: Sequence[str] = (),
 ) -> WandbLogger:
     """Weights & Biases, with one W&B run for a run's folder; resuming the run resumes it.
 
@@ -28,6 +29,7 @@ def wandb_logger(
         run_id: unique id of the run, by which W&B recognises it later.
         project, entity, group, tags: options of W&B.
         offline: whether to keep everything on disk until ``wandb sync``.
+        run_tags: the option ``tags`` of the run, added to ``tags``.
     """
     checks.boolean("logger.wandb.offline", offline)
     return WandbLogger(
@@ -37,7 +39,7 @@ def wandb_logger(
         project=project,
         offline=offline,
         group=group,
-        tags=list(tags),
+        tags=[*tags, *run_tags],
         entity=entity,
         resume="allow",
     )

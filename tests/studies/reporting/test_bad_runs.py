@@ -81,6 +81,7 @@ DAMAGED = {
     "surrogate": (record(error="\ud800"), "run.json is damaged (it holds text that is not Unicode"),
     "kind": (record(started=["x"]), "run.json is damaged (started ['x'])"),
     "stack": (record(stacked="many"), "run.json is damaged (stacked"),
+    "tags": (record(tags="many"), "run.json is damaged (tags"),
     "time": (record(seconds_per_epoch={"x": 1}), "run.json is damaged (seconds_per_epoch"),
     "large file": (write("run.json", b" " * (17 * 2**20)), "run.json is damaged (it has 17,825,792 bytes"),
     "empty": (write("config.yaml", ""), "config.yaml is damaged"),

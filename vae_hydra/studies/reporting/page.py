@@ -22,7 +22,7 @@ from vae_hydra.studies.reporting.tables import MINUS, caption, grid
 
 HERE = Path(__file__).resolve().parent
 # Columns of the list of runs that are visible at first, with the metrics of the tables.
-MAIN = ("run", "dataset", "noise", "sampler", "seed", "fold", "status", "epochs", "final_loss")
+MAIN = ("run", "dataset", "noise", "sampler", "seed", "fold", "status", "tags", "epochs", "final_loss")
 # Columns that only name the cells of pivots.
 HIDDEN = ("noise_label", "sampler_label", "options", "own_noise", "confounders")
 STATUSES = ("done", "running", "failed", "interrupted", "pruned", "damaged", "partial", "outdated", "missing")

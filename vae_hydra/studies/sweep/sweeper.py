@@ -30,6 +30,7 @@ from vae_hydra.base.files import write_text
 from vae_hydra.data.noise_nodes import nodes_to_test
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.identity import identifying_options
+from vae_hydra.runs.partial import is_trial
 from vae_hydra.runs.resolve import resolve, without_hydra
 from vae_hydra.studies.sweep.composition import Composed, Composer
 from vae_hydra.studies.sweep.config_loader import files_read_once
@@ -91,7 +92,9 @@ class GridSweeper(Sweeper):
             if not cells:
                 raise ValueError("the sweep has no runs: an option is swept over no values, as in seed=range(0,0)")
             write_plan(folder, cells)
-        missing = [cell for cell in cells if cell.folder and cell.outcome[0] != "done"]
+        missing = [
+            cell for cell in cells if cell.folder and (is_trial(cell.options or {}) or cell.outcome[0] != "done")
+        ]
         log.info("sweep    %s: %d runs, %d to go", folder, len(cells), len(missing))
         # Without this, each job would derive another folder from its own overrides.
         folder_override = f"hydra.sweep.dir={quoted(str(folder))}"

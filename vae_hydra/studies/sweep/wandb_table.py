@@ -28,7 +28,7 @@ def log_table(folder: Path, runs: Sequence[Path], options: Mapping[str, Any]) ->
         runs: folders of the sweep's runs.
         options: ``project``, ``entity`` and ``offline`` as conf/logger/wandb.yaml has them.
     """
-    results = collect([folder, *runs])
+    results = collect([folder, *runs], with_debug=True)
     found = set(measured(results.frame))
     pivots = [pivot(results.frame, metric) for metric in METRICS if metric in found]
     table = results.frame.astype(object).where(results.frame.notna(), None)
