@@ -80,8 +80,8 @@ class SubmititLauncher(Launcher):
             checks.non_negative_integer("hydra.launcher.signal_delay_s", self.parameters["signal_delay_s"])
         if self._signal_delay >= seconds:
             raise ValueError(
-                f"hydra.launcher.signal_delay_s must be less than the {seconds} s of hydra.launcher.timeout_min, but is "
-                f"{self._signal_delay}: every job would be told at its start to save itself and start again"
+                f"hydra.launcher.signal_delay_s must be less than the {seconds} s of hydra.launcher.timeout_min, but "
+                f"is {self._signal_delay}: every job would be told at its start to save itself and start again"
             )
 
     @property
