@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import time
@@ -111,18 +110,28 @@ def test_a_disturbed_sweep_ends_with_the_scores_of_an_undisturbed_one(slurm, tmp
     assert "Traceback" not in printed(disturbed)
 
 
-def test_stacks_go_on_after_time_outs_and_a_node_that_fails(slurm, tmp_path):
+def test_stacks_go_on_after_a_warning_and_when_their_node_fails(slurm, tmp_path):
     whole, disturbed = tmp_path / "whole", tmp_path / "disturbed"
-    stacks = (*CELLS, "trainer.max_epochs=1500", "stack=6")
+    cells = ("sampler=normal,lognormal", "noise=none,uniform", "seed=0,1,2")
+    stacks = (*SMALL, *cells, "trainer.max_epochs=600", "stack=6")
     assert start(whole, slurm, *stacks).wait() == 0
-    sweep = start(disturbed, slurm, *stacks, *SLURM)
+    enough = ("hydra.launcher.timeout_min=30", "hydra.launcher.mem_gb=4")
+    sweep = start(disturbed, slurm, *stacks, *SLURM[:2], *enough)
+    logs = lambda: "".join(path.read_text() for path in disturbed.glob("sweeps/*/.submitit/*/*.out"))  # noqa: E731
     wait_until(lambda: len(list(disturbed.glob("*/last.ckpt"))) == 12, "all runs have checkpoints")
+    # As a cluster that announces a preemption with the signal of a time-out.
+    (job, *_) = sorted(path.name for path in disturbed.glob("sweeps/*/.submitit/*_0"))
+    subprocess.run(["scancel", "--signal=USR2", job], env=slurm, check=True)
+    wait_until(lambda: logs().count("Loading pickle") == 3, "the job starts again")
     node = ["scontrol", "update", "nodename=one"]
     subprocess.run([*node, "state=down", "reason=test"], env=slurm, check=True)
     time.sleep(5)
     subprocess.run([*node, "state=resume"], env=slurm, check=True)
     assert sweep.wait(timeout=900) == 0, printed(disturbed)
-    assert "job 1 with 2 parts" in re.sub(r"job \d+", "job 1", printed(disturbed))
+    assert "with 2 parts" in printed(disturbed)
+    assert "this job is preempted" in logs()
+    assert logs().count("Loading pickle") >= 4
+    assert "6 runs as one, from epoch 0" in logs()
     assert scores(disturbed) == scores(whole)
     assert len(scores(whole)) == 12
 
