@@ -13,6 +13,7 @@ import getpass
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -183,6 +184,7 @@ def main(command: list[str]) -> int:
     """Run ``command`` with a SLURM around it, and return its exit code."""
     if reason := reason_against():
         sys.exit(reason)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with one_node() as environment:
         return subprocess.run(command or ["sinfo"], env=environment, check=False).returncode
 

@@ -126,7 +126,8 @@ def test_stacks_go_on_after_a_warning_and_when_their_node_fails(slurm, tmp_path)
     node = ["scontrol", "update", "nodename=one"]
     subprocess.run([*node, "state=down", "reason=test"], env=slurm, check=True)
     time.sleep(5)
-    subprocess.run([*node, "state=resume"], env=slurm, check=True)
+    # An error where the node has come back by itself.
+    subprocess.run([*node, "state=resume"], env=slurm, check=False)
     assert sweep.wait(timeout=900) == 0, printed(disturbed)
     assert "with 2 parts" in printed(disturbed)
     assert "this job is preempted" in logs()

@@ -8,16 +8,20 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import subprocess
 import sys
+import threading
 import time
 import warnings
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.utils import JobStatus
 
-from tests.support.composing import CONF
+from tests.support.composing import CONF, REPOSITORY
+from tests.support.processes import command, wait_for
 from vae_hydra import train
 from vae_hydra.base.memory import free_memory
 from vae_hydra.runs.folder import Run
@@ -62,6 +66,26 @@ def test_values_that_cannot_work_are_refused_before_the_sweep(option, message, r
     assert message in text
     assert "Traceback" not in text
     assert not list(tmp_path.glob("outputs/digits-*"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_lets_local_processes_save_their_runs(tmp_path):
+    """`pytest -m slow tests/studies/test_submitit.py`, half a minute."""
+    pytest.importorskip("submitit", reason="needs the extra slurm")
+    options = ("seed=0,1", "dataset.fraction=0.02", "trainer.max_epochs=100000", "hydra/launcher=submitit_local", "-m")
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    sweep = subprocess.Popen(
+        command(tmp_path, *options), env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: len(list(tmp_path.glob("*/last.ckpt"))) == 2, sweep)
+    processes = psutil.Process(sweep.pid).children(recursive=True)
+    # As a terminal does: to the sweep, and to every process that it has started.
+    os.killpg(sweep.pid, signal.SIGINT)
+    assert sweep.wait(timeout=30) == 130
+    assert not psutil.wait_procs(processes, timeout=30)[1]
+    assert [Run(path.parent).record["status"] for path in tmp_path.glob("*/run.json")] == ["interrupted"] * 2
+    assert all("Interrupted" in Run(path.parent).record["error"] for path in tmp_path.glob("*/run.json"))
+    assert "Traceback" not in sweep.stderr.read()
 
 
 def test_without_the_plugin_the_error_says_what_to_install(run_command, monkeypatch):
@@ -139,11 +163,11 @@ def test_a_sweep_waits_for_its_own_earlier_jobs_only(slurm_commands, monkeypatch
     queue.write_text("12_0 RUNNING\n12_1 PENDING\n99 RUNNING\n")
     launcher.wait_for_earlier_jobs()
     (slurm_commands / ".submitit" / "12_1").mkdir(parents=True)
-    slept = []
-    monkeypatch.setattr(time, "sleep", lambda seconds: (slept.append(seconds), queue.write_text("99 RUNNING\n")))
+    ended = threading.Event()
+    threading.Timer(0.5, lambda: (queue.write_text("99 RUNNING\n"), ended.set())).start()
     with caplog.at_level("INFO"):
         launcher.wait_for_earlier_jobs()
-    assert slept == [0.05]
+    assert ended.is_set()
     assert "1 jobs of an earlier start" in caplog.text
 
 
@@ -157,8 +181,10 @@ def answered():
         raise SystemExit(255)
 
     before = signal.signal(signal.SIGUSR2, answer)
+    term = signal.getsignal(signal.SIGTERM)
     yield calls
     signal.signal(signal.SIGUSR2, before)
+    signal.signal(signal.SIGTERM, term)
 
 
 def test_a_run_saves_itself_at_the_signal_of_submitit_and_goes_on(answered, configure, cut_off):
@@ -170,6 +196,7 @@ def test_a_run_saves_itself_at_the_signal_of_submitit_and_goes_on(answered, conf
     with pytest.raises(SystemExit) as ended, exit_when_interrupted():
         raise stop
     assert (ended.value.code, answered) == (255, [signal.SIGUSR2])
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
     assert train_run(config) == whole
 
 
@@ -195,12 +222,21 @@ def test_only_the_end_of_a_jobs_time_is_a_time_out(minutes, ran, expected, monke
     delayed = SimpleNamespace(_timeout_min=minutes)
     handler = environment.SignalHandler(None, None, delayed)
     handler._start_time = time.time() - ran
-    before = signal.signal(signal.SIGUSR2, handler.checkpoint_and_try_requeue)
-    try:
-        assert Resumable(lambda text: text * 2, signal_delay=120)("ab") == "abab"
-    finally:
-        signal.signal(signal.SIGUSR2, before)
+    monkeypatch.setattr(signal, "getsignal", lambda signum: handler.checkpoint_and_try_requeue)
+    monkeypatch.setattr(signal, "signal", lambda signum, handler: None)
+    assert Resumable(lambda text: text * 2, signal_delay=120)("ab") == "abab"
     assert handler.has_timed_out() is expected
+
+
+def test_sigterm_ends_a_job_that_does_not_train(monkeypatch):
+    pytest.importorskip("submitit", reason="needs the extra slurm")
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            Resumable(lambda: signal.raise_signal(signal.SIGTERM), signal_delay=120)()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended.value.code == 143
 
 
 def test_memory_that_slurm_grants_is_the_most_that_is_free(monkeypatch):

@@ -45,6 +45,8 @@ def exit_when_interrupted() -> Iterator[None]:
     except Interrupted as interrupt:
         if interrupt.signum == RESTART:
             log.warning("saved    for the next start of this job")
+            # SLURM sends it to the job, and to what asks for the next start, as soon as it is asked.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             signal.raise_signal(RESTART)
         log.warning("stopped by %s; start the same command again to go on", interrupt)
         sys.exit(interrupt.exit_code)

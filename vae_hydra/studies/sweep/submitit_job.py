@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from typing import Any
 
@@ -38,6 +39,8 @@ class Resumable:
 
     def __call__(self, *arguments: Any) -> JobReturn:
         self._count_timeouts()
+        # submitit ignores the signal: a job that had not begun to train would go on after its sweep was stopped.
+        signal.signal(signal.SIGTERM, _end)
         return self.job(*arguments)
 
     def checkpoint(self, *arguments: Any) -> Any:
@@ -58,3 +61,7 @@ class Resumable:
         if isinstance(handler, SignalHandler):
             seconds = 60 * handler._delayed._timeout_min - self.signal_delay - EARLY
             handler.has_timed_out = lambda: time.time() - handler._start_time >= seconds
+
+
+def _end(signum: int, frame: object) -> None:
+    sys.exit(128 + signum)

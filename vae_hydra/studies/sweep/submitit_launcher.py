@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import signal
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -97,11 +98,14 @@ class SubmititLauncher(Launcher):
             (list(overrides), "hydra.sweep.dir", number, f"job_id_for_{number}", Singleton.get_state())
             for number, overrides in enumerate(job_overrides, initial_job_idx)
         ]
-        jobs = self._executor().map_array(Resumable(self.job, self._signal_delay), *zip(*arguments, strict=True))
+        jobs = self._submitted(Resumable(self.job, self._signal_delay), arguments)
         log.info("%-8s %s", self.kind, self._remark(jobs))
         with ending_when_stopped(lambda: self._end(jobs)):
             _wait(jobs, functools.partial(self._unfinished, jobs), self.interval)
         return [_outcome(job) for job in jobs]
+
+    def _submitted(self, job: Resumable, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        return self._executor().map_array(job, *zip(*arguments, strict=True))
 
     def _executor(self) -> Any:
         import submitit  # help does not wait for it
@@ -160,6 +164,14 @@ class LocalLauncher(SubmititLauncher):
     """Local processes that start as jobs of a cluster do."""
 
     kind, interval = "local", POLL
+
+    def _submitted(self, job: Resumable, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        # The terminal sends Ctrl-C to every process, and submitit would kill a run a second later.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            return super()._submitted(job, arguments)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def _remark(self, jobs: Sequence[Any]) -> str:
         return f"{len(jobs)} processes; Ctrl-C ends them"
