@@ -132,6 +132,12 @@ class SlurmLauncher(SubmititLauncher):
 
     kind, interval = "slurm", 30.0
 
+    def __init__(self, submitit_folder: str, max_num_timeout: int, **parameters: Any) -> None:
+        super().__init__(submitit_folder, max_num_timeout, **parameters)
+        if "cpus_per_task" in self.parameters:
+            # Since SLURM 22.05 srun does not read this of sbatch, and may bind the process to one CPU.
+            self.parameters["srun_args"] = [f"--cpus-per-task={self.parameters['cpus_per_task']}"]
+
     def wait_for_earlier_jobs(self) -> None:
         if not (jobs := self._earlier()):
             return
