@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup train test lint test-slow bench notebooks docs clean
+.PHONY: help setup train test lint test-slow test-slurm bench notebooks docs clean
 
 help:          ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -28,6 +28,10 @@ test: lint     ## lint, types and tests, on up to four cores
 
 test-slow: setup  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+test-slurm: setup  ## disturbed sweeps on a SLURM of one node; as root, with the packages slurm-wlm and munge
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[slurm]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow tests/slurm
 
 bench: setup   ## an MNIST epoch against a bare torch loop; a sweep run by run, under joblib and in stacks
 	$(BIN)/python benchmarks/epoch.py

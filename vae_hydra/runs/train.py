@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from vae_hydra.runs.scores import score
 from vae_hydra.runs.trainer import build_trainer
 from vae_hydra.runs.warm_start import KeepOptimizer, Start, start_from
 from vae_hydra.training.callbacks import InterruptGuard, Progress
-from vae_hydra.training.callbacks.guards import Interrupted
+from vae_hydra.training.callbacks.guards import RESTART, Interrupted
 from vae_hydra.training.history import median_seconds, read_epochs
 from vae_hydra.training.loggers import finishing
 from vae_hydra.training.module import CHECKPOINT_KEY
@@ -35,10 +36,18 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def exit_when_interrupted() -> Iterator[None]:
-    """End the command with the exit code of the signal that interrupted training."""
+    """End the command with the exit code of the signal that interrupted training.
+
+    In a job of submitit that is to start again, its own handler ends the process.
+    """
     try:
         yield
     except Interrupted as interrupt:
+        if interrupt.signum == RESTART:
+            log.warning("saved    for the next start of this job")
+            # SLURM sends it to the job, and to what asks for the next start, as soon as it is asked.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            signal.raise_signal(RESTART)
         log.warning("stopped by %s; start the same command again to go on", interrupt)
         sys.exit(interrupt.exit_code)
 

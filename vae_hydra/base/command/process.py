@@ -20,6 +20,8 @@ UNHELPFUL_WARNINGS = (
     ".*smaller than the logging interval",
     # Means over examples are added up across devices before they are logged.
     ".*recommended to use `self.log",
+    # Where SLURM is installed. Jobs of a sweep use it, a run that is started by hand need not.
+    ".*`srun` command is available",
     # Lightning's own use of torch, which its users cannot change.
     ".*isinstance\\(treespec, LeafSpec\\)",
 )
@@ -62,6 +64,7 @@ def launched_together(launcher: Mapping[str, Any]) -> int:
 def _granted_threads() -> int | None:
     """Threads that a job was submitted with (hydra.launcher.cpus_per_task); None leaves torch's default.
 
-    Only submitit's local jobs need this: joblib and SLURM limit the cores of their own workers.
+    Of submitit's local jobs, and of SLURM's where the cluster does not limit the cores of a job. joblib limits those of
+    its own workers.
     """
     return HydraConfig.get().launcher.get("cpus_per_task") if is_sweep() else None

@@ -38,7 +38,8 @@ from vae_hydra.studies.sweep.outcome import conclude
 from vae_hydra.studies.sweep.plan import KEPT, Cell, check_known, write_plan
 from vae_hydra.studies.sweep.progress import SweepProgress
 from vae_hydra.studies.sweep.stacks import stacks
-from vae_hydra.studies.sweep.workers import ending_workers
+from vae_hydra.studies.sweep.submitit_launcher import SubmititLauncher
+from vae_hydra.studies.sweep.workers import end_workers, ending_when_stopped
 
 log = logging.getLogger(__name__)
 
@@ -92,13 +93,15 @@ class GridSweeper(Sweeper):
             if not cells:
                 raise ValueError("the sweep has no runs: an option is swept over no values, as in seed=range(0,0)")
             write_plan(folder, cells)
+        if isinstance(self.launcher, SubmititLauncher):
+            self.launcher.wait_for_earlier_jobs()
         missing = [
             cell for cell in cells if cell.folder and (is_trial(cell.options or {}) or cell.outcome[0] != "done")
         ]
         log.info("sweep    %s: %d runs, %d to go", folder, len(cells), len(missing))
         # Without this, each job would derive another folder from its own overrides.
         folder_override = f"hydra.sweep.dir={quoted(str(folder))}"
-        guard = ending_workers() if "n_jobs" in self.config.hydra.launcher else nullcontext()
+        guard = ending_when_stopped(end_workers) if "n_jobs" in self.config.hydra.launcher else nullcontext()
         with guard, SweepProgress([cell.folder for cell in missing if cell.folder]):
             jobs = self._jobs(folder, missing)
             errors = self._launch([[*overrides, folder_override] for overrides, _ in jobs]) or []
