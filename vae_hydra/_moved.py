@@ -83,6 +83,7 @@ MODULES = {
     "reporting.options": "studies.reporting.options base.nested runs.identity",
     "reporting.standing": "runs.scoring runs.partial",
     "reporting.pivots": "studies.reporting.pivots studies.reporting.paired_test",
+    "reporting.page": "studies.reporting.page.document studies.reporting.page.data",
     "reporting.planned": "studies.reporting.plans",
     "run": "runs.folder runs.checkpoint runs.ownership",
     "samplers": "model.samplers",
@@ -168,6 +169,9 @@ NAMES = {
     "reporting.denoised.names": "studies.reporting.noise_names.noise_names",
     "reporting.denoised.of_evaluation": "studies.reporting.noise_names.evaluation_noises",
     "reporting.denoised.of_run": "studies.reporting.noise_names.configured_noises",
+    "plots.charts.bars": "drawing.plots.charts.means",
+    "reporting.figures.bars": "studies.reporting.figures.means",
+    "reporting.page.Entry": "studies.reporting.page.data.value",
     "reporting.options.text": "studies.reporting.options.value_text",
 }
 

@@ -18,17 +18,19 @@ LOOKS = {"normal": style(0), "student_t df=3": style(3), "student_t df=5": style
 NAN = float("nan")
 
 
-def test_bars_are_as_high_as_the_means_and_their_lines_as_long_as_the_spreads():
+def test_means_lie_at_their_values_and_their_lines_are_as_long_as_the_spreads():
     groups = {
         "none": {"normal": Point(2.0, 0.5)},
         "uniform": {"normal": Point(3.0, NAN), "student_t df=3": Point(1.0, 0.25)},
     }
-    figure = plots.bars({"digits": groups}, LOOKS, "half-SSE")
+    figure = plots.means({"digits": groups}, LOOKS, "half-SSE")
     axes = figure.axes[0]
-    assert sorted(bar.get_height() for bar in axes.patches) == [1.0, 2.0, 3.0]
-    ends = sorted(tuple(path.vertices[:, 1]) for lines in axes.collections for path in lines.get_paths())
-    assert ends == [(0.75, 1.25), (1.5, 2.5)]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["none", "uniform"]
+    points = {tuple(xy) for line in axes.lines if line.get_marker() in "oD" for xy in line.get_xydata()}
+    # A group is a line a series, and a line of room.
+    assert points == {(2.0, 0.0), (3.0, 2.0), (1.0, 3.0)}
+    ends = sorted(tuple(path.vertices[:, 0]) for lines in axes.collections for path in lines.get_paths())
+    assert ends == [(0.75, 1.25), (1.5, 2.5), (3.0, 3.0)]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["none", "uniform"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["normal", "student_t df=3"]
 
 

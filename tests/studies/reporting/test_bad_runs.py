@@ -14,7 +14,8 @@ import yaml
 
 from tests.support import made
 from vae_hydra.base import bounded
-from vae_hydra.studies.reporting import collect, figures, pivot
+from vae_hydra.runs.examples import load_examples
+from vae_hydra.studies.reporting import collect, pivot
 from vae_hydra.studies.reporting.pivots import measured
 from vae_hydra.studies.reporting.write import write_report
 
@@ -177,7 +178,7 @@ def test_examples_that_would_fill_the_memory_are_left_out_unread(shape, content,
     folder = made.run(tmp_path / "runs")
     archive(folder / "figures" / "examples.npz", shape, content)
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was loaded"))
-    assert figures.load_examples(folder) is None
+    assert load_examples(folder) is None
     error = reported(tmp_path).loc[folder.name, "error"]
     assert "figures/examples.npz is left out: it unpacks to" in error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -18,6 +19,9 @@ _SHEET = rc_params_from_file(Path(__file__).with_name("figures.mplstyle"), use_d
 DECADES = 2.0
 # Positive values that spread beyond this factor are shown on a logarithmic scale.
 WIDE = 10.0
+
+# Inches of a letter of a title or a legend at most, on average.
+LETTER = 0.075
 
 P = ParamSpec("P")
 
@@ -112,3 +116,8 @@ def legend_entries(grid: Any) -> tuple[list[Any], list[str]]:
     """Handles and names of every series once, in the order in which panels first have them."""
     entries = {name: handle for axes in grid for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
     return list(entries.values()), list(entries)
+
+
+def wrapped(text: str, inches: float) -> str:
+    """``text`` in lines that are no longer than so many inches."""
+    return textwrap.fill(text, max(8, int(inches / LETTER)), break_on_hyphens=False)

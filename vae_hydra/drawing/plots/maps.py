@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from vae_hydra.drawing.plots.arrays import to_array
-from vae_hydra.drawing.plots.axes import axes_grid, hide_frame, is_wide, single_axes, styled
+from vae_hydra.drawing.plots.axes import axes_grid, hide_frame, is_wide, single_axes, styled, wrapped
 from vae_hydra.drawing.plots.names import latent_name
 
 # More latents than this along a side are not all named, and their correlations not written.
@@ -40,15 +40,20 @@ def heat_maps(
         picture = axes.imshow(values, norm=norm, cmap="cividis", aspect="auto")
         axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right")
         axes.set_yticks(range(len(rows)), rows)
-        axes.set_title(title)
+        axes.set_title(wrapped(title, panel[0]))
         hide_frame(axes)
         for (i, j), value in np.ndenumerate(values):
             if np.isfinite(value):
                 ink = "white" if norm(value) < 0.55 else "black"
                 axes.text(j, i, f"{value:.3g}", ha="center", va="center", color=ink)
+    for axes in grid.flat[max(0, len(maps) - grid.shape[1]) : len(maps)]:
+        # The panel below may be absent.
+        axes.tick_params(labelbottom=True)
     figure.supylabel(axis_titles[0])
     figure.supxlabel(axis_titles[1])
-    figure.colorbar(picture, ax=grid, label=label)
+    # The label of the scale is no longer than the scale.
+    height = max(1.2, 0.55 * len(rows) * len(grid))
+    figure.colorbar(picture, ax=grid, label="\n".join(wrapped(line, height) for line in label.splitlines()))
     return figure
 
 

@@ -11,6 +11,7 @@ import wandb
 
 from vae_hydra.base import checks
 from vae_hydra.studies.reporting import as_frame, collect, pivot
+from vae_hydra.studies.reporting.compared import compared
 from vae_hydra.studies.reporting.pivots import measured
 from vae_hydra.studies.reporting.write import draw
 
@@ -34,7 +35,8 @@ def log_table(folder: Path, runs: Sequence[Path], options: Mapping[str, Any]) ->
     table = results.frame.astype(object).where(results.frame.notna(), None)
     content: dict[str, Any] = {"results": wandb.Table(dataframe=table)}
     content |= {f"tables/{p.metric}": wandb.Table(dataframe=as_frame(p)) for p in pivots}
-    content |= {f"figures/{one.name}": wandb.Image(one.figure, caption=one.caption) for one in draw(results, pivots)}
+    drawn = draw(results, pivots, compared(results.frame))
+    content |= {f"figures/{one.name}": wandb.Image(one.figure, caption=one.caption) for one in drawn}
     # Sweeps of one name in several folders are several W&B runs.
     place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
     with wandb.init(
