@@ -39,7 +39,7 @@ from vae_hydra.studies.sweep.plan import KEPT, Cell, check_known, write_plan
 from vae_hydra.studies.sweep.progress import SweepProgress
 from vae_hydra.studies.sweep.stacks import stacks
 from vae_hydra.studies.sweep.submitit_launcher import SubmititLauncher
-from vae_hydra.studies.sweep.workers import end_workers, ending_when_stopped
+from vae_hydra.studies.sweep.workers import ending_workers
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class GridSweeper(Sweeper):
         log.info("sweep    %s: %d runs, %d to go", folder, len(cells), len(missing))
         # Without this, each job would derive another folder from its own overrides.
         folder_override = f"hydra.sweep.dir={quoted(str(folder))}"
-        guard = ending_when_stopped(end_workers) if "n_jobs" in self.config.hydra.launcher else nullcontext()
+        guard = ending_workers() if "n_jobs" in self.config.hydra.launcher else nullcontext()
         with guard, SweepProgress([cell.folder for cell in missing if cell.folder]):
             jobs = self._jobs(folder, missing)
             errors = self._launch([[*overrides, folder_override] for overrides, _ in jobs]) or []

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +41,15 @@ def ending_when_stopped(end_jobs: Callable[[], None]) -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-def end_workers() -> None:
-    """Let joblib's processes save their runs before they end.
+def ending_workers() -> AbstractContextManager[None]:
+    """``ending_when_stopped`` for joblib's processes.
 
     joblib by itself kills them on a KeyboardInterrupt, and leaves them behind on SIGTERM.
     """
+    return ending_when_stopped(_end_workers)
+
+
+def _end_workers() -> None:
     import psutil  # help does not wait for it
 
     for worker in psutil.Process().children():
