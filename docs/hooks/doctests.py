@@ -11,11 +11,7 @@ DOCTEST = re.compile(r"^( *)>>> .*\n?(?:\1\S.*\n?)*", re.MULTILINE)
 
 
 def fenced(docstring: str) -> str:
-    """The docstring with each doctest in a fence.
-
-    >>> fenced("A sum.\\n\\n>>> 1 + 1\\n2\\n").count("```")
-    2
-    """
+    """The docstring with each doctest in a fence."""
     return DOCTEST.sub(lambda match: f"{match[1]}```pycon\n{match[0].rstrip()}\n{match[1]}```\n", docstring)
 
 

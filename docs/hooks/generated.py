@@ -15,6 +15,8 @@ ROOT = Path(__file__).parents[2]
 # Files outside docs/ → their page.
 OUTSIDE = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 GENERATED = {"Options": options, "Python API": api, "Notebooks": gallery}
+# Pages of wide tables.
+WIDE = ("reproductions.md",)
 CODE_IN_TABLE = re.compile(r"`[^`\n]*`")
 
 
@@ -38,6 +40,8 @@ def on_files(files: Files, config: Any) -> None:
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Links to files outside docs/ lead to their pages; a pipe in code within a table needs no backslash here."""
+    if page.file.src_uri in WIDE:
+        page.meta["hide"] = ["toc"]
     if page.file.src_uri in OUTSIDE.values() and page.file.src_uri != "index.md":
         markdown = re.sub(r"\]\((?=[\w./#-]+\))(?!http|#)", "](../", markdown).replace("](../docs/", "](")
     for source, target in OUTSIDE.items():

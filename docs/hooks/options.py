@@ -11,6 +11,8 @@ import yaml
 CONF = Path(__file__).parents[2] / "conf"
 # Files that set options of several groups are shown as they are.
 RECIPES = ("experiment", "sweep", "search")
+# A group of Hydra's in which we have options too.
+LAUNCHER = "hydra/launcher"
 # Of Hydra itself.
 LEFT_OUT = ("defaults", "hydra")
 
@@ -25,7 +27,19 @@ class Option(NamedTuple):
 
 def groups() -> list[str]:
     """The groups of options, by name."""
-    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in ("hydra", "__pycache__"))
+    ours = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in ("hydra", "__pycache__"))
+    return [*ours, *([LAUNCHER] if (CONF / LAUNCHER).is_dir() else [])]
+
+
+def page_of(group: str) -> str:
+    """The path of a group's page."""
+    return f"reference/{group.rpartition('/')[2]}.md"
+
+
+def heading(group: str, option: str) -> str:
+    """The name of an option as a heading: files whose name begins with an underscore are shared parts of options."""
+    is_shared = option.startswith("_") and group != LAUNCHER
+    return f"Shared: {option[1:]}" if is_shared else option.removeprefix("_")
 
 
 def files(group: str) -> dict[str, Path]:
@@ -41,11 +55,7 @@ def title(text: str) -> str:
 
 
 def options(text: str, prefix: str = "") -> list[Option]:
-    """Every value of a file, with its comment.
-
-    >>> options("# A title\\nscale: 0.1  # σ\\nsource: {a: 1}\\nnll:\\n  samples: 0  # K\\n", "x.")[0]
-    Option(name='x.scale', default='0.1', comment='σ')
-    """
+    """Every value of a file, with its comment."""
     node = yaml.compose(text)
     if not isinstance(node, yaml.MappingNode):
         return []
@@ -60,7 +70,9 @@ def _options(node: yaml.MappingNode, text: str, prefix: str, above: str = "") ->
         if isinstance(value, yaml.MappingNode) and not value.flow_style:
             yield from _options(value, text, f"{prefix}{key.value}.", comment)
         else:
-            beside = lines[value.end_mark.line][value.end_mark.column :].partition("# ")[2]
+            # A block ends at the beginning of another line.
+            last = value.end_mark if value.end_mark.column else key.end_mark
+            beside = lines[last.line][last.column :].partition("# ")[2]
             default = text[value.start_mark.index : value.end_mark.index].strip()
             yield Option(f"{prefix}{key.value}", default, beside or comment)
         # A comment above a block describes its first value.
@@ -100,24 +112,25 @@ def shared_parts(text: str) -> list[str]:
 
 def _rows(group: str, text: str) -> tuple[list[str], list[Option]]:
     """Dotted paths of what is built from the options, and the options themselves."""
-    found = options(text, f"{group}.")
-    wiring = [row for row in found if row.name in (f"{group}._target_", f"{group}.source._target_")]
-    kept = [row for row in found if row not in wiring and not row.name.startswith("dataset.source.")]
+    dotted = group.replace("/", ".")
+    found = options(text, f"{dotted}.")
+    wiring = [row for row in found if row.name in (f"{dotted}._target_", f"{dotted}.source._target_")]
+    # A value that is another option of the same group is passed on, and is no option by itself.
+    kept = [row for row in found if row not in wiring and not row.default.startswith(f"${{{dotted}.")]
     return [row.default for row in wiring], kept
 
 
 def section(group: str, option: str, text: str) -> str:
     """One option of a group."""
-    name = "Shared: " + option[1:] if option.startswith("_") else option
-    heading = f"## {name}\n\n{_cell(title(text))}\n"
+    top = f"## {heading(group, option)}\n\n{_cell(title(text))}\n"
     if group in RECIPES:
-        return f"{heading}\n```yaml\n{text.strip()}\n```\n"
+        return f"{top}\n```yaml\n{text.strip()}\n```\n"
     built, rows = _rows(group, text)
-    parts = [f"`{part}`" for part in shared_parts(text)]
-    notes = [f"Built by `{path}`." for path in built] + [f"It also has the options of {' and '.join(parts)}."] * bool(
-        parts
-    )
-    return "\n".join([heading, *(f"{note}\n" for note in notes), table(rows), ""])
+    parts = " and ".join(f"`{part}`" for part in shared_parts(text))
+    notes = [f"Built by `{path}`." for path in built]
+    if parts:
+        notes.append(f"It also has the options of {parts}.")
+    return "\n".join([top, *(f"{note}\n" for note in notes), table(rows), ""])
 
 
 def defaults() -> dict[str, str]:
@@ -147,7 +160,7 @@ def commands_page() -> str:
 def _command(name: str) -> str:
     text = (CONF / f"{name}.yaml").read_text(encoding="utf-8")
     about = yaml.safe_load((CONF / "hydra" / "help" / f"{name}.yaml").read_text(encoding="utf-8"))
-    usage = [line for line in about["template"].splitlines() if line and not line.lstrip().startswith("${")]
+    usage = [line[2:] for line in about["template"].splitlines() if line and not line.lstrip().startswith("${")]
     saved = ["It also has the [options of every command that takes a saved run](#saved-runs).\n"] * (
         "_saved" in shared_parts(text)
     )
@@ -161,12 +174,17 @@ def saved_section() -> str:
     return f"## Saved runs\n\n{title(text)}\n\n{table(options(text))}\n"
 
 
+def _row(group: str) -> str:
+    page = page_of(group).removeprefix("reference/")
+    names = ", ".join(
+        f"`{heading(group, name)}`" for name in files(group) if not heading(group, name).startswith("Shared")
+    )
+    return f"| [`{group}=`]({page}) | {names} |"
+
+
 def index_page() -> str:
     """The list of groups."""
-    lines = [
-        f"| [`{group}=`]({group}.md) | {', '.join(f'`{name}`' for name in files(group) if name[0] != '_')} |"
-        for group in groups()
-    ]
+    lines = [_row(group) for group in groups()]
     made = "These pages are made from the files in `conf/` when the site is built."
     intro = f"{made} [Commands](commands.md) has the options that are in no group."
     return "\n".join(["# Options\n", f"{intro}\n", "| group | options |", "|---|---|", *lines, ""])
@@ -174,7 +192,7 @@ def index_page() -> str:
 
 def pages() -> dict[str, str]:
     """Path in the site → Markdown."""
-    made = {f"reference/{group}.md": group_page(group) for group in groups()}
+    made = {page_of(group): group_page(group) for group in groups()}
     return {
         "reference/index.md": index_page(),
         "reference/commands.md": f"{commands_page()}\n{saved_section()}",
@@ -185,4 +203,4 @@ def pages() -> dict[str, str]:
 def nav() -> list[dict[str, str]]:
     """The navigation of these pages."""
     listed = [{"Overview": "reference/index.md"}, {"Commands": "reference/commands.md"}]
-    return [*listed, *({group: f"reference/{group}.md"} for group in groups())]
+    return [*listed, *({group: page_of(group)} for group in groups())]

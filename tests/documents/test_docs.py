@@ -40,6 +40,15 @@ def test_links_and_pictures_lead_somewhere(path):
     assert not [anchor for file, anchor in files if anchor and anchor not in anchors(file)]
 
 
+def test_reproductions_have_no_figure_that_results_lack():
+    results = (REPOSITORY / "docs" / "results.md").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs" / "reproductions.md").read_text(encoding="utf-8")
+    rows = re.sub(r"`[^`]*`|\]\([^)]*\)", "", "\n".join(re.findall(r"^\|.*$", page, re.MULTILINE)))
+    figures = re.findall(r"\d+\.\d+(?: ± \d+\.\d+)?", rows)
+    assert len(figures) > 50
+    assert not [figure for figure in figures if figure not in results]
+
+
 def test_readme_stays_short():
     assert len((REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 

@@ -49,8 +49,9 @@ def test_every_page_is_listed_once_and_every_listed_page_exists(hooks):
     assert sorted(listed(config.nav)) == sorted([*made, *written, *(set(hooks.OUTSIDE.values()) - {"index.md"})])
 
 
-# Hydra's own group has no options of ours.
+# Of Hydra's own groups, only the launchers are for users.
 GROUPS = sorted(path for path in CONF.iterdir() if path.is_dir() and path.name not in ("hydra", "__pycache__"))
+GROUPS += [path for path in [CONF / "hydra" / "launcher"] if path.is_dir()]
 
 
 @pytest.mark.parametrize("folder", GROUPS, ids=lambda p: p.name)
@@ -58,9 +59,9 @@ def test_the_reference_has_every_option_of_every_group(folder, hooks):
     import options
 
     page = options.pages()[f"reference/{folder.name}.md"]
-    headings = set(re.findall(r"^## (.+)$", page, re.MULTILINE))
+    headings = re.findall(r"^## (?:Shared: )?(.+)$", page, re.MULTILINE)
     names = [path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")]
-    assert headings == {f"Shared: {name[1:]}" if name.startswith("_") else name for name in names}
+    assert sorted(headings) == sorted(name.removeprefix("_") for name in names)
     first_lines = [options.title(path.read_text(encoding="utf-8")) for path in folder.rglob("*.yaml")]
     assert not [line for line in first_lines if not line or options._cell(line) not in page]
 
@@ -80,7 +81,7 @@ def test_options_are_read_with_their_comments(hooks):
 
     text = (
         "# A title\nname: gamma  # beside\n# Above,\n# on two lines.\nnll:\n  samples: 0\n  more: [1, 2]  # list\n"
-        "empty: null\nhydra:\n  x: 1\n"
+        "empty: null\nnames:\n  - a\n  - b\nlast: 1  # of all\nhydra:\n  x: 1\n"
     )
     assert options.title(text) == "A title"
     assert options.options(text, "x.") == [
@@ -88,6 +89,8 @@ def test_options_are_read_with_their_comments(hooks):
         ("x.nll.samples", "0", "Above, on two lines."),
         ("x.nll.more", "[1, 2]", "list"),
         ("x.empty", "null", ""),
+        ("x.names", "- a\n  - b", ""),
+        ("x.last", "1", "of all"),
     ]
 
 
@@ -101,7 +104,7 @@ def test_the_api_has_every_module_with_public_names(hooks):
 
 
 def test_a_link_leads_to_the_same_place_here_and_on_github(hooks):
-    page = type("Page", (), {"file": type("File", (), {"src_uri": "train.md"})})
+    page = type("Page", (), {"file": type("File", (), {"src_uri": "train.md"}), "meta": {}})
     text = "[a](../CONTRIBUTING.md#a-sampler) [b](runs.md)\n| `x\\|y` | p(x\\|z) |"
     expected = "[a](contributing.md#a-sampler) [b](runs.md)\n| `x|y` | p(x\\|z) |"
     assert hooks.on_page_markdown(text, page) == expected
@@ -109,6 +112,13 @@ def test_a_link_leads_to_the_same_place_here_and_on_github(hooks):
     text = "[a](docs/results.md#time) [b](https://x.org/y) [c](CONTRIBUTING.md) [d](#top)"
     expected = "[a](results.md#time) [b](https://x.org/y) [c](contributing.md) [d](#top)"
     assert hooks.on_page_markdown(text, page) == expected
+
+
+def test_a_doctest_becomes_a_block_of_code(hooks):
+    import doctests
+
+    text = "A sum.\n\n>>> 1 + 1\n2\n\nMore."
+    assert doctests.fenced(text) == "A sum.\n\n```pycon\n>>> 1 + 1\n2\n```\n\nMore."
 
 
 class Addresses(HTMLParser):
