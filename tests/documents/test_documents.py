@@ -200,16 +200,22 @@ def test_a_command_that_does_not_exist_would_be_found(words, run_command, monkey
         test_every_command_is_planned(line, lambda line: line.arguments, run_command, tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("document", ["README.md", "trained_runs.md"])
+@pytest.mark.parametrize("document", ["README.md", "report.md", "trained_runs.md"])
 def test_python_blocks_run(document, run_of, tmp_path, monkeypatch):
     (code,) = (code for name, code in python_blocks() if name == document)
     monkeypatch.chdir(tmp_path)
-    exec(code.replace("outputs/RUN", run_of("RUN")), {})
+    run = run_of("RUN")
+    exec(code.replace("outputs/RUN", run).replace('"outputs"', repr(str(Path(run).parent))), {})
 
 
 def test_every_python_block_is_run():
     # That of CONTRIBUTING is the sampler of the command below it.
-    assert sorted(name for name, _ in python_blocks()) == ["CONTRIBUTING.md", "README.md", "trained_runs.md"]
+    assert sorted(name for name, _ in python_blocks()) == [
+        "CONTRIBUTING.md",
+        "README.md",
+        "report.md",
+        "trained_runs.md",
+    ]
 
 
 def cut(line: Line, words: list[str]) -> list[str]:
