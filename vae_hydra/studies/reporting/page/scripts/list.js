@@ -39,7 +39,9 @@ function showHeads() {
   const all = element("input", { type: "checkbox", title: "tick all runs in the list" });
   all.addEventListener("change", () => tick(listed, all.checked));
   const heads = data.columns.filter((column) => visible.has(column.name)).map(({ name, meaning }) => {
-    const button = element("button", { type: "button", textContent: name, title: meaning });
+    // A line may end after a slash or a dot.
+    const parts = name.split(/(?<=[/.])/).flatMap((part, i) => (i ? [element("wbr"), part] : [part]));
+    const button = element("button", { type: "button", title: meaning }, ...parts);
     button.addEventListener("click", () => sortBy(name));
     const head = element("th", { scope: "col" }, button);
     head.dataset.column = name;
