@@ -10,6 +10,7 @@ measured.
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -33,12 +34,14 @@ ACTIONS = {
 }
 
 
-def written(folder: Path) -> float:
-    """Seconds of the command."""
+def written(folder: Path) -> tuple[float, float]:
+    """Seconds of the command, and of the processors."""
     command = [sys.executable, "-m", "vae_hydra.report", str(folder / "runs"), f"output={folder / 'report'}"]
     start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    return time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, used.ru_utime + used.ru_stime
 
 
 def page_times(page: Path, profile: Path) -> dict[str, float]:
@@ -59,9 +62,10 @@ def main(seeds: int) -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         folder = Path(place)
         count = write_runs(folder / "runs", seeds)
-        seconds = written(folder)
+        seconds, busy = written(folder)
         page = folder / "report" / "report.html"
-        print(f"{count} runs: report written in {seconds:.1f} s, report.html {page.stat().st_size / 1e6:.2f} MB")
+        size = page.stat().st_size / 1e6
+        print(f"{count} runs: report in {seconds:.1f} s ({busy:.1f} s of CPU), report.html {size:.2f} MB")
         if BROWSER and DRIVER:
             for name, milliseconds in page_times(page, folder / "profile").items():
                 print(f"{milliseconds:8.0f} ms  {name}")

@@ -227,7 +227,8 @@ def test_python_blocks_run(document, run_of, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict = {}
     for code in (code for name, code in python_blocks() if name == document):
-        exec(code.replace("outputs/RUN", run_of("RUN")), names)
+        run = run_of("RUN")
+        exec(code.replace("outputs/RUN", run).replace('"outputs"', repr(str(Path(run).parent))), names)
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.words[0] == "make"], ids=lambda line: line.text)

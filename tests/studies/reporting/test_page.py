@@ -80,7 +80,7 @@ def column(browser, name: str) -> list[str]:
 
 
 def head(browser, name: str):
-    return browser.find_element("xpath", f"//table[@id='list']//th[button[text()='{name}']]")
+    return browser.find_element("xpath", f"//table[@id='list']//th[@data-column='{name}']")
 
 
 def test_it_opens_without_errors_or_requests(browser, page):

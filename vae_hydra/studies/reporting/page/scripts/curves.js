@@ -95,7 +95,7 @@ function drawCurves() {
   }
   byId("curve-note").textContent = [
     all.length > lines.length ? `${lines.length} of ${all.length} lines are drawn; choose fewer runs.` : "",
-    data.curves.step > 1 ? `The page holds every ${data.curves.step}th epoch; metrics.csv of a run has all.` : "",
+    data.curves.step > 1 ? `The page holds one epoch in ${data.curves.step}, and the last; metrics.csv of a run has all.` : "",
     quantity === "loss" && byId("curve-part").options.length > 1 ? "Training losses have the β of their epoch, validation losses the final β." : "",
   ].filter(Boolean).join(" ");
 }

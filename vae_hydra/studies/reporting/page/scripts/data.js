@@ -33,7 +33,7 @@ function vector(tag, attributes, ...children) {
 function numberText(value, figures = 5) {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "−∞";
   const isWhole = Number.isInteger(value) && Math.abs(value) < 1e7;
-  const text = isWhole ? String(value) : Math.abs(value) < 1e6 ? String(Number(value.toPrecision(figures))) : value.toExponential(Math.min(2, figures - 1));
+  const text = isWhole ? String(value) : value === 0 || (Math.abs(value) >= 1e-4 && Math.abs(value) < 1e6) ? String(Number(value.toPrecision(figures))) : value.toExponential(Math.min(2, figures - 1));
   return text.replace("e+", "e").replaceAll("-", "−");
 }
 

@@ -3,6 +3,8 @@ const list = byId("list");
 const usual = data.columns.filter((column) => column.isMain).map((column) => column.name);
 const ticked = new Set();
 const order = { column: null, sign: 1 };
+// Rows that are added at a time: a table of thousands is slow to lay out.
+const BATCH = 200;
 let visible = new Set(usual);
 let rows = new Map();
 let listed = runs;
@@ -37,7 +39,9 @@ function showHeads() {
   const all = element("input", { type: "checkbox", title: "tick all runs in the list" });
   all.addEventListener("change", () => tick(listed, all.checked));
   const heads = data.columns.filter((column) => visible.has(column.name)).map(({ name, meaning }) => {
-    const button = element("button", { type: "button", textContent: name, title: meaning });
+    // A line may end after a slash or a dot.
+    const parts = name.split(/(?<=[/.])/).flatMap((part, i) => (i ? [element("wbr"), part] : [part]));
+    const button = element("button", { type: "button", title: meaning }, ...parts);
     button.addEventListener("click", () => sortBy(name));
     const head = element("th", { scope: "col" }, button);
     head.dataset.column = name;
@@ -75,11 +79,19 @@ function cell(run, name) {
 function showRuns() {
   const { kept, errors } = filtered(byId("filter").value);
   listed = sorted(kept);
-  for (const run of listed) if (!rows.has(run)) rows.set(run, rowElement(run));
-  list.tBodies[0].replaceChildren(...listed.map((run) => rows.get(run)));
+  list.tBodies[0].replaceChildren();
+  showMore(BATCH);
   byId("shown").textContent = [`${kept.length} of ${runs.length} runs`, ...errors].join("; ");
   byId("shown").classList.toggle("failed", errors.length > 0);
   document.dispatchEvent(new Event("runs"));
+}
+
+// Add rows to the table, which holds as many as the reader has scrolled to.
+function showMore(count) {
+  const first = list.tBodies[0].rows.length;
+  const more = listed.slice(first, first + count);
+  for (const run of more) if (!rows.has(run)) rows.set(run, rowElement(run));
+  list.tBodies[0].append(...more.map((run) => rows.get(run)));
 }
 
 function showColumns(names) {
@@ -105,5 +117,8 @@ function startList() {
   byId("usual").addEventListener("click", () => showColumns(usual));
   byId("every").addEventListener("click", () => showColumns(columns.keys()));
   byId("filter").addEventListener("input", showRuns);
+  const box = list.parentElement;
+  box.addEventListener("scroll", () => { if (box.scrollHeight - box.scrollTop - box.clientHeight < 1000) showMore(BATCH); });
+  window.addEventListener("beforeprint", () => showMore(runs.length));
   showColumns(usual);
 }

@@ -72,7 +72,7 @@ function axisStrip(place) {
   const svg = vector("svg", { height: 18, class: "strip" });
   for (const tick of place.ticks(4)) {
     const at = place(tick);
-    svg.append(vector("text", { x: `${at.toFixed(2)}%`, y: 13, "text-anchor": at < 8 ? "start" : at > 92 ? "end" : "middle" }, numberText(tick, 4)));
+    svg.append(vector("text", { x: `${at.toFixed(2)}%`, y: 13, "text-anchor": at < 3 ? "start" : at > 97 ? "end" : "middle" }, numberText(tick, 4)));
   }
   return element("div", { className: "dots axis" }, element("span"), svg, element("span"));
 }
