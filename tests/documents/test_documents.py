@@ -6,6 +6,7 @@ import importlib
 import json
 import re
 import tomllib
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
