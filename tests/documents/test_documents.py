@@ -61,6 +61,8 @@ CUTS = {
     r"generation\.samples=\d+": "generation.samples=100",
     r"hydra\.launcher\.n_jobs=\d+": "hydra.launcher.n_jobs=2",
     r"noise=none,\w+,.*": "noise=none,uniform",
+    r"noise=normal,\w+,.*": "noise=normal",
+    r"sampler=normal,lognormal,.*": "sampler=normal,lognormal",
     # Where a run of digits stands for one of MNIST.
     r"against=\[fashion_mnist,pixels\]": "against=[pixels]",
     r"against=\[(fashion_)?mnist\]": "against=[shuffled]",
