@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup train test lint test-slow bench notebooks clean
+.PHONY: help setup train test lint test-slow bench notebooks dist clean
 
 help:          ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -40,5 +40,12 @@ notebooks: setup  ## train what the notebooks look at, a few minutes, and run th
 		trainer.max_epochs=100 output_dir=outputs/notebooks/semi_supervised
 	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
 
+dist:          ## a wheel and a source distribution in dist/, checked as PyPI checks them; needs no other set-up
+	$(PYTHON) -m venv .venv-dist
+	.venv-dist/bin/python -m pip install --quiet --disable-pip-version-check build twine
+	rm -rf dist build
+	.venv-dist/bin/python -m build
+	.venv-dist/bin/python -m twine check --strict dist/*
+
 clean:         ## remove the virtual environment and caches, never runs or data
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
+	rm -rf $(VENV) .venv-dist .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import re
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from vae_hydra.studies.sweep.sweeper import GridSweeper
 
 # Lines that are no command of ours → why they are not run.
 NOT_OURS = {
-    r"make (train|test|test-slow|bench)\b": "sets up an environment from the network",
+    r"make (train|test|test-slow|bench|dist)\b": "sets up an environment from the network",
     r"pip install ": "needs the network",
+    r"docker (build|run) ": "needs Docker, and the network",
+    r"hf auth login": "asks for a token",
     r"\.venv/bin/pre-commit install": "changes the git hooks of the checkout",
     r"python benchmarks/\w+\.py": "measures for minutes",
     r"(batch: uint8|input|one pass \(x, y, q, z, p, log-likelihood, KL\)) →": "a diagram",
@@ -176,11 +179,12 @@ def test_every_command_is_planned(line, typed, run_command, tmp_path, monkeypatc
     module = importlib.import_module(f"vae_hydra.{line.module}")
     called = []
     body = importlib.import_module(f"vae_hydra.{TAKEN[line.module].split()[0]}")
-    monkeypatch.setattr(body, line.module, lambda *arguments: called.append(arguments))
+    # The body of a sweep is that of training, which plans it.
+    monkeypatch.setattr(body, line.module, lambda *arguments: called.append(arguments), raising=line.module != "sweep")
     monkeypatch.setattr(GridSweeper, "_launch", lambda self, missing: None)
     words = [word for word in typed(line) if "submitit" not in line.text or not word.startswith("hydra")]
     code, text = run_command(module, *words)
-    if {"--help", "--cfg"} & set(words):
+    if {"--help", "--cfg", "--version"} & set(words):
         assert code == 0
     elif plans := list(tmp_path.glob("outputs/**/plan.json")):
         cells = json.loads(plans[0].read_text())["cells"]
@@ -200,26 +204,37 @@ def test_a_command_that_does_not_exist_would_be_found(words, run_command, monkey
         test_every_command_is_planned(line, lambda line: line.arguments, run_command, tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("document", ["README.md", "trained_runs.md"])
+@pytest.mark.parametrize("document", ["README.md", "trained_runs.md", "python.md"])
 def test_python_blocks_run(document, run_of, tmp_path, monkeypatch):
-    (code,) = (code for name, code in python_blocks() if name == document)
+    """All blocks of a document, one after the other, with small budgets."""
+    code = "\n".join(code for name, code in python_blocks() if name == document)
+    epoch = 'trainer.max_epochs=1", "dataset.fraction=0.1", "callbacks.figures.enabled=false'
+    for pattern, smaller in {
+        r"trainer\.max_epochs=\d+": epoch,
+        r"seed=0,1,2": "seed=0",
+        r"samples=\d+": "samples=2",
+    }.items():
+        code = re.sub(pattern, smaller, code)
     monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", root.handlers[:])
     exec(code.replace("outputs/RUN", run_of("RUN")), {})
 
 
 def test_every_python_block_is_run():
-    # That of CONTRIBUTING is the sampler of the command below it.
-    assert sorted(name for name, _ in python_blocks()) == ["CONTRIBUTING.md", "README.md", "trained_runs.md"]
+    # That of CONTRIBUTING is the sampler of the command below it; that of sharing.md is run in tests/runs/test_hub.py.
+    others = {"CONTRIBUTING.md", "sharing.md"}
+    assert {name for name, _ in python_blocks()} - others == {"README.md", "trained_runs.md", "python.md"}
 
 
 def cut(line: Line, words: list[str]) -> list[str]:
     """The arguments with budgets cut."""
     for pattern, smaller in CUTS.items():
         words = [smaller if re.fullmatch(pattern, word) else word for word in words]
-    if line.module not in ("train", "search") or {"--help", "--cfg"} & set(words):
+    if line.module not in ("train", "sweep", "search") or {"--help", "--cfg", "--version"} & set(words):
         return words
     added = [*SMALL]
-    if "-m" in words or "sweep=" in line.text:
+    if line.module == "sweep" or "-m" in words or "sweep=" in line.text:
         added += ["seed=0", *next((more for key, more in SMALL_SWEEP.items() if key in line.text), ())]
     keys = {word.split("=")[0] for word in words}
     return [*words, *(word for word in added if word.split("=")[0] not in keys)]
