@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup train test lint test-slow test-slurm bench notebooks docs clean
+.PHONY: help setup train test lint test-slow test-slurm bench notebooks docs dist clean
 
 help:          ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -48,5 +48,12 @@ docs: setup    ## the site of the documentation, in site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "site/index.html"
 
+dist:          ## a wheel and a source distribution in dist/, checked as PyPI checks them; needs no other set-up
+	$(PYTHON) -m venv .venv-dist
+	.venv-dist/bin/python -m pip install --quiet --disable-pip-version-check build twine
+	rm -rf dist build
+	.venv-dist/bin/python -m build
+	.venv-dist/bin/python -m twine check --strict dist/*
+
 clean:         ## remove the virtual environment and caches, never runs or data
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist site *.egg-info
+	rm -rf $(VENV) .venv-dist .pytest_cache .mypy_cache .ruff_cache build dist site *.egg-info

@@ -7,7 +7,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
@@ -221,6 +221,9 @@ def attributes_of(module: str) -> Callable[[str], Any]:
     def get(name: str) -> Any:
         if renamed := NAMES.get(f"{inside}.{name}"):
             return pkgutil.resolve_name(PACKAGE + renamed)
+        if _has_submodule(module, name):
+            # It is only not imported yet; the homes would import torchvision.
+            return _refuse(module, name)
         for home in map(importlib.import_module, (PACKAGE + place for place in homes)):
             if name in vars(home):
                 return vars(home)[name]
@@ -228,6 +231,11 @@ def attributes_of(module: str) -> Callable[[str], Any]:
 
     # Python looks up __path__ and the like of every module.
     return lambda name: get(name) if not name.startswith("__") else _refuse(module, name)
+
+
+def _has_submodule(package: str, name: str) -> bool:
+    places = getattr(sys.modules.get(package), "__path__", None)
+    return places is not None and PathFinder.find_spec(f"{package}.{name}", places) is not None
 
 
 def _refuse(module: str, name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import re
 import tomllib
 from pathlib import Path
@@ -23,7 +24,7 @@ from vae_hydra.studies.sweep.sweeper import GridSweeper
 
 # Lines that are no command of ours → why they are not run.
 NOT_OURS = {
-    r"make (train|test|test-slow|test-slurm|bench|notebooks|docs)\b": "sets up an environment from the network",
+    r"make (train|test|test-slow|test-slurm|bench|notebooks|docs|dist)\b": "sets up an environment from the network",
     r"python -m venv ": "sets up an environment from the network",
     r"source \.venv/bin/activate": "changes the reader's shell",
     r"eval ": "changes the reader's shell",
@@ -31,6 +32,8 @@ NOT_OURS = {
     r"python -m tests\.slurm\.node ": "needs root, and SLURM on this machine",
     r"wandb sweep ": "asks W&B's server",
     r"pip install ": "needs the network",
+    r"docker (build|run) ": "needs Docker, and the network",
+    r"hf auth login": "asks for a token",
     r"\.venv/bin/pre-commit install": "changes the git hooks of the checkout",
     r"python benchmarks/\w+\.py": "measures for minutes",
     r"(batch: uint8|input|one pass \(x, y, q, z, p, log-likelihood, KL\)) →": "a diagram",
@@ -194,13 +197,14 @@ def test_every_command_is_planned(line, typed, run_command, tmp_path, monkeypatc
     module = importlib.import_module(f"vae_hydra.{line.module}")
     called = []
     body = importlib.import_module(f"vae_hydra.{TAKEN[line.module].split()[0]}")
-    monkeypatch.setattr(body, line.module, lambda *arguments: called.append(arguments))
+    # The body of a sweep is that of training, which plans it.
+    monkeypatch.setattr(body, line.module, lambda *arguments: called.append(arguments), raising=line.module != "sweep")
     monkeypatch.setattr(GridSweeper, "_launch", lambda self, missing: None)
     # Options of a cluster are checked without it, and without the plugin that submits jobs.
     monkeypatch.setattr(submitit_launcher, "hydra_job", lambda option: SimpleNamespace(setup=lambda **given: None))
     words = typed(line)
     code, text = run_command(module, *words)
-    if {"--help", "--cfg"} & set(words):
+    if {"--help", "--cfg", "--version"} & set(words):
         assert code == 0
     elif plans := list(tmp_path.glob("outputs/**/plan.json")):
         cells = json.loads(plans[0].read_text())["cells"]
@@ -220,18 +224,28 @@ def test_a_command_that_does_not_exist_would_be_found(words, run_command, monkey
         test_every_command_is_planned(line, lambda line: line.arguments, run_command, tmp_path, monkeypatch)
 
 
-# That of CONTRIBUTING is the sampler of the command below it.
-WITH_PYTHON = sorted({name for name, _ in python_blocks()} - {"CONTRIBUTING.md"})
+# That of CONTRIBUTING is the sampler of the command below it; that of sharing.md is run in tests/runs/test_hub.py.
+WITH_PYTHON = sorted({name for name, _ in python_blocks()} - {"CONTRIBUTING.md", "sharing.md"})
+# Budgets of the code in documents.
+CODE_CUTS = {
+    r"trainer\.max_epochs=\d+": 'trainer.max_epochs=1", "dataset.fraction=0.1", "callbacks.figures.enabled=false',
+    r"seed=0,1,2": "seed=0",
+    r"samples=\d+": "samples=2",
+}
 
 
 @pytest.mark.parametrize("document", WITH_PYTHON)
 def test_python_blocks_run(document, run_of, tmp_path, monkeypatch):
-    """One after the other, as in a notebook."""
+    """All blocks of a document, one after the other as in a notebook, with small budgets."""
+    code = "\n".join(code for name, code in python_blocks() if name == document)
+    for pattern, smaller in CODE_CUTS.items():
+        code = re.sub(pattern, smaller, code)
+    run = run_of("RUN")
+    code = code.replace("outputs/RUN", run).replace('"outputs"', repr(str(Path(run).parent)))
     monkeypatch.chdir(tmp_path)
-    names: dict = {}
-    for code in (code for name, code in python_blocks() if name == document):
-        run = run_of("RUN")
-        exec(code.replace("outputs/RUN", run).replace('"outputs"', repr(str(Path(run).parent))), names)
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", root.handlers[:])
+    exec(code, {})
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.words[0] == "make"], ids=lambda line: line.text)
@@ -266,11 +280,11 @@ def cut(line: Line, words: list[str]) -> list[str]:
     """The arguments with budgets cut."""
     for pattern, smaller in CUTS.items():
         words = [smaller if re.fullmatch(pattern, word) else word for word in words]
-    if line.module not in ("train", "search") or {"--help", "--cfg"} & set(words):
+    if line.module not in ("train", "sweep", "search") or {"--help", "--cfg", "--version"} & set(words):
         return words
     # Of sixty images, more than two in a hundred.
     added = [*(["dataset.fraction=0.5"] if "dataset=image_folder" in words else []), *SMALL]
-    if "-m" in words or "sweep=" in line.text:
+    if line.module == "sweep" or "-m" in words or "sweep=" in line.text:
         added += ["seed=0", *next((more for key, more in SMALL_SWEEP.items() if key in line.text), ())]
     keys = {word.split("=")[0] for word in words}
     first = {word.split("=")[0]: word for word in reversed(added)}

@@ -12,6 +12,7 @@ import torch
 import yaml
 
 import vae_hydra
+from tests.support.documents import python_blocks
 from tests.support.fake_hub import fake_hub
 from tests.support.untrained_runs import TINY, untrained
 from vae_hydra.runs.sharing import hub
@@ -116,3 +117,10 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
     for call in (lambda: vae_hydra.load("hf://a/b"), lambda: hub.check_repository("a/b")):
         with pytest.raises(ValueError, match=r"pip install 'vae_hydra\[hub\]'"):
             call()
+
+
+@needs_hub
+def test_the_code_of_the_page_runs(run, repositories):
+    (code,) = (code for name, code in python_blocks() if name == "sharing.md")
+    exec(code.replace("outputs/RUN", str(run.folder)), {})
+    assert list(repositories) == ["OWNER/NAME"]
