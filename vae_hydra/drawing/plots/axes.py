@@ -1,20 +1,14 @@
-"""Axes in a grid, in the style of this package, and their ticks."""
+"""Axes in a grid, and their ticks."""
 
 from __future__ import annotations
 
-import functools
 import math
 import textwrap
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any
 
-import numpy as np
-from matplotlib import rc_context, rc_params_from_file, rcParams
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-_SHEET = rc_params_from_file(Path(__file__).with_name("figures.mplstyle"), use_default_template=False)
 # A logarithmic axis of fewer decades has ticks between the powers of ten.
 DECADES = 2.0
 # Positive values that spread beyond this factor are shown on a logarithmic scale.
@@ -22,23 +16,6 @@ WIDE = 10.0
 
 # Inches of a letter of a title or a legend at most, on average.
 LETTER = 0.075
-
-P = ParamSpec("P")
-
-
-def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """``draw`` in the style of this package; matplotlib's settings are afterwards as they were before."""
-
-    @functools.wraps(draw)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with rc_context(_SHEET):
-            figure = draw(*args, **kwargs)
-            for axes in figure.axes:
-                # matplotlib makes tick labels when it needs them, which may be after the style has been left.
-                axes.tick_params(which="both", labelsize=rcParams["xtick.labelsize"])
-            return figure
-
-    return drawn
 
 
 def axes_grid(
@@ -103,13 +80,6 @@ def log_ticks(axis: Any, low: float, high: float) -> None:
 def is_wide(low: float, high: float) -> bool:
     """Whether values from ``low`` to ``high`` are shown on a logarithmic scale."""
     return bool(low > 0 and high > WIDE * low)
-
-
-def bin_edges(low: float, high: float, bins: int) -> np.ndarray:
-    """Edges of bins from ``low`` to ``high``, of equal width or, where ``is_wide``, of equal ratio."""
-    if is_wide(low, high):
-        return np.geomspace(low, high, bins + 1)
-    return np.linspace(low, max(high, low + 1e-6), bins + 1)
 
 
 def legend_entries(grid: Any) -> tuple[list[Any], list[str]]:

@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vae_hydra.drawing.plots.axes import LETTER, axes_grid, is_wide, legend_entries, styled, wrapped
+from vae_hydra.drawing.plots.axes import LETTER, axes_grid, is_wide, legend_entries, wrapped
 from vae_hydra.drawing.plots.series import PARTS, Style
+from vae_hydra.drawing.plots.style import PALE, styled
 
 # Inches: the height of a line of means, the height of all lines at most, the width of a panel of curves, and the widths
 # of a group's label and of a name in the legend at most.
@@ -28,22 +29,23 @@ class Point(NamedTuple):
 def loss_curves(history: Sequence[Mapping[str, float]], ends: tuple[float, float] | None = None) -> Figure:
     """Loss, log-likelihood and KL over the epochs, training and validation in one panel each.
 
-    Training losses use the β of their epoch, validation losses the final β. Where these differ, each loss has a panel
-    of its own, which names its β.
+    Both losses are at the same β. Where β moves in training, they are −log p(x|z) + β·KL(q‖p) at the final β,
+    recomputed from these two, because the training losses that were logged use the β of their epoch.
 
     Args:
         history: a mapping per epoch with ``epoch`` and any of ``train/…`` and ``val/…``.
         ends: β before the first step, and the final one; None takes those of the first and the last epoch.
     """
+    label, rows = _at_one_beta(history, ends)
     panels = [
-        *_loss_panels(history, ends),
-        ("log p(x|z) [nats per example]", {"train/log_likelihood": "training", "val/log_likelihood": "validation"}),
-        ("KL(q‖p) [nats per example]", {"train/kl": "training", "val/kl": "validation"}),
+        (label, rows, "loss"),
+        ("log p(x|z) [nats per example]", history, "log_likelihood"),
+        ("KL(q‖p) [nats per example]", history, "kl"),
     ]
     figure, grid = axes_grid(len(panels), len(panels), (4, 3.4))
-    for axes, (label, series) in zip(grid.flat, panels, strict=True):
-        for key, title in series.items():
-            points = [(row["epoch"], row[key]) for row in history if key in row]
+    for axes, (label, shown, name) in zip(grid.flat, panels, strict=True):
+        for part, title in (("train", "training"), ("val", "validation")):
+            points = [(row["epoch"], row[f"{part}/{name}"]) for row in shown if f"{part}/{name}" in row]
             if points:
                 axes.plot(*zip(*points, strict=True), label=title, **PARTS[title])
         axes.set(xlabel="epoch", ylabel=label)
@@ -53,25 +55,27 @@ def loss_curves(history: Sequence[Mapping[str, float]], ends: tuple[float, float
     return figure
 
 
-def _loss_panels(
+def _at_one_beta(
     history: Sequence[Mapping[str, float]], ends: tuple[float, float] | None
-) -> list[tuple[str, dict[str, str]]]:
-    """Label and series of the panels of losses: one panel if all losses have the same β, else one for each."""
-    epoch_betas = [row["train/beta"] for row in history if "train/beta" in row]
-    betas = [*epoch_betas, *(ends or ())]
-    training, validation = {"train/loss": "training"}, {"val/loss": "validation"}
+) -> tuple[str, Sequence[Mapping[str, float]]]:
+    """Label and rows of the losses, as logged if all have the same β, else recomputed at the final β."""
+    betas = [*(row["train/beta"] for row in history if "train/beta" in row), *(ends or ())]
     if not betas:
-        return [("loss [nats per example]", training | validation)]
+        return "loss [nats per example]", history
+    final = betas[-1]
     # metrics.csv holds β rounded to float32.
-    if np.allclose(betas, betas[-1], rtol=1e-6, atol=0):
-        return [(f"loss at β = {betas[-1]:g} [nats per example]", training | validation)]
-    trained = [*(ends or ())[:1], *epoch_betas] if epoch_betas else betas
-    low, high = f"{min(trained):g}", f"{max(trained):g}"
-    span = low if low == high else f"{low} to {high}"
-    return [
-        (f"training loss [nats per example]\nat the β of each epoch, {span}", training),
-        (f"validation loss [nats per example]\nat the final β = {betas[-1]:g}", validation),
-    ]
+    if np.allclose(betas, final, rtol=1e-6, atol=0):
+        return f"loss at β = {final:g} [nats per example]", history
+    label = f"−log p(x|z) + β·KL(q‖p) [nats per example]\nat the final β = {final:g}"
+    low, high = (f"{end:g}" for end in (min(betas), max(betas)))
+    return f"{label}; in training β from {low} to {high}", [_recomputed(row, final) for row in history]
+
+
+def _recomputed(row: Mapping[str, float], beta: float) -> dict[str, float]:
+    """The epoch, and the losses at this β as far as the row has their terms; without a KL it counts as 0."""
+    parts = [part for part in ("train", "val") if f"{part}/log_likelihood" in row]
+    losses = {f"{part}/loss": beta * row.get(f"{part}/kl", 0.0) - row[f"{part}/log_likelihood"] for part in parts}
+    return {"epoch": row["epoch"], **losses}
 
 
 @styled
@@ -117,7 +121,7 @@ def _panel_of_means(axes: Any, groups: Mapping[str, Mapping[str, Point]], styles
         axes.errorbar(centres, numbers, xerr=np.nan_to_num(spreads), label=name, **drawn)
     axes.set_yticks(ticks, [wrapped(group, LABEL) for group in groups])
     axes.set_ylim(lines - 1, -1)
-    axes.grid(axis="x", color="0.9")
+    axes.grid(axis="x", color=PALE, linewidth=0.5)
     axes.set_axisbelow(True)
 
 

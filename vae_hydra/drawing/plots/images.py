@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vae_hydra.drawing.plots.arrays import Array, Limits, to_array
-from vae_hydra.drawing.plots.axes import LETTER, axes_grid, hide_frame, styled, wrapped
+from vae_hydra.drawing.plots.axes import LETTER, axes_grid, hide_frame, wrapped
+from vae_hydra.drawing.plots.style import GREYS, styled
 
 # Pixels of white between rows of a block, and inches of the name of a row at most.
 GAP, NAME = 1, 2.2
@@ -122,6 +123,6 @@ def unit_range(images: Array, limits: Limits) -> Array:
 def show_image(axes: Any, image: Array) -> None:
     """Draw an image [C, H, W] of values in [0, 1], grey or in colour, without ticks or a frame."""
     # matplotlib wants H×W for grey and H×W×3 for colour.
-    axes.imshow(image.transpose(1, 2, 0) if len(image) == 3 else image[0], cmap="gray", vmin=0, vmax=1)
+    axes.imshow(image.transpose(1, 2, 0) if len(image) == 3 else image[0], cmap=GREYS, vmin=0, vmax=1)
     axes.set(xticks=[], yticks=[])
     hide_frame(axes)
