@@ -358,6 +358,8 @@ def test_what_another_run_of_the_logger_has_counts_for_nothing(tmp_path):
     logged.note({"x": 1.0}, 5)
     assert Logged(tmp_path / "logged.json", "a").new({"x": 1.0, "y": 2.0}, 5) == {"y": 2.0}
     assert Logged(tmp_path / "logged.json", "a").new({"x": 2.0}, 4) == {}
+    logged.note({"train/seconds_per_epoch": 1.0}, 5)
+    assert logged.new({"train/seconds_per_epoch": 2.0, "x": 2.0}, 5) == {"x": 2.0}
     assert Logged(tmp_path / "logged.json", "b").new({"x": 1.0}, 4) == {"x": 1.0}
     (tmp_path / "logged.json").write_text("{")
     with pytest.raises(ValueError, match="is damaged: .*; delete it"):

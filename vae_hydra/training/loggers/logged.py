@@ -9,6 +9,9 @@ from typing import Any
 
 from vae_hydra.base.files import write_text
 
+# Beginnings of the names of an epoch's values.
+EPOCHS = ("train/", "val/")
+
 
 class Logged:
     """The last step and value of every name that a logger has logged, kept in a file.
@@ -32,12 +35,14 @@ class Logged:
                 raise ValueError(f"{path} is damaged: {error}; delete it: repeated epochs are logged twice") from error
 
     def new(self, values: Mapping[str, Any], step: int) -> dict[str, Any]:
-        """The values that are not logged yet: those of a later step, or that differ at the same step."""
+        """The values that are not logged yet: those of a later step, and test scores that differ at the same step."""
         return {name: value for name, value in values.items() if self._is_new(name, value, step)}
 
     def _is_new(self, name: str, value: Any, step: int) -> bool:
         last_step, last_value = self._last.get(name, (-1, None))
-        return step > last_step or (step == last_step and value != last_value)
+        # The time of a repeated epoch differs; a run that is tested again may have other noise.
+        repeats = name.startswith(EPOCHS) or value == last_value
+        return step > last_step or (step == last_step and not repeats)
 
     def note(self, values: Mapping[str, Any], step: int) -> None:
         """Write down that ``values`` are logged at ``step``."""

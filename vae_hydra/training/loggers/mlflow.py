@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import time
+from argparse import Namespace
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -147,12 +148,13 @@ class MlflowRun(RunLogger):
         return self.id
 
     @rank_zero_only
-    def log_hyperparams(self, params: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Log options by their dotted paths; MLflow refuses another value of one that is logged already."""
         from mlflow.entities import Param
 
+        options = vars(params) if isinstance(params, Namespace) else params
         known = self._store.client.get_run(self.id).data.params
-        values = {allowed(name): str(value)[:LONGEST_PARAM] for name, value in flat(params).items()}
+        values = {allowed(name): str(value)[:LONGEST_PARAM] for name, value in flat(options).items()}
         new = [Param(name, value) for name, value in values.items() if name not in known]
         for start in range(0, len(new), PARAMS_AT_ONCE):
             self._store.client.log_batch(self.id, params=new[start : start + PARAMS_AT_ONCE])
