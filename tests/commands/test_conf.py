@@ -31,8 +31,8 @@ TOGETHER = {
     "model=mlp_radial": ("sampler=radius_angle",),
     "likelihood=radius_angle": ("sampler=radius_angle", "model=mlp_radial", "dataset=lognormal_2d"),
 }
-# Trainers of several processes, and of devices that this machine may lack.
-ELSEWHERE = ("trainer=gpu", "trainer=mps", "trainer=ddp")
+# Trainers of several processes, of devices that this machine may lack, and a logger of an extra with tests of its own.
+ELSEWHERE = ("trainer=gpu", "trainer=mps", "trainer=ddp", "logger=mlflow")
 # Likelihoods of positive data, which digits are not.
 POSITIVE = ("gamma", "lognormal", "radius_angle")
 # Options that take the first latent as a radius > 0, and samplers of such latents.
