@@ -6,11 +6,13 @@
 Every finished run generates 500,000 points, which are compared with the 500,000 test points: p of the MMD in linear
 time with 999 permutations (at most 100,000 points of each), of all points, of those above 6 and of those below −6; the
 share of points beyond ±6 as a ratio of the real one; Hill's estimate of 1/α from the largest 1 % of |x|, where α = 5 in
-the limit. The floor compares the training points with the test points.
+the limit. The floor compares the training points with the test points. A model of the γ-power objective generates from
+its own prior, and from the alternative one, t(ν + n, 0, τ), to which the objective draws q(z|x).
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -21,10 +23,13 @@ import torch
 import yaml
 from prior_by_likelihood import column_shapes
 from torch import Tensor
+from torch.distributions import Distribution
 from tqdm import tqdm
 
 import vae_hydra
 from vae_hydra.analysis.kernel_tests import linear_mmd_permutation_test
+from vae_hydra.model.multivariate_t import alternative_prior
+from vae_hydra.model.vae import VAE
 from vae_hydra.runs.build import build_data
 
 GENERATED, PERMUTATIONS, THRESHOLD = 500_000, 999, 6.0
@@ -69,10 +74,22 @@ def read(folder: Path) -> dict[str, list[Scores]]:
         seed = int(config["seed"])
         torch.manual_seed(seed)
         vae = vae_hydra.load(file.parent)
-        with torch.no_grad():
-            parts = [vae.decode(vae.prior_sample(50_000)).sample() for _ in range(GENERATED // 50_000)]
-        found[name_of(config)].append(scores(torch.cat(parts), real, seed))
+        for name, prior in priors(vae, config).items():
+            with torch.no_grad():
+                parts = [vae.decode(prior.sample((50_000,))).sample() for _ in range(GENERATED // 50_000)]
+            found[name_of(config) + name].append(scores(torch.cat(parts), real, seed))
     return found
+
+
+def priors(vae: VAE, config: dict[str, Any]) -> dict[str, Distribution]:
+    """The model's own prior, and for the γ-power objective the alternative one."""
+    own = vae.prior_distribution()
+    own = own.expand([vae.latent_dim]) if not own.batch_shape + own.event_shape else own
+    if config["objective"]["name"] != "gamma_power":
+        return {"": own}
+    values = math.prod(vae.x_shape)
+    other = alternative_prior(config["sampler"]["df"], values, vae.latent_dim, config["likelihood"]["scale"])
+    return {", own prior": own, ", alternative prior": other}
 
 
 def main(folder: str) -> None:
