@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup train test lint test-slow bench notebooks clean
+.PHONY: help setup train test lint test-slow test-slurm bench notebooks docs dist clean
 
 help:          ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -29,6 +29,10 @@ test: lint     ## lint, types and tests, on up to four cores
 test-slow: setup  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
+test-slurm: setup  ## disturbed sweeps on a SLURM of one node; as root, with the packages slurm-wlm and munge
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[slurm]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow tests/slurm
+
 bench: setup   ## an MNIST epoch against a bare torch loop; a sweep run by run, under joblib and in stacks
 	$(BIN)/python benchmarks/epoch.py
 	$(BIN)/python benchmarks/sweep.py
@@ -40,5 +44,16 @@ notebooks: setup  ## train what the notebooks look at, a few minutes, and run th
 		trainer.max_epochs=100 output_dir=outputs/notebooks/semi_supervised
 	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
 
+docs: setup    ## the site of the documentation, in site/; a warning is an error, and nothing is fetched
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "site/index.html"
+
+dist:          ## a wheel and a source distribution in dist/, checked as PyPI checks them; needs no other set-up
+	$(PYTHON) -m venv .venv-dist
+	.venv-dist/bin/python -m pip install --quiet --disable-pip-version-check build twine
+	rm -rf dist build
+	.venv-dist/bin/python -m build
+	.venv-dist/bin/python -m twine check --strict dist/*
+
 clean:         ## remove the virtual environment and caches, never runs or data
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
+	rm -rf $(VENV) .venv-dist .pytest_cache .mypy_cache .ruff_cache build dist site *.egg-info

@@ -37,12 +37,13 @@ LIKELIHOODS = ("gaussian", "lognormal", "student_t", "generalised_pareto")
 ERRORS = {"index": "error of Hill's estimate of 1/α", "q999": "relative error of the 99.9 % quantile"}
 GENERATED, LEVEL = 20_000, 0.999
 
+Row = tuple[float, ...]
+
 
 class Cell(NamedTuple):
-    """One model and its data."""
+    """One model and the row of its table: tail index and number of columns, or the number of columns alone."""
 
-    tail_index: float
-    dimensions: int
+    row: Row
     prior: str
     likelihood: str
     seed: int
@@ -57,12 +58,12 @@ def read(folder: Path) -> Found:
     for file in tqdm(sorted(folder.glob("pareto-*/metrics.json"))):
         config = yaml.safe_load((file.parent / "config.yaml").read_text(encoding="utf-8"))
         data, seed = config["dataset"], int(config["seed"])
-        names = (config["sampler"]["name"], config["likelihood"]["name"])
-        cell = Cell(float(data["tail_index"]), int(data["dimensions"]), *names, seed)
+        tail_index, dimensions = float(data["tail_index"]), int(data["dimensions"])
+        cell = Cell((tail_index, dimensions), config["sampler"]["name"], config["likelihood"]["name"], seed)
         torch.manual_seed(seed)
-        real = Pareto(1.0, cell.tail_index).sample((GENERATED, cell.dimensions))
+        real = Pareto(1.0, tail_index).sample((GENERATED, dimensions))
         for ending, x in (("", generated(file.parent)), ("_floor", real)):
-            for name, value in errors(x, cell.tail_index).items():
+            for name, value in errors(x, tail_index).items():
                 found[f"{name}{ending}"][cell] = value
     return found
 
@@ -76,32 +77,36 @@ def generated(run: Path) -> Tensor:
 
 def errors(x: Tensor, tail_index: float) -> dict[str, float]:
     """Both errors of rows [N, D] of Pareto columns, means over the columns."""
-    k = torch.tensor([tail_count(len(x))])
-    xi = torch.stack([tail_shapes(column, k)["hill"][0] for column in x.T])
     true, middle = ((1 - level) ** (-1 / tail_index) for level in (LEVEL, 0.5))
     off = (sample_quantile(x, LEVEL) - true).abs() / (true - middle)
-    return {"index": (xi - 1 / tail_index).abs().mean().item(), "q999": off.mean().item()}
+    return {"index": (column_shapes(x) - 1 / tail_index).abs().mean().item(), "q999": off.mean().item()}
 
 
-def rows(found: dict[Cell, float]) -> list[tuple[float, int]]:
-    """The tail indices and dimensions of the cells."""
-    return sorted({(cell.tail_index, cell.dimensions) for cell in found})
+def column_shapes(x: Tensor) -> Tensor:
+    """Hill's estimate of ξ = 1/α from the largest 1 % of each column of x [N, D]; [D]."""
+    k = torch.tensor([tail_count(len(x))])
+    return torch.stack([tail_shapes(column, k)["hill"][0] for column in x.T])
 
 
-def medians(found: dict[Cell, float], row: tuple[float, int]) -> np.ndarray:
+def rows(found: dict[Cell, float]) -> list[Row]:
+    """The rows of the table that the cells belong to."""
+    return sorted({cell.row for cell in found})
+
+
+def medians(found: dict[Cell, float], row: Row) -> np.ndarray:
     """Median over seeds, [likelihoods, priors]; NaN for a cell without runs."""
     table = np.full((len(LIKELIHOODS), len(PRIORS)), math.nan)
     for (i, likelihood), (j, prior) in itertools.product(enumerate(LIKELIHOODS), enumerate(PRIORS)):
-        values = [v for c, v in found.items() if (*row, prior, likelihood) == c[:4]]
+        values = [v for c, v in found.items() if (row, prior, likelihood) == c[:3]]
         table[i, j] = np.median(values) if values else math.nan
     return table
 
 
-def main_effects(found: dict[Cell, float], row: tuple[float, int]) -> Iterator[tuple[str, str, float, float]]:
+def main_effects(found: dict[Cell, float], row: Row) -> Iterator[tuple[str, str, float, float]]:
     """Pairs of priors and of likelihoods, the ratio of their geometric mean errors, and p by Holm's method."""
     by_level: defaultdict[tuple[str, str], defaultdict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for cell, value in found.items():
-        if (cell.tail_index, cell.dimensions) == row:
+        if cell.row == row:
             by_level["prior", cell.prior][cell.seed].append(math.log(value))
             by_level["likelihood", cell.likelihood][cell.seed].append(math.log(value))
     levels = {key: {(s, None): float(np.mean(v)) for s, v in seeds.items()} for key, seeds in by_level.items()}
@@ -117,15 +122,15 @@ def table(found: Found, error: str) -> str:
     names = [*LIKELIHOODS, *PRIORS]
     lines = ["| α | columns | floor | " + " | ".join(names) + " |", "|---" * (len(names) + 3) + "|"]
     for row in rows(found[error]):
-        of_row = {c: v for c, v in found[error].items() if c[:2] == row}
-        floor = np.median([v for c, v in found[f"{error}_floor"].items() if c[:2] == row])
+        of_row = {c: v for c, v in found[error].items() if c.row == row}
+        floor = np.median([v for c, v in found[f"{error}_floor"].items() if c.row == row])
         means = [geometric_mean([v for c, v in of_row.items() if name == c.likelihood]) for name in LIKELIHOODS]
         means += [geometric_mean([v for c, v in of_row.items() if name == c.prior]) for name in PRIORS]
         lines.append(f"| {row[0]:g} | {row[1]} | {floor:.3f} | " + " | ".join(f"{m:.3f}" for m in means) + " |")
     return "\n".join(lines)
 
 
-def named(row: tuple[float, int]) -> str:
+def named(row: Row) -> str:
     """Tail index and dimensions in words."""
     return f"α = {row[0]:g}, {row[1]} column" + "s" * (row[1] > 1)
 

@@ -7,7 +7,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
@@ -83,6 +83,7 @@ MODULES = {
     "reporting.options": "studies.reporting.options base.nested runs.identity",
     "reporting.standing": "runs.scoring runs.partial",
     "reporting.pivots": "studies.reporting.pivots studies.reporting.paired_test",
+    "reporting.page": "studies.reporting.page.document studies.reporting.page.data",
     "reporting.planned": "studies.reporting.plans",
     "run": "runs.folder runs.checkpoint runs.ownership",
     "samplers": "model.samplers",
@@ -98,7 +99,6 @@ MODULES = {
     ),
     "splits": "data.splits",
     "study": "studies.search.study",
-    "sweep": "studies.sweep.sweeper studies.sweep.outcome studies.sweep.register runs.resolve",
     "sweep_table": "studies.sweep.wandb_table",
     "system_errors": "base.system_errors",
     "trust": "runs.trust",
@@ -123,6 +123,7 @@ TAKEN = {
     "ood": "analysis.outliers.command",
     "report": "studies.reporting.command",
     "search": "studies.search.search studies.search.trial",
+    "sweep": "studies.sweep.sweeper studies.sweep.outcome studies.sweep.register runs.resolve",
     "train": "runs.train",
 }
 # Old name → new name of single objects that were renamed, or that configurations of runs name.
@@ -168,6 +169,9 @@ NAMES = {
     "reporting.denoised.names": "studies.reporting.noise_names.noise_names",
     "reporting.denoised.of_evaluation": "studies.reporting.noise_names.evaluation_noises",
     "reporting.denoised.of_run": "studies.reporting.noise_names.configured_noises",
+    "plots.charts.bars": "drawing.plots.charts.means",
+    "reporting.figures.bars": "studies.reporting.figures.means",
+    "reporting.page.Entry": "studies.reporting.page.data.value",
     "reporting.options.text": "studies.reporting.options.value_text",
 }
 
@@ -217,6 +221,9 @@ def attributes_of(module: str) -> Callable[[str], Any]:
     def get(name: str) -> Any:
         if renamed := NAMES.get(f"{inside}.{name}"):
             return pkgutil.resolve_name(PACKAGE + renamed)
+        if _has_submodule(module, name):
+            # It is only not imported yet; the homes would import torchvision.
+            return _refuse(module, name)
         for home in map(importlib.import_module, (PACKAGE + place for place in homes)):
             if name in vars(home):
                 return vars(home)[name]
@@ -224,6 +231,11 @@ def attributes_of(module: str) -> Callable[[str], Any]:
 
     # Python looks up __path__ and the like of every module.
     return lambda name: get(name) if not name.startswith("__") else _refuse(module, name)
+
+
+def _has_submodule(package: str, name: str) -> bool:
+    places = getattr(sys.modules.get(package), "__path__", None)
+    return places is not None and PathFinder.find_spec(f"{package}.{name}", places) is not None
 
 
 def _refuse(module: str, name: str) -> Any:

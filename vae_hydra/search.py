@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vae_hydra._moved import attributes_of
+from vae_hydra.base import hydra_versions
 from vae_hydra.base.command import cli
 from vae_hydra.studies.sweep.register import register
 
@@ -16,6 +17,7 @@ __getattr__ = attributes_of(__name__)
 register()
 
 
+@cli.typed_in_any_order
 def main() -> None:
     """Start the search of the command line, or go on with it."""
     with cli.user_errors(output="output_dir"):
@@ -26,7 +28,7 @@ def main() -> None:
     _main()
 
 
-@cli.command("search")
+@hydra_versions.main(cli.prepare(), "search")
 def _main(config: DictConfig) -> None:
     with cli.user_errors(output="output_dir"):
         options = cli.settings(config)

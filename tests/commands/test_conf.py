@@ -14,6 +14,7 @@ from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.base.command.configuration import config_folder
 from vae_hydra.runs import build
 from vae_hydra.runs.build import build_experiment, build_noise, build_vae
+from vae_hydra.runs.devices import check_devices
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
 
@@ -25,14 +26,24 @@ ON_DISK = ("mnist", "mnist_exp", "fashion_mnist")
 WRITTEN = ("kmnist", "emnist", "svhn", "cifar10", "celeba")
 LOGGING = ("logger", "callbacks", "trainer")
 # Options that need others beside them.
-TOGETHER = {"objective=gamma_power": ("sampler=multivariate_t", "likelihood=multivariate_t")}
+TOGETHER = {
+    "objective=gamma_power": ("sampler=multivariate_t", "likelihood=multivariate_t"),
+    "model=mlp_radial": ("sampler=radius_angle",),
+    "likelihood=radius_angle": ("sampler=radius_angle", "model=mlp_radial", "dataset=lognormal_2d"),
+}
+# Trainers of several processes, of devices that this machine may lack, and a logger of an extra with tests of its own.
+ELSEWHERE = ("trainer=gpu", "trainer=mps", "trainer=ddp", "logger=mlflow")
 # Likelihoods of positive data, which digits are not.
-POSITIVE = ("gamma", "lognormal")
+POSITIVE = ("gamma", "lognormal", "radius_angle")
+# Options that take the first latent as a radius > 0, and samplers of such latents.
+RADIAL = ("mlp_radial", "radius_angle")
+POSITIVE_SAMPLERS = ("lognormal", "inverse_gaussian", "gamma", "weibull", "beta", "kumaraswamy", "radius_angle")
 
 
 GROUPS = (
     "model",
     "sampler",
+    "prior",
     "dataset",
     "noise",
     "beta",
@@ -70,10 +81,10 @@ def example_size(config: dict) -> int:
     """The number of values in an example."""
     dataset = config["dataset"]
     side = dataset["resize"] or (8 if dataset["name"] == "digits" else 28)
-    return SIZES.get(dataset["name"], side * side)
+    return dataset.get("dimensions") or SIZES.get(dataset["name"], side * side)
 
 
-@pytest.mark.parametrize("case", cases(*GROUPS))
+@pytest.mark.parametrize("case", [case for case in cases(*GROUPS) if case not in ELSEWHERE])
 def test_option_trains_and_its_scores_agree(case, configure, request):
     overrides = [case, *TOGETHER.get(case, ()), *BRIEF]
     if configure(case)["dataset"]["name"] in ON_DISK:
@@ -83,7 +94,7 @@ def test_option_trains_and_its_scores_agree(case, configure, request):
         overrides += [f"dataset.root={request.getfixturevalue('image_files')}", "dataset.batch_size=16"]
     if case.removeprefix("likelihood=") in POSITIVE:
         overrides.append("dataset=lognormal_2d")
-    if case == "dataset=table":
+    if case in ("dataset=table", "experiment=tails/table"):
         overrides.append(f"dataset.path={request.getfixturevalue('table_file')}")
     if case == "dataset=image_folder":
         overrides += [f"dataset.path={request.getfixturevalue('picture_folder')}", "dataset.batch_size=16"]
@@ -96,7 +107,7 @@ ON_VECTORS = [c for c in cases("sampler", "noise", "likelihood", "condition", "c
 
 @pytest.mark.parametrize("case", [*ON_VECTORS, "model=mlp", "model=mlp_tapered model.latent_dim=2"])
 def test_option_takes_a_step_on_vectors(case, configure):
-    assert_takes_a_step(configure("dataset=lognormal_2d", *case.split()))
+    assert_takes_a_step(configure("dataset=lognormal_2d", *case.split(), *TOGETHER.get(case, ())))
 
 
 @pytest.mark.parametrize("case", [c for c in cases("likelihood") if "bernoulli" in c])
@@ -124,14 +135,14 @@ def test_options_of_the_data_train_and_are_scored_again(options, configure):
 
 @pytest.mark.parametrize("case", cases("sampler", "model"))
 def test_stacked_noise_with_every_sampler_and_every_model(case, configure):
-    assert_takes_a_step(configure(case, "noise=normal", "noise.mode=stacked"))
+    assert_takes_a_step(configure(case, *TOGETHER.get(case, ()), "noise=normal", "noise.mode=stacked"))
 
 
 def test_scores_agree_under_stacked_noise(configure):
     assert_scores_agree(train(configure("noise=normal", "noise.mode=stacked", *BRIEF)), 64)
 
 
-COMBINED = ("model", "sampler", "likelihood", "condition", "classifier")
+COMBINED = ("model", "sampler", "prior", "likelihood", "condition", "classifier")
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +151,24 @@ def nodes():
     return composed("output_dir=unused", "test_noises=null"), {
         group: {option: composed(f"{group}={option}")[group] for option in options(group)} for group in COMBINED
     }
+
+
+def refusal(config: dict) -> str | None:
+    """Part of the message for two options that exclude each other; None for others."""
+    prior, sampler = config["prior"]["name"], config["sampler"]["name"]
+    if config["condition"] and config["classifier"]:
+        return "classifier and condition exclude each other"
+    if config["condition"] and prior == "vamp":
+        return "prior=vamp encodes pseudo-inputs without a class"
+    if prior != "standard" and sampler == "deterministic":
+        return "is trained by the KL, which a deterministic sampler lacks"
+    if prior not in ("standard", "vamp") and sampler == "von_mises_fisher":
+        return "has no density on the sphere"
+    if prior in ("learned", "mixture") and sampler == "kumaraswamy":
+        return "the bounds of Uniform cannot be trained"
+    if {config["model"]["name"], config["likelihood"]["name"]} & set(RADIAL) and sampler not in POSITIVE_SAMPLERS:
+        return "takes the first latent as a radius > 0"
+    return None
 
 
 @pytest.fixture
@@ -158,11 +187,13 @@ def test_every_two_options_go_together(one, other, nodes):
         config = {**base, one: node, other: other_node}
         if config["sampler"]["name"] != "deterministic":
             config["objective"] = {**base["objective"], "free_bits": 0.1}
-        if config["condition"] and config["classifier"]:
-            with pytest.raises(ValueError, match="classifier and condition exclude each other"):
+        if {config["model"]["name"], config["likelihood"]["name"]} & set(RADIAL) and "sampler" not in (one, other):
+            config["sampler"] = groups["sampler"]["radius_angle"]
+        if (reason := refusal(config)) is None:
+            assert_takes_a_step(config)
+        else:
+            with pytest.raises(ValueError, match=reason):
                 build_experiment(config)
-            continue
-        assert_takes_a_step(config)
 
 
 def test_noise_from_any_torch_distribution(configure):
@@ -201,8 +232,8 @@ def test_every_file_is_short_and_every_option_says_what_it_is(path):
 
 @pytest.mark.parametrize("sampler", options("sampler"))
 def test_a_single_latent(sampler, configure):
-    if sampler == "von_mises_fisher":
-        with pytest.raises(ValueError, match="sampler=von_mises_fisher must be an integer ≥ 2"):
+    if sampler in ("von_mises_fisher", "radius_angle"):
+        with pytest.raises(ValueError, match=f"sampler={sampler} must be an integer ≥ 2"):
             build_experiment(configure(f"sampler={sampler}", "model.latent_dim=1"))
         return
     assert_takes_a_step(configure(f"sampler={sampler}", "model.latent_dim=1"))
@@ -247,6 +278,32 @@ def test_options_of_the_trainer_and_more(options, configure):
 )
 def test_options_of_parts_take_a_step(options, configure):
     assert_takes_a_step(configure(*options))
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "available"), [("gpu", "torch.cuda.is_available"), ("mps", "torch.backends.mps.is_available")]
+)
+def test_a_missing_device_is_named(accelerator, available, configure, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    config = configure("debug=one_step")
+    config["trainer"] = {**config["trainer"], **composed(f"trainer={accelerator}")["trainer"]}
+    with pytest.raises(ValueError, match=rf"trainer.accelerator={accelerator} needs .*{available}.*trainer=cpu"):
+        train(config)
+    assert not Run.of(config).folder.exists()
+
+
+def test_more_devices_than_there_are(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match="trainer.devices=4, but this machine has 2; use trainer.devices=2"):
+        check_devices({"accelerator": "gpu", "devices": 4})
+    check_devices({"accelerator": "gpu", "devices": 2})
+    check_devices({"accelerator": "cpu", "devices": 4})
+
+
+def test_two_processes_are_two_devices_of_one_strategy():
+    trainer = composed("trainer=ddp")["trainer"]
+    assert (trainer["devices"], trainer["strategy"], trainer["accelerator"]) == (2, "ddp", "auto")
 
 
 def test_presets_are_the_published_recipe(configure):

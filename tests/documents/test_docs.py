@@ -25,11 +25,32 @@ def test_everything_public_has_a_docstring(path):
     assert not [node.name for node in public if not ast.get_docstring(node)]
 
 
+def anchors(path: Path) -> set[str]:
+    """The headings of a document as GitHub names them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
 def test_links_and_pictures_lead_somewhere(path):
-    targets = re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8"))
-    local = [target for target in targets if not target.startswith("http")]
-    assert not [target for target in local if not (path.parent / target).exists()]
+    targets = re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8"))
+    local = [target.partition("#") for target in targets if not target.startswith("http")]
+    files = [(path.parent / target if target else path, anchor) for target, _, anchor in local]
+    assert not [str(file) for file, _ in files if not file.exists()]
+    assert not [anchor for file, anchor in files if anchor and anchor not in anchors(file)]
+
+
+def test_reproductions_have_no_figure_that_results_lack():
+    results = (REPOSITORY / "docs" / "results.md").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs" / "reproductions.md").read_text(encoding="utf-8")
+    rows = re.sub(r"`[^`]*`|\]\([^)]*\)", "", "\n".join(re.findall(r"^\|.*$", page, re.MULTILINE)))
+    figures = re.findall(r"\d+\.\d+(?: ± \d+\.\d+)?", rows)
+    assert len(figures) > 50
+    assert not [figure for figure in figures if figure not in results]
+
+
+def test_readme_stays_short():
+    assert len((REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
 TESTS = sorted((REPOSITORY / "tests").rglob("*.py"))

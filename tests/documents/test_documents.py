@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import re
+import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
 from tests.support.composing import REPOSITORY
-from tests.support.documents import FENCE, Line, every_line, python_blocks, shell_lines
+from tests.support.documents import FENCE, Line, documents, every_line, python_blocks, shell_lines
 from tests.support.image_files import write_pictures
 from vae_hydra._moved import TAKEN
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
+from vae_hydra.studies.sweep import submitit_launcher
 from vae_hydra.studies.sweep.sweeper import GridSweeper
 
 # Lines that are no command of ours → why they are not run.
 NOT_OURS = {
-    r"make (train|test|test-slow|bench)\b": "sets up an environment from the network",
+    r"make (train|test|test-slow|test-slurm|bench|notebooks|docs|dist)\b": "sets up an environment from the network",
+    r"python -m venv ": "sets up an environment from the network",
+    r"source \.venv/bin/activate": "changes the reader's shell",
+    r"eval ": "changes the reader's shell",
+    r"python -m http\.server ": "serves the site until Ctrl-C",
+    r"python -m tests\.slurm\.node ": "needs root, and SLURM on this machine",
+    r"wandb sweep ": "asks W&B's server",
     r"pip install ": "needs the network",
+    r"docker (build|run) ": "needs Docker, and the network",
+    r"hf auth login": "asks for a token",
+    r"mlflow ui ": "serves a page until Ctrl-C, with a package of an extra",
     r"\.venv/bin/pre-commit install": "changes the git hooks of the checkout",
     r"python benchmarks/\w+\.py": "measures for minutes",
     r"(batch: uint8|input|one pass \(x, y, q, z, p, log-likelihood, KL\)) →": "a diagram",
@@ -31,6 +44,7 @@ NOT_OURS = {
 PLANNED_ONLY = {
     r"hydra/launcher=submitit": "needs a cluster, and a plugin that is not installed",
     r"vae_hydra\.explore ": "serves a page until Ctrl-C",
+    r"logger=mlflow": "needs a package of an extra, and a server in one of them",
 }
 # What stands for something of the reader's → what it is in these tests.
 RUNS = {
@@ -52,6 +66,8 @@ CUTS = {
     r"generation\.samples=\d+": "generation.samples=100",
     r"hydra\.launcher\.n_jobs=\d+": "hydra.launcher.n_jobs=2",
     r"noise=none,\w+,.*": "noise=none,uniform",
+    r"noise=normal,\w+,.*": "noise=normal",
+    r"sampler=normal,lognormal,.*": "sampler=normal,lognormal",
     # Where a run of digits stands for one of MNIST.
     r"against=\[fashion_mnist,pixels\]": "against=[pixels]",
     r"against=\[(fashion_)?mnist\]": "against=[shuffled]",
@@ -64,6 +80,7 @@ SMALL_SWEEP = {
     "sweep=": ("sampler=normal",),
 }
 
+PYTEST = re.compile(r"`pytest (?:-m slow )?(tests/\S+) -k (\w+)`")
 LINES = every_line()
 OURS = [line for line in LINES if line.module]
 
@@ -143,11 +160,14 @@ def typed(place, run_of, tmp_path, monkeypatch):
         words = [re.sub(r"RUN,(RUN,)?…", "RUN,OTHER", word) for word in line.arguments]
         names = "|".join(RUNS)
         pattern = rf"(?<=[=,])(?:outputs/)?({names})(?=$|,)"
-        words = [re.sub(pattern, lambda match: run_of(match[1]), word) for word in words]
+        of_vectors = line.document == "docs/tails.md"
+        words = [re.sub(pattern, lambda match: run_of("TAIL" if of_vectors else match[1]), word) for word in words]
+        if {"outputs", "run=outputs"} & set(words):
+            # All runs in a folder, of which there is one at least.
+            run_of("RUN")
         known = {
             "outputs": str(place / "outputs"),
-            # All runs in a folder, of which there is one at least.
-            **({"run=outputs": f"run={Path(run_of('RUN')).parent}"} if "run=outputs" in words else {}),
+            "run=outputs": f"run={place / 'outputs'}",
             "FOLDER": str(place / "outputs"),
             "dataset.path=photos": f"dataset.path={place / 'photos'}",
             "dataset.root=FOLDER": f"dataset.root={data}",
@@ -165,9 +185,12 @@ def identifiers(lines: list[Line]) -> list[str]:
     return [f"{line.document}: {' '.join(line.words[2:])}"[:100] for line in lines]
 
 
+MEASURED = ("docs/results.md", "docs/reproductions.md")
+
+
 def at_once_or_slow(line: Line):
     """The recipes of the measured results are many."""
-    return pytest.param(line, marks=pytest.mark.slow) if line.document == "docs/results.md" else line
+    return pytest.param(line, marks=pytest.mark.slow) if line.document in MEASURED else line
 
 
 @pytest.mark.parametrize("line", [*map(at_once_or_slow, OURS)], ids=identifiers(OURS))
@@ -176,11 +199,14 @@ def test_every_command_is_planned(line, typed, run_command, tmp_path, monkeypatc
     module = importlib.import_module(f"vae_hydra.{line.module}")
     called = []
     body = importlib.import_module(f"vae_hydra.{TAKEN[line.module].split()[0]}")
-    monkeypatch.setattr(body, line.module, lambda *arguments: called.append(arguments))
+    # The body of a sweep is that of training, which plans it.
+    monkeypatch.setattr(body, line.module, lambda *arguments: called.append(arguments), raising=line.module != "sweep")
     monkeypatch.setattr(GridSweeper, "_launch", lambda self, missing: None)
-    words = [word for word in typed(line) if "submitit" not in line.text or not word.startswith("hydra")]
+    # Options of a cluster are checked without it, and without the plugin that submits jobs.
+    monkeypatch.setattr(submitit_launcher, "hydra_job", lambda option: SimpleNamespace(setup=lambda **given: None))
+    words = typed(line)
     code, text = run_command(module, *words)
-    if {"--help", "--cfg"} & set(words):
+    if {"--help", "--cfg", "--version"} & set(words):
         assert code == 0
     elif plans := list(tmp_path.glob("outputs/**/plan.json")):
         cells = json.loads(plans[0].read_text())["cells"]
@@ -200,29 +226,71 @@ def test_a_command_that_does_not_exist_would_be_found(words, run_command, monkey
         test_every_command_is_planned(line, lambda line: line.arguments, run_command, tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("document", ["README.md", "trained_runs.md"])
+# That of CONTRIBUTING is the sampler of the command below it; that of sharing.md is run in tests/runs/test_hub.py.
+WITH_PYTHON = sorted({name for name, _ in python_blocks()} - {"CONTRIBUTING.md", "sharing.md"})
+# Budgets of the code in documents.
+CODE_CUTS = {
+    r"trainer\.max_epochs=\d+": 'trainer.max_epochs=1", "dataset.fraction=0.1", "callbacks.figures.enabled=false',
+    r"seed=0,1,2": "seed=0",
+    r"samples=\d+": "samples=2",
+}
+
+
+@pytest.mark.parametrize("document", WITH_PYTHON)
 def test_python_blocks_run(document, run_of, tmp_path, monkeypatch):
-    (code,) = (code for name, code in python_blocks() if name == document)
+    """All blocks of a document, one after the other as in a notebook, with small budgets."""
+    code = "\n".join(code for name, code in python_blocks() if name == document)
+    for pattern, smaller in CODE_CUTS.items():
+        code = re.sub(pattern, smaller, code)
+    run = run_of("RUN")
+    code = code.replace("outputs/RUN", run).replace('"outputs"', repr(str(Path(run).parent)))
     monkeypatch.chdir(tmp_path)
-    exec(code.replace("outputs/RUN", run_of("RUN")), {})
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", root.handlers[:])
+    exec(code, {})
 
 
-def test_every_python_block_is_run():
-    # That of CONTRIBUTING is the sampler of the command below it.
-    assert sorted(name for name, _ in python_blocks()) == ["CONTRIBUTING.md", "README.md", "trained_runs.md"]
+@pytest.mark.parametrize("line", [line for line in LINES if line.words[0] == "make"], ids=lambda line: line.text)
+def test_make_has_every_target(line):
+    assert re.search(rf"^{line.words[1]}:", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_every_extra_of_a_document_exists():
+    texts = "".join(path.read_text(encoding="utf-8") for path in documents())
+    named = {extra for match in re.findall(r"vae_hydra\[([\w,]+)\]", texts) for extra in match.split(",")}
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert named
+    assert named <= set(project["optional-dependencies"])
+
+
+@pytest.mark.parametrize("path", sorted({word for line in LINES for word in line.words if "benchmarks/" in word}))
+def test_benchmarks_exist(path):
+    assert (REPOSITORY / path).is_file()
+
+
+def test_every_test_of_a_document_exists():
+    """Those within sentences, such as ``pytest -m slow tests/runs/test_stack.py -k ten_seeds``."""
+    found = [match for path in documents() for match in PYTEST.findall(path.read_text(encoding="utf-8"))]
+    assert found
+    for place, name in found:
+        files = [REPOSITORY / place] if place.endswith(".py") else [*(REPOSITORY / place).rglob("test_*.py")]
+        # -k also chooses by the names of parameters.
+        assert any(name in file.read_text(encoding="utf-8") for file in files), name
 
 
 def cut(line: Line, words: list[str]) -> list[str]:
     """The arguments with budgets cut."""
     for pattern, smaller in CUTS.items():
         words = [smaller if re.fullmatch(pattern, word) else word for word in words]
-    if line.module not in ("train", "search") or {"--help", "--cfg"} & set(words):
+    if line.module not in ("train", "sweep", "search") or {"--help", "--cfg", "--version"} & set(words):
         return words
-    added = [*SMALL]
-    if "-m" in words or "sweep=" in line.text:
+    # Of sixty images, more than two in a hundred.
+    added = [*(["dataset.fraction=0.5"] if "dataset=image_folder" in words else []), *SMALL]
+    if line.module == "sweep" or "-m" in words or "sweep=" in line.text:
         added += ["seed=0", *next((more for key, more in SMALL_SWEEP.items() if key in line.text), ())]
     keys = {word.split("=")[0] for word in words}
-    return [*words, *(word for word in added if word.split("=")[0] not in keys)]
+    first = {word.split("=")[0]: word for word in reversed(added)}
+    return [*words, *(word for key, word in first.items() if key not in keys)]
 
 
 RUN_FOR_REAL = [line for line in OURS if not is_marked(line, PLANNED_ONLY)]

@@ -18,17 +18,19 @@ LOOKS = {"normal": style(0), "student_t df=3": style(3), "student_t df=5": style
 NAN = float("nan")
 
 
-def test_bars_are_as_high_as_the_means_and_their_lines_as_long_as_the_spreads():
+def test_means_lie_at_their_values_and_their_lines_are_as_long_as_the_spreads():
     groups = {
         "none": {"normal": Point(2.0, 0.5)},
         "uniform": {"normal": Point(3.0, NAN), "student_t df=3": Point(1.0, 0.25)},
     }
-    figure = plots.bars({"digits": groups}, LOOKS, "half-SSE")
+    figure = plots.means({"digits": groups}, LOOKS, "half-SSE")
     axes = figure.axes[0]
-    assert sorted(bar.get_height() for bar in axes.patches) == [1.0, 2.0, 3.0]
-    ends = sorted(tuple(path.vertices[:, 1]) for lines in axes.collections for path in lines.get_paths())
-    assert ends == [(0.75, 1.25), (1.5, 2.5)]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["none", "uniform"]
+    points = {tuple(xy) for line in axes.lines if line.get_marker() in "oD" for xy in line.get_xydata()}
+    # A group is a line a series, and a line of room.
+    assert points == {(2.0, 0.0), (3.0, 2.0), (1.0, 3.0)}
+    ends = sorted(tuple(path.vertices[:, 0]) for lines in axes.collections for path in lines.get_paths())
+    assert ends == [(0.75, 1.25), (1.5, 2.5), (3.0, 3.0)]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["none", "uniform"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["normal", "student_t df=3"]
 
 
@@ -109,22 +111,23 @@ def test_losses_at_one_beta_share_a_panel():
 
 
 @pytest.mark.parametrize(
-    ("betas", "ends", "training", "validation"),
+    ("betas", "ends", "final", "span"),
     [
-        ((0.0, 0.5, 1.0), None, "0 to 1", "1"),
-        ((0.0, 0.5, 1.0), (0.0, 4.0), "0 to 1", "4"),
+        ((0.0, 0.5, 1.0), None, 1.0, "0 to 1"),
+        ((0.0, 0.5, 1.0), (0.0, 4.0), 4.0, "0 to 4"),
         # The first epoch ended at the final β and began elsewhere.
-        ((1.0, 1.0), (0.0, 1.0), "0 to 1", "1"),
+        ((1.0, 1.0), (0.0, 1.0), 1.0, "0 to 1"),
         # Cut off before β had moved.
-        ((0.0,), (0.0, 1.0), "0", "1"),
+        ((0.0,), (0.0, 1.0), 1.0, "0 to 1"),
     ],
 )
-def test_losses_at_different_betas_are_not_on_one_axis(betas, ends, training, validation):
-    first, second, *rest = plots.loss_curves(epochs(*betas), ends).axes
-    assert first.get_ylabel() == f"training loss [nats per example]\nat the β of each epoch, {training}"
-    assert [line.get_label() for line in first.lines] == ["training"]
-    assert second.get_ylabel() == f"validation loss [nats per example]\nat the final β = {validation}"
-    assert [line.get_label() for line in second.lines] == ["validation"]
+def test_losses_of_a_beta_that_moves_are_drawn_at_the_final_one(betas, ends, final, span):
+    terms = {"train/log_likelihood": -7.0, "train/kl": 2.0, "val/log_likelihood": -8.0, "val/kl": 1.5}
+    first, *rest = plots.loss_curves(epochs(*betas, **terms), ends).axes
+    label = f"−log p(x|z) + β·KL(q‖p) [nats per example]\nat the final β = {final:g}; in training β from {span}"
+    assert first.get_ylabel() == label
+    assert [line.get_label() for line in first.lines] == ["training", "validation"]
+    assert [set(line.get_ydata()) for line in first.lines] == [{7 + 2 * final}, {8 + 1.5 * final}]
     assert len(rest) == 2
 
 
@@ -134,7 +137,11 @@ def test_loss_curves_of_histories_without_a_beta_or_without_validation_are_drawn
     assert [list(line.get_ydata()) for line in first.lines] == [[2.0, 1.0]]
     partly = epochs(0.0, 0.5)
     del partly[0]["train/beta"], partly[1]["val/loss"]
-    assert len(plots.loss_curves(partly, (0.0, 1.0)).axes) == 4
+    assert len(plots.loss_curves(partly, (0.0, 1.0)).axes) == 3
+    # Without a KL, as a plain autoencoder.
+    partly[1] |= {"train/log_likelihood": -5.0}
+    (line,) = plots.loss_curves(partly, (0.0, 1.0)).axes[0].lines
+    assert line.get_xydata().tolist() == [[1.0, 5.0]]
 
 
 def test_figures_have_one_style_and_leave_matplotlibs_settings_alone():

@@ -39,6 +39,7 @@ LIKELIHOODS = (
     *("lognormal", "gamma", "generalised_pareto", "generalised_pareto likelihood.tails=upper"),
     *("gamma likelihood.learn_concentration=predicted", "student_t likelihood.learn_df=predicted"),
     "generalised_pareto likelihood.learn_shape=predicted likelihood.learn_scale=predicted",
+    "radius_angle sampler=radius_angle model=mlp_radial dataset=lognormal_2d",
 )
 MODELS = {
     "conv": "model=conv condition=encoder condition.encoding=scalar",

@@ -53,6 +53,10 @@ KINDS = {
     "vectors": ("dataset=lognormal_2d", "dataset.fraction=0.01", "dataset.batch_size=50", *SMALL[1:]),
     "β-divergence": ("objective=beta_divergence", *SMALL),
     "t³VAE": ("objective=gamma_power", "sampler=multivariate_t", "likelihood=multivariate_t", *SMALL),
+    "radius and angle": (
+        *("dataset=lognormal_2d", "dataset.fraction=0.01", "dataset.batch_size=50", *SMALL[1:]),
+        *("model=mlp_radial", "sampler=radius_angle", "likelihood=radius_angle"),
+    ),
     "no validation": ("dataset.validation=0", *SMALL),
 }
 

@@ -27,6 +27,11 @@ def test_collapse_is_warned_of_once(configure, caplog):
     assert "10 of 10 latents carry less than 0.01 nats for 3 epochs" in warnings[0]
 
 
+def test_latents_with_one_kl_are_warned_of_together():
+    assert "the latents together carry less" in CollapseWarning(patience=1).observe(torch.zeros(1))
+    assert "2 of 2 latents carry less" in CollapseWarning(patience=1).observe(torch.zeros(2))
+
+
 @pytest.mark.parametrize("options", [("beta.value=0.1",), ("sampler=deterministic",)])
 def test_a_healthy_model_is_not_warned_of(options, configure, caplog):
     with caplog.at_level(logging.WARNING):

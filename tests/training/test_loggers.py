@@ -1,14 +1,20 @@
-"""W&B and TensorBoard, read back from what they wrote."""
+"""W&B, MLflow and TensorBoard, read back from what they wrote."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
+from collections import Counter
 from pathlib import Path
 
+import lightning as L
 import pytest
+import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -18,6 +24,7 @@ from vae_hydra import train as train_command
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
 from vae_hydra.training.callbacks import NonFiniteLossError
+from vae_hydra.training.loggers.logged import Logged
 
 FILE_HEADER, BLOCK, RECORD_HEADER = 7, 32768, 7
 
@@ -180,3 +187,180 @@ def test_the_command_of_a_wandb_agent_trains_a_cell_of_the_sweep(tmp_path):
     (folder,) = tmp_path.glob("digits-*")
     assert folder.name.startswith("digits-inverse_gaussian-deterministic-s0-")
     assert Run(folder).is_done
+
+
+HAS_MLFLOW = importlib.util.find_spec("mlflow") is not None
+needs_mlflow = pytest.mark.skipif(not HAS_MLFLOW, reason="needs mlflow, of the extra mlflow, which is not in dev")
+# Epochs 0 to 2 are logged before the crash; last.ckpt has the first two.
+CRASHES = ("trainer.max_epochs=4", "callbacks.checkpoints.every_n_epochs=2", "dataset.fraction=0.1")
+
+
+class Crash(L.Callback):
+    """An error where the fourth epoch begins."""
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch == 3:
+            raise RuntimeError("crashed")
+
+
+def crash_and_resume(config) -> Run:
+    with pytest.raises(RuntimeError, match="crashed"):
+        train(config, [Crash()])
+    train(config)
+    return Run.of(config)
+
+
+def wandb_rows(paths: list[Path]) -> list[tuple[int, str]]:
+    """(step, name) of every value in offline files, from the oldest to the newest."""
+    records = (r for path in paths for r in wandb_records(path) if r.HasField("history"))
+    rows = [(r.history.step.num, (*item.nested_key, item.key)[0]) for r in records for item in r.history.item]
+    return [(step, name) for step, name in rows if not name.startswith("_")]
+
+
+def test_a_resumed_run_is_the_same_wandb_run_with_each_step_once(configure):
+    run = crash_and_resume(configure("logger=wandb", *CRASHES))
+    paths = sorted(offline_runs(run), key=lambda path: path.stat().st_mtime)
+    assert len(paths) == 2
+    ids = {r.run.run_id for path in paths for r in wandb_records(path) if r.HasField("run")}
+    assert ids == {f"{run.name}-{run.record['id']}"}
+    counted = Counter((step, name) for step, name in wandb_rows(paths) if name.startswith(("train/", "val/")))
+    assert max(counted.values()) == 1
+    epochs = [step for step, name in counted if name == "train/loss"]
+    assert len(epochs) == 4
+    assert epochs == sorted(epochs)
+
+
+def test_a_resumed_run_has_each_step_once_in_tensorboard(configure):
+    run = crash_and_resume(configure("logger=tensorboard", *CRASHES))
+    events = EventAccumulator(str(run.folder / "tensorboard"))
+    events.Reload()
+    steps = [event.step for event in events.Scalars("train/loss")]
+    assert len(steps) == len(set(steps)) == 4
+
+
+def mlflow_runs(uri: str):
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("vae_hydra")
+    return client, client.search_runs([experiment.experiment_id])
+
+
+@pytest.fixture
+def local_mlflow(tmp_path, monkeypatch) -> str:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return f"sqlite:///{tmp_path / 'outputs' / 'mlflow.db'}"
+
+
+def assert_mlflow_has(uri: str, run: Run, folder: Path) -> None:
+    client, (found,) = mlflow_runs(uri)
+    assert (found.info.run_name, found.info.status) == (run.name, "FINISHED")
+    assert found.data.params["optimizer.lr"] == str(run.config["optimizer"]["lr"])
+    assert found.data.params["sampler._target_"] == "vae_hydra.model.samplers.NormalSampler"
+    assert found.data.tags["sampler"] == "normal"
+    for name, value in run.metrics.items():
+        assert found.data.metrics[name] == pytest.approx(value, rel=1e-5)
+    history = client.get_metric_history(found.info.run_id, "train/loss")
+    assert len({metric.step for metric in history}) == len(history) == 4
+    figures = {Path(file.path).name for file in client.list_artifacts(found.info.run_id, "figures")}
+    assert "reconstructions.png" in figures
+    model = load(client.download_artifacts(found.info.run_id, "model", str(folder)))
+    for name, parameter in load(run.folder).named_parameters():
+        assert torch.equal(dict(model.named_parameters())[name], parameter)
+
+
+@needs_mlflow
+def test_mlflow_keeps_params_metrics_figures_and_the_model_of_a_resumed_run(configure, local_mlflow, tmp_path):
+    run = crash_and_resume(configure("logger=mlflow", "callbacks.figures.enabled=true", *CRASHES))
+    (tmp_path / "downloaded").mkdir()
+    assert_mlflow_has(local_mlflow, run, tmp_path / "downloaded")
+
+
+@needs_mlflow
+def test_mlflow_marks_a_failed_run(configure, local_mlflow):
+    with pytest.raises(NonFiniteLossError):
+        train(configure("logger=mlflow", "optimizer.lr=1e30"))
+    assert [run.info.status for run in mlflow_runs(local_mlflow)[1]] == ["FAILED"]
+
+
+@pytest.fixture
+def mlflow_server(tmp_path):
+    """The address of an MLflow server on a free port of this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    stores = [f"--backend-store-uri=sqlite:///{tmp_path}/server.db", f"--artifacts-destination={tmp_path}/server"]
+    command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1", *stores]
+    with (tmp_path / "server.log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
+        until = time.monotonic() + 120
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1)
+                break
+            except OSError:
+                assert time.monotonic() < until, (tmp_path / "server.log").read_text()
+                time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}"
+        server.terminate()
+
+
+@needs_mlflow
+@pytest.mark.slow
+def test_a_real_mlflow_server_keeps_the_run(configure, mlflow_server, tmp_path):
+    """pytest -m slow tests/training/test_loggers.py -k real_mlflow_server"""
+    uri = f"logger.mlflow.tracking_uri={mlflow_server}"
+    run = crash_and_resume(configure("logger=mlflow", uri, "callbacks.figures.enabled=true", *CRASHES))
+    (tmp_path / "downloaded").mkdir()
+    assert_mlflow_has(mlflow_server, run, tmp_path / "downloaded")
+
+
+def names_in_wandb(run: Run) -> set[str]:
+    # trainer/global_step is the axis of W&B's plots.
+    return {name for _, name in wandb_rows(offline_runs(run))} - {"trainer/global_step"}
+
+
+def names_in_tensorboard(run: Run) -> set[str]:
+    events = EventAccumulator(str(run.folder / "tensorboard"))
+    events.Reload()
+    return set(events.Tags()["scalars"])
+
+
+def names_in_mlflow(run: Run) -> set[str]:
+    return set(mlflow_runs(f"sqlite:///{run.folder.parent / 'mlflow.db'}")[1][0].data.metrics)
+
+
+@pytest.mark.parametrize(
+    ("logger", "names"),
+    [
+        ("wandb", names_in_wandb),
+        ("tensorboard", names_in_tensorboard),
+        pytest.param("mlflow", names_in_mlflow, marks=needs_mlflow),
+    ],
+)
+def test_every_logger_has_the_names_of_the_run_folder(configure, monkeypatch, logger, names):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    config = configure(f"logger={logger}", "noise=normal", "callbacks.histograms.every_n_epochs=0")
+    train(config)
+    run = Run.of(config)
+    header = (run.folder / "metrics.csv").read_text().splitlines()[0].split(",")
+    assert names(run) == {*header, *run.metrics}
+
+
+def test_wandb_is_silent_but_for_one_line(run_command):
+    code, text = run_command(train_command, *QUICK, "logger=wandb")
+    assert code == 0
+    assert len([line for line in text.splitlines() if "wandb" in line.lower()]) == 1
+    assert "send it with: wandb sync" in text
+
+
+def test_what_another_run_of_the_logger_has_counts_for_nothing(tmp_path):
+    logged = Logged(tmp_path / "logged.json", "a")
+    logged.note({"x": 1.0}, 5)
+    assert Logged(tmp_path / "logged.json", "a").new({"x": 1.0, "y": 2.0}, 5) == {"y": 2.0}
+    assert Logged(tmp_path / "logged.json", "a").new({"x": 2.0}, 4) == {}
+    logged.note({"train/seconds_per_epoch": 1.0}, 5)
+    assert logged.new({"train/seconds_per_epoch": 2.0, "x": 2.0}, 5) == {"x": 2.0}
+    assert Logged(tmp_path / "logged.json", "b").new({"x": 1.0}, 4) == {"x": 1.0}
+    (tmp_path / "logged.json").write_text("{")
+    with pytest.raises(ValueError, match="is damaged: .*; delete it"):
+        Logged(tmp_path / "logged.json", "a")

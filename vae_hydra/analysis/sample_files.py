@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,31 @@ log = logging.getLogger(__name__)
 MOST_SHOWN = 256
 
 
+class Arrays(NamedTuple):
+    """Examples x [n, *x_shape], their latents z [n, L], and their labels y [n], or None without labels."""
+
+    x: np.ndarray
+    z: np.ndarray
+    y: np.ndarray | None
+
+
+def generate_arrays(config: Mapping[str, Any]) -> Arrays:
+    """Generated examples as arrays; their files are written only if ``config`` names an ``output``.
+
+    Arguments and errors are as for ``generate``.
+    """
+    if config["output"] is not None:
+        made = _generate(config)[1]
+    elif files := [name for name in ("images", "arrays", "recognise") if config[name]]:
+        raise ValueError(f"{files[0]} is about files; add output=FOLDER for them")
+    else:
+        prepare_torch(config["threads"])
+        request = _request(config)
+        made = _made(config, open_saved(config), request)[1]
+    y = None if made.y is None else made.y.cpu().numpy()
+    return Arrays(made.x.cpu().numpy(), made.z.cpu().numpy(), y)
+
+
 def generate(config: Mapping[str, Any]) -> Path:
     """Write generated examples as a picture and, on request, as a dataset and as arrays; return their folder.
 
@@ -38,16 +63,17 @@ def generate(config: Mapping[str, Any]) -> Path:
     Raises:
         ValueError: if ``run`` is no run, if it cannot generate the request, or if the output exists already.
     """
+    return _generate(config)[0]
+
+
+def _generate(config: Mapping[str, Any]) -> tuple[Path, Generated]:
+    """Write generated examples; return their folder and the examples."""
     prepare_torch(config["threads"])
     request = _request(config)
     saved = open_saved(config)
     default = saved.run.folder / "generated" / _folder_name(request, config["checkpoint"])
     folder = output_folder(config["output"], default)
-    needs_data = request.by != "prior" or config["recognise"]
-    data = data_of(saved, config["dataset_root"]) if needs_data else None
-    made = generate_examples(saved.module, data, request)
-    if request.by == "class_embedding" and not saved.module.vae.sampler.has_elbo:
-        log.warning("the posteriors of sampler=deterministic are points: all examples of a class are the same")
+    data, made = _made(config, saved, request)
     _check_outputs(config, made, folder)
     record = {"checkpoint": saved.checkpoint.stem, **asdict(request)}
     if data is not None and config["recognise"]:
@@ -60,7 +86,17 @@ def generate(config: Mapping[str, Any]) -> Path:
     for title, name in written.items():
         log.info("%-8s %s", title, folder / name)
     log.info("%d examples in %s", request.n, folder)
-    return folder
+    return folder, made
+
+
+def _made(config: Mapping[str, Any], saved: Saved, request: Request) -> tuple[DataModule | None, Generated]:
+    """The data, if the request needs them, and the examples."""
+    needs_data = request.by != "prior" or config["recognise"]
+    data = data_of(saved, config["dataset_root"]) if needs_data else None
+    made = generate_examples(saved.module, data, request)
+    if request.by == "class_embedding" and not saved.module.vae.sampler.has_elbo:
+        log.warning("the posteriors of sampler=deterministic are points: all examples of a class are the same")
+    return data, made
 
 
 def _request(config: Mapping[str, Any]) -> Request:

@@ -80,6 +80,13 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> Any:
     return value
 
 
+def texts(name: str, values: Any) -> list[str]:
+    """Return ``values`` if it is a list of texts that are not empty; raise ValueError otherwise."""
+    if not isinstance(values, list) or not all(isinstance(value, str) and value for value in values):
+        raise ValueError(f"{name} must be a list of words, as in {name}=[first,second], but got {values!r}")
+    return values
+
+
 def positive_integers(name: str, values: Any) -> list[int]:
     """Return ``values`` as a list if every entry is an integer ≥ 1; raise ValueError otherwise."""
     return integers(name, values, minimum=1)

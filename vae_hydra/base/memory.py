@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,9 @@ def free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     free = psutil.virtual_memory().available
+    if granted := os.environ.get("SLURM_MEM_PER_NODE"):
+        # In MB. A job's own group is not where a container's is, and not every cluster has one.
+        free = min(free, int(granted) * 2**20 - psutil.Process().memory_info().rss)
     try:
         return min(free, int((_GROUP / "memory.max").read_text()) - _used())
     except (OSError, ValueError, KeyError):

@@ -10,9 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 from torch import Tensor
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from vae_hydra.base.files import replacing_folder
+
+# Those of torchvision's ImageFolder, which a folder of images can be read without.
+SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
 # Folders that stand for a split → its name.
 SPLIT_FOLDERS = {
@@ -71,7 +73,7 @@ def _labelled(folder: Path, names: Sequence[str]) -> LabelledFiles:
             "one of them"
         )
     if not loose and not members:
-        raise ValueError(f"there are no images in {folder}: files that end with {', '.join(IMG_EXTENSIONS)}")
+        raise ValueError(f"there are no images in {folder}: files that end with {', '.join(SUFFIXES)}")
     if loose:
         return LabelledFiles(loose, [0] * len(loose), [])
     pairs = [(file, label) for label, files in enumerate(members.values()) for file in files]
@@ -94,7 +96,7 @@ def _images_below(folder: Path) -> list[Path]:
 
 
 def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in IMG_EXTENSIONS and not file.name.startswith(".") and file.is_file()
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
 
 
 def write_image_folder(images: Tensor, y: Tensor, limits: tuple[float, float], folder: Path) -> None:

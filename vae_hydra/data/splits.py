@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.functional import resize as resize_batch
 
 from vae_hydra.base import checks
 from vae_hydra.data.examples import Examples, Source
@@ -126,6 +125,9 @@ def resize_images(examples: Examples, size: int | Sequence[int]) -> Examples:
             f"dataset.resize needs images [channels, height, width], but the examples of this dataset have shape "
             f"{list(examples.x.shape[1:])}; use dataset.resize=null"
         )
+    # Data that keep their size need no torchvision.
+    from torchvision.transforms.functional import resize as resize_batch
+
     resized = [resize_batch(read(x), list(sides), antialias=True) for x in examples.x.split(CHUNK)]
     return Examples(torch.cat(resized), examples.y)
 

@@ -19,6 +19,7 @@ from vae_hydra.distributions.parameters import parameters, with_parameters
 from vae_hydra.distributions.pareto_tails import ParetoTails, UpperParetoTail
 from vae_hydra.distributions.power import NoPowerIntegral, log_power, log_power_integral
 from vae_hydra.distributions.quantiles import NoQuantiles, quantile
+from vae_hydra.distributions.radius_angle import RadiusAngle, RadiusLatents
 from vae_hydra.distributions.student_t import StudentT
 from vae_hydra.distributions.trainable import TrainableDistribution
 from vae_hydra.distributions.von_mises_fisher import VonMisesFisher
@@ -41,6 +42,8 @@ __all__ = [
     "NoPowerIntegral",
     "NoQuantiles",
     "ParetoTails",
+    "RadiusAngle",
+    "RadiusLatents",
     "StudentT",
     "TrainableDistribution",
     "UpperParetoTail",

@@ -16,7 +16,7 @@ class TrainableDistribution(nn.Module):
 
     Args:
         start: a distribution of the family, from whose parameters training starts.
-        shape: batch_shape of the trained distribution.
+        shape: batch_shape of the trained distribution; parameters of vectors keep their own axes behind it.
         spread: standard deviation of Normal noise on the unconstrained starting values, ≥ 0.
 
     Raises:
@@ -35,7 +35,9 @@ class TrainableDistribution(nn.Module):
             raise ValueError(f"the bounds of {self.family.__name__} cannot be trained; use a prior of another family")
         self._maps = {name: transform_to(start.arg_constraints[name]) for name in self.names}
         for name in self.names:
-            value = torch.as_tensor(getattr(start, name), dtype=torch.get_default_dtype()).expand(tuple(shape))
+            value = torch.as_tensor(getattr(start, name), dtype=torch.get_default_dtype())
+            own = value.shape[value.dim() - start.arg_constraints[name].event_dim :]
+            value = value.expand([*shape, *own])
             free = self._maps[name].inv(value)
             self.register_parameter(name, nn.Parameter(free + spread * torch.randn_like(free)))
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
-from PIL import Image
+from lightning.pytorch.loggers import Logger
 
 from vae_hydra.base import checks
 from vae_hydra.base.command.configuration import is_sweep
@@ -19,11 +17,10 @@ from vae_hydra.base.files import write_arrays, write_figure
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.training.callbacks.checkpoints import METRICS
 from vae_hydra.training.history import read_epochs
+from vae_hydra.training.loggers import RunLogger
 from vae_hydra.training.module import VAEModule
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from vae_hydra.drawing.panels import ShownExamples
 
 log = logging.getLogger(__name__)
@@ -47,7 +44,7 @@ class Figures(Callback):
         samples: number of prior samples.
         enabled: false draws nothing.
         in_sweep: whether runs of a sweep draw figures at their end. Without, they write examples.npz alone, which a
-            report shows; runs with W&B or TensorBoard draw figures in any case.
+            report shows; runs with a logger draw figures in any case.
     """
 
     def __init__(
@@ -122,23 +119,11 @@ class Figures(Callback):
                 log.debug("no figure %s: %s", name, figure)
                 continue
             write_figure(figure, folder / f"{name}.png")
-            _log(figure, name, loggers, step)
+            for logger in loggers:
+                if isinstance(logger, RunLogger):
+                    logger.log_figure(name, folder / f"{name}.png", step)
 
 
 def _write_shown(shown: ShownExamples, path: Path) -> None:
     values = {name: tensor.cpu() for name, tensor in shown._asdict().items() if tensor is not None}
     write_arrays(path, {n: (tensor if n == "labels" else tensor.float()).numpy() for n, tensor in values.items()})
-
-
-def _log(figure: Figure, name: str, loggers: Iterable[Logger], step: int) -> None:
-    for logger in loggers:
-        if isinstance(logger, WandbLogger):
-            logger.log_image(f"figures/{name}", [_pixels(figure)])
-        elif isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_figure(f"figures/{name}", figure, step)
-
-
-def _pixels(figure: Figure) -> Any:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
-    return Image.open(buffer)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, TransformedDistribution, biject_to, constraints
 
 from vae_hydra.base import checks
-from vae_hydra.distributions import Mixture, StudentT, TrainableDistribution
+from vae_hydra.distributions import Mixture, StudentT, TrainableDistribution, is_joint
 from vae_hydra.model.flows import imported_zuko, neural_spline_flow
 
 Encode = Callable[[Tensor], Distribution]
@@ -23,9 +23,11 @@ class Prior(nn.Module, ABC):
 
     Attributes:
         is_joint: whether the latents depend on one another, so that only the KL of all of them together exists.
+        on_sphere: whether it has a density on the sphere of a von Mises–Fisher posterior.
     """
 
     is_joint = True
+    on_sphere = False
 
     @abstractmethod
     def forward(self, encode: Encode) -> Distribution:
@@ -35,16 +37,17 @@ class Prior(nn.Module, ABC):
 class LearnedPrior(Prior):
     """p(z) = Πⱼ f(zⱼ; θⱼ): the family of the sampler's prior, with trained parameters for each latent.
 
+    A prior of all latents together, such as a multivariate t, has its parameters trained as they are.
+
     Args:
         start: the sampler's prior, from which training starts.
         latent_dim: L.
     """
 
-    is_joint = False
-
     def __init__(self, start: Distribution, latent_dim: int, **_: Any) -> None:
         super().__init__()
-        self.latents = TrainableDistribution(start, [latent_dim])
+        self.is_joint = is_joint(start)
+        self.latents = TrainableDistribution(start, [] if self.is_joint else [latent_dim])
 
     def forward(self, encode: Encode) -> Distribution:
         return self.latents()
@@ -67,7 +70,8 @@ class MixturePrior(Prior):
         count = checks.positive_integer("prior.components", components)
         distance = checks.non_negative("prior.spread", spread)
         self.logits = nn.Parameter(torch.zeros(count))
-        self.components = TrainableDistribution(start, [count, latent_dim], distance)
+        shape = [count] if is_joint(start) else [count, latent_dim]
+        self.components = TrainableDistribution(start, shape, distance)
 
     def forward(self, encode: Encode) -> Distribution:
         return Mixture(self.logits, self.components())
@@ -85,6 +89,7 @@ class VampPrior(Prior):
     Source: Tomczak and Welling, "VAE with a VampPrior", 2018.
     """
 
+    on_sphere = True
     least: Tensor
     greatest: Tensor
 
@@ -150,7 +155,7 @@ class FlowPrior(Prior):
         self.heavy = checks.one_of("prior.base", base, BASES) == "student_t"
         self.register_buffer("df", torch.tensor(checks.positive("prior.df", df)), persistent=False)
         self.register_buffer("zeros", torch.zeros(latent_dim), persistent=False)
-        self.support = start.support
+        self.support = cast(constraints.Constraint, start.support)
 
     def forward(self, encode: Encode) -> Distribution:
         ones = torch.ones_like(self.zeros)
@@ -159,7 +164,8 @@ class FlowPrior(Prior):
             values = StudentT(self.df, self.zeros, ones, validate_args=False)
         base = Independent(values, 1, validate_args=False)
         flow = imported_zuko().distributions.NormalizingFlow(self.transform(None), base)
-        if self.support is constraints.real:
+        if self.support in (constraints.real, constraints.real_vector):
             return flow
-        onto = biject_to(constraints.independent(self.support, 1))
+        of_vectors = self.support if self.support.event_dim else constraints.independent(self.support, 1)
+        onto = biject_to(of_vectors)
         return TransformedDistribution(flow, [onto], validate_args=False)

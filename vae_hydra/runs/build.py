@@ -23,6 +23,7 @@ from vae_hydra.runs.compatibility import (
     check_likelihood_fits,
     check_objective,
     check_optimizer_options,
+    check_radius_is_positive,
     check_scheduler_options,
 )
 from vae_hydra.runs.contaminant import contaminant_of
@@ -60,6 +61,7 @@ def build_experiment(config: Config, data: DataModule | None = None) -> Experime
     _start_prior(vae, noise, data, seed)
     module = build_module(config, vae, noise, description, build_test_noises(config), data)
     check_likelihood_fits(module, data)
+    check_radius_is_positive(vae)
     check_kl_exists(vae)
     check_objective(module)
     with naming("optimizer and scheduler"):
@@ -139,7 +141,13 @@ def _prior(config: Config, sampler: Sampler, latent_dim: int, in_shape: Sequence
         raise ValueError(
             f"prior={node['name']} is trained by the KL, which a deterministic sampler lacks; use prior=standard"
         )
-    return make("prior", node, start=sampler.prior(), latent_dim=latent_dim, input_shape=list(in_shape))
+    prior = make("prior", node, start=sampler.prior(), latent_dim=latent_dim, input_shape=list(in_shape))
+    if sampler.on_sphere and not prior.on_sphere:
+        raise ValueError(
+            f"prior={node['name']} has no density on the sphere, where the latents of this sampler lie; use "
+            "prior=standard or prior=vamp"
+        )
+    return prior
 
 
 def _start_prior(vae: VAE, noise: Noise, data: DataModule, seed: int) -> None:

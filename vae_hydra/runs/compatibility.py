@@ -136,6 +136,20 @@ def check_trainer_options(options: Mapping[str, Any], config: Mapping[str, Any])
         raise ValueError("trainer.limit_test_batches=0 leaves nothing to score a run on")
 
 
+def check_radius_is_positive(vae: VAE) -> None:
+    """Refuse a likelihood or a decoder that takes the first latent as a radius where that latent may be negative."""
+    parts = {"likelihood=radius_angle": vae.likelihood, "model=mlp_radial": vae.decoder}
+    asking = [option for option, part in parts.items() if getattr(part, "needs_positive_radius", False)]
+    if not asking:
+        return
+    q = vae.sampler(torch.zeros(KL_DRAWS, vae.sampler.feature_count(vae.latent_dim)))
+    if (vae.draw(q)[..., 0] <= 0).any():
+        raise ValueError(
+            f"{asking[0]} takes the first latent as a radius > 0; use sampler=radius_angle, or another sampler of "
+            "positive latents, such as sampler=inverse_gaussian"
+        )
+
+
 def check_kl_exists(vae: VAE) -> None:
     """Refuse a posterior and a prior without a KL, closed or estimated, before the first step."""
     q = vae.sampler(torch.zeros(KL_DRAWS, vae.sampler.feature_count(vae.latent_dim)))

@@ -10,6 +10,7 @@ from typing import Any
 from vae_hydra.base import checks
 from vae_hydra.base.command.process import MOST_THREADS
 from vae_hydra.runs.folder import Run
+from vae_hydra.runs.partial import is_trial
 from vae_hydra.runs.score_table import table
 
 log = logging.getLogger(__name__)
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 def finished_scores(config: Mapping[str, Any]) -> dict[str, float] | None:
     """Log and return the scores of a run that is done and tested on every noise of ``config``; else None."""
     run = Run.of(config)
-    if not run.is_done or run.untested(config):
+    if is_trial(config) or not run.is_done or run.untested(config):
         return None
     log.info("%s is done already; its test scores\n%s", run.folder, table(run.metrics))
     warn_if_partial(run)
@@ -42,6 +43,7 @@ def refuse_early(config: Mapping[str, Any]) -> None:
     """
     checks.seed("seed", config["seed"])
     checks.boolean("keep_optimizer", config["keep_optimizer"])
+    checks.texts("tags", config["tags"])
     checks.positive_integer("dataset.batch_size", config["dataset"].get("batch_size", 1))
     if config["threads"] is not None:
         checks.integer("threads", config["threads"], 1, MOST_THREADS)

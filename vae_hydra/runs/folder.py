@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import os
 import platform
 import secrets
 import subprocess
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -27,6 +28,9 @@ from vae_hydra.runs.ownership import LOCK_WAIT, explaining_a_full_disk, locked, 
 from vae_hydra.runs.reading import read_config, read_record, read_scores
 from vae_hydra.training.protocols import DENOISE, missing_protocols
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 log = logging.getLogger(__name__)
 
 CHECKPOINTS = ("best", "last")
@@ -34,7 +38,7 @@ PACKAGES = ("torch", "lightning", "hydra-core", "numpy", "vae_hydra")
 
 
 class Run:
-    """A folder that holds one training run.
+    """A folder that holds one training run. It is a path: ``Path(run)`` is the folder.
 
     Reading a file that is damaged raises ValueError with the remedy.
 
@@ -61,6 +65,12 @@ class Run:
             raise ValueError(f"{key}={folder} is not a run: there is no {run.record_path}{_runs_beside(run.folder)}")
         return run
 
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}, {self.record.get('status', 'not started')})"
+
     @property
     def record_path(self) -> Path:
         return self.folder / "run.json"
@@ -83,6 +93,13 @@ class Run:
     def metrics(self) -> dict[str, float]:
         """The test scores at the end of training."""
         return self._read("metrics.json", read_scores)
+
+    @property
+    def epochs(self) -> pd.DataFrame:
+        """metrics.csv as a table: a row an epoch, with the losses, log p(x|z) and KL [nats per example]."""
+        import pandas as pd  # here: training does not need it
+
+        return pd.read_csv(self.folder / "metrics.csv")
 
     @property
     def config(self) -> dict[str, Any]:
@@ -160,7 +177,8 @@ class Run:
         done = (self.record, path.read_text(encoding="utf-8")) if self.is_done else None
         version = scoring.version_of(self.record, goes_on=self.resume_path() is not None)
         begun = {"id": self.id, "started": self.record.get("started", _now()), scoring.KEY: version}
-        started = {**begun, **_environment(), **notes}
+        tags = {"tags": config["tags"]} if config.get("tags") else {}
+        started = {**begun, **tags, **_environment(), **notes}
         write_text(path, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
         write_json(self.record_path, {"status": "running", **started})
         try:
@@ -180,6 +198,14 @@ class Run:
                 overwrite(path, done[1])
             overwrite(self.record_path, json_text(ended))
             raise
+
+    def forget(self) -> None:
+        """Delete the files by which training would go on, or count as done."""
+        if not (is_first_process() and self.record_path.is_file()):
+            return
+        with locked(self.folder, LOCK_WAIT):
+            for name in ("run.json", "metrics.json", "metrics.csv", *(f"{which}.ckpt" for which in CHECKPOINTS)):
+                (self.folder / name).unlink(missing_ok=True)
 
     def fail(self, config: Mapping[str, Any], error: Exception) -> None:
         """Write ``error`` to the folder, unless it is there already, the run is done, or another process owns it."""
@@ -209,7 +235,7 @@ def is_first_process() -> bool:
 
 
 def _folder(key: str, value: Any) -> Path:
-    if not isinstance(value, (str, Path)) or not str(value):
+    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
         raise ValueError(f"{key} must be a folder, but got {value!r}")
     return Path(value).expanduser()
 

@@ -18,6 +18,7 @@ from vae_hydra.runs.objective_options import first_objective
 # Options for where and how a run is done; all others determine what is trained, and are part of its name.
 NOT_IDENTITY = (
     "output_dir",
+    "tags",
     "logger",
     "threads",
     "stack",

@@ -15,6 +15,11 @@ LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches")
 SWITCHES = ("fast_dev_run", "overfit_batches")
 
 
+def is_trial(config: Mapping[str, Any]) -> bool:
+    """Whether a run only tries a command or code: it is trained anew each time, and never counts as done."""
+    return bool(config.get("debug") or (config.get("trainer") or {}).get("fast_dev_run"))
+
+
 def partial_options(options: Mapping[str, Any], trainer: L.Trainer) -> str | None:
     """The options by which a finished run saw less than its data and epochs, as overrides; None for a whole run.
 

@@ -31,6 +31,7 @@ RECORDED: dict[str, type | tuple[type, ...]] = {
     "scores_version": int,
     "stacked": int,
     "versions": dict,
+    "tags": list,
 }
 # Options of ``generation`` that older evaluations did not record, and what they did.
 LATER_GENERATION: dict[str, Any] = {"kernel_examples": 2000, "tail_level": 0.95, "tail_threshold": None}

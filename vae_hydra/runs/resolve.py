@@ -9,7 +9,8 @@ import hydra
 from omegaconf import DictConfig, open_dict
 
 from vae_hydra.base.command import cli
-from vae_hydra.base.command.configuration import plain
+from vae_hydra.base.command.configuration import hydra_in_use, plain
+from vae_hydra.base.command.functions import checked
 from vae_hydra.runs.upgrade import filled
 
 
@@ -34,6 +35,26 @@ def _inherited(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     from vae_hydra.runs.warm_start import inherit
 
     return inherit(config, hydra.compose("train"), overrides)
+
+
+def composed_options(name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """The options of a command that Python calls, as plain values.
+
+    Args:
+        name: of the command's configuration.
+        overrides: options as on the command line.
+
+    Raises:
+        ValueError: for an option that nothing reads, and for overrides that are no options.
+    """
+    words = checked(overrides)
+    with hydra_in_use():
+        config, choices = without_hydra(hydra.compose(name, words, return_hydra_config=True))
+        if name == "train":
+            return resolve(config, words, choices)
+        options = plain(config)
+        cli.refuse_unread(config, name, choices, words, options)
+        return options
 
 
 def without_hydra(config: DictConfig) -> tuple[DictConfig, dict[str, Any]]:

@@ -12,6 +12,7 @@ from vae_hydra.data.noise import Noise
 from vae_hydra.runs.build import build_data
 from vae_hydra.runs.checkpoint import find_checkpoint, read_checkpoint, rebuild
 from vae_hydra.runs.folder import Run
+from vae_hydra.runs.sharing import hub
 from vae_hydra.runs.sharing.weights import read_weights, weights_path
 from vae_hydra.runs.trainer import choose_device
 from vae_hydra.runs.trust import from_stored
@@ -22,7 +23,8 @@ log = logging.getLogger(__name__)
 
 def load_module(path: str | Path, checkpoint: str | None = None, trust: str | Sequence[str] = ()) -> VAEModule:
     """The module of a run, of a checkpoint file, or of an exported model; arguments as for ``vae_hydra.load``."""
-    weights = weights_path(Path(path).expanduser())
+    place = hub.download(path) if isinstance(path, str) and path.startswith(hub.PREFIX) else path
+    weights = weights_path(Path(place).expanduser())
     if weights is None:
         return rebuild(read_checkpoint(find_checkpoint(path, checkpoint)), trust)
     if checkpoint is not None:

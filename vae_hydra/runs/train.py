@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -18,16 +21,17 @@ from vae_hydra.runs.build import Experiment, build_experiment
 from vae_hydra.runs.checkpoint import load_weights, read_checkpoint
 from vae_hydra.runs.finished import finished_scores, warn_if_partial
 from vae_hydra.runs.folder import Run
-from vae_hydra.runs.partial import partial_options
+from vae_hydra.runs.partial import is_trial, partial_options
 from vae_hydra.runs.saved import check_same_files
 from vae_hydra.runs.score_table import brief, table
 from vae_hydra.runs.scores import score
+from vae_hydra.runs.sharing.weights import write_config, write_weights
 from vae_hydra.runs.trainer import build_trainer
 from vae_hydra.runs.warm_start import KeepOptimizer, Start, start_from
 from vae_hydra.training.callbacks import InterruptGuard, Progress
-from vae_hydra.training.callbacks.guards import Interrupted
+from vae_hydra.training.callbacks.guards import RESTART, Interrupted
 from vae_hydra.training.history import median_seconds, read_epochs
-from vae_hydra.training.loggers import finishing
+from vae_hydra.training.loggers import RunLogger, finishing
 from vae_hydra.training.module import CHECKPOINT_KEY
 
 log = logging.getLogger(__name__)
@@ -35,10 +39,18 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def exit_when_interrupted() -> Iterator[None]:
-    """End the command with the exit code of the signal that interrupted training."""
+    """End the command with the exit code of the signal that interrupted training.
+
+    In a job of submitit that is to start again, its own handler ends the process.
+    """
     try:
         yield
     except Interrupted as interrupt:
+        if interrupt.signum == RESTART:
+            log.warning("saved    for the next start of this job")
+            # SLURM sends it to the job, and to what asks for the next start, as soon as it is asked.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            signal.raise_signal(RESTART)
         log.warning("stopped by %s; start the same command again to go on", interrupt)
         sys.exit(interrupt.exit_code)
 
@@ -79,6 +91,8 @@ def train(
     if (scores := finished_scores(config)) is not None:
         return scores
     run = Run.of(config)
+    if is_trial(config):
+        run.forget()
     # In a sweep the terminal shows one line a run; the run's own log has the rest.
     detail = logging.DEBUG if quiet or is_sweep() else logging.INFO
     if run.is_done:
@@ -95,7 +109,7 @@ def train(
             trainer.progress_bar_callback.quiet = detail == logging.DEBUG
         with run.writing(config):
             _greet(run, experiment, start, detail)
-            metrics = _fit_and_score(run, config, trainer, experiment, guard)
+            metrics = _fit_and_score(run, config, trainer, experiment, guard, detail)
             log.log(detail, "test scores\n%s", table(metrics))
             warn_if_partial(run)
             summary = f"  {brief(metrics)}" if is_sweep() else ""
@@ -121,7 +135,7 @@ def _start(run: Run, config: Mapping[str, Any], experiment: Experiment) -> Start
 
 
 def _fit_and_score(
-    run: Run, config: Mapping[str, Any], trainer: L.Trainer, experiment: Experiment, guard: InterruptGuard
+    run: Run, config: Mapping[str, Any], trainer: L.Trainer, experiment: Experiment, guard: InterruptGuard, detail: int
 ) -> dict[str, float]:
 
     module, data = experiment
@@ -130,17 +144,31 @@ def _fit_and_score(
         # Refuse damaged checkpoints before training: the best one is read at its end.
         for path in run.checkpoints():
             check_same_files(read_checkpoint(path)[CHECKPOINT_KEY], data)
-    with finishing(trainer.loggers, config):
+    with finishing(trainer.loggers, config, detail):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
         guard.stop_if_interrupted()
         chosen = run.checkpoint_path()
         load_weights(module.vae, read_checkpoint(chosen))
         metrics = score(trainer, module, data)
+        _log_model(trainer, experiment)
     if trainer.is_global_zero:
         seconds = median_seconds(read_epochs(run.folder / "metrics.csv"))
         partial = partial_options(config["trainer"], trainer)
         run.finish(metrics, chosen.stem, seconds, partial)
     return metrics
+
+
+def _log_model(trainer: L.Trainer, experiment: Experiment) -> None:
+    """Give the trained model to the loggers that store models."""
+    module, data = experiment
+    loggers = [logger for logger in trainer.loggers if isinstance(logger, RunLogger) and logger.logs_model]
+    if not loggers or not trainer.is_global_zero:
+        return
+    with tempfile.TemporaryDirectory() as name:
+        write_config(Path(name), module.description["config"])
+        write_weights(Path(name), module, data.value_range())
+        for logger in loggers:
+            logger.log_model(Path(name))
 
 
 def _greet(run: Run, experiment: Experiment, start: Start | None, detail: int) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
 from lightning.fabric import Fabric
 from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.profilers import AdvancedProfiler, SimpleProfiler
 
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.runs.compatibility import check_trainer_options, warn_of_busy_cores, warn_of_slow_options
+from vae_hydra.runs.devices import check_devices
 from vae_hydra.runs.nodes import Config, make, naming, node_at
 from vae_hydra.training.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 
@@ -33,6 +36,8 @@ def build_trainer(
         if node
     ]
     check_trainer_options(options, config)
+    check_devices(options)
+    options |= {"profiler": _profiler(options["profiler"], folder)} if "profiler" in options else {}
     if not data.has_validation:
         options["limit_val_batches"] = 0
     callbacks = build_callbacks(config, validates=options.get("limit_val_batches") != 0)
@@ -48,6 +53,12 @@ def build_trainer(
     warn_of_busy_cores(trainer.num_devices, processor)
     warn_of_slow_options(config, processor)
     return trainer
+
+
+def _profiler(kind: Any, folder: Path) -> Any:
+    """Lightning's profiler of that name, which writes its table into profile/ of the run's folder."""
+    kinds = {"simple": SimpleProfiler, "advanced": AdvancedProfiler}
+    return kinds[kind](dirpath=folder / "profile", filename="profile") if kind in kinds else kind
 
 
 def build_callbacks(config: Config, validates: bool) -> list[Callback]:

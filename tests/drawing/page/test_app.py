@@ -146,7 +146,8 @@ def test_a_run_is_explored(browser, served):
     browser.until(lambda: browser.picture("decoded") == noisy, "code in the sliders")
     # The other tabs.
     browser.tab("Traversals")
-    assert browser.picture("traversals").startswith("data:image/png")
+    assert browser.inside("traversals", "img").get_attribute("src").startswith("data:image/png")
+    assert len(browser.driver.execute_script(DEEP, ".mark")) == 4
     browser.tab("Plane")
     before = browser.picture("decoded")
     click(browser.driver, browser.find(".bk-Canvas"))
@@ -194,10 +195,11 @@ def test_a_foreign_host_is_refused(monkeypatch):
     import panel as pn
 
     from vae_hydra.drawing.page import app
+    from vae_hydra.drawing.page.catalogue import Catalogue
 
     monkeypatch.setattr(app, "page", lambda *_: pn.Column("a page"))
     port = free_port()
-    thread = app.serve(None, "a page", "127.0.0.1", port, False, threaded=True)
+    thread = app.serve(Catalogue(None), "a page", "127.0.0.1", port, False, threaded=True)
     for _ in range(PATIENCE * 5):
         with contextlib.suppress(OSError):
             status(port, "localhost", "/favicon.ico")

@@ -49,7 +49,7 @@ def test_every_kind_of_model_has_a_page(name, configure):
     plane.go(0.2, 0.9)
     assert plane.place.data["x"] == pytest.approx([0.2 if model.module.vae.latent_dim > 1 else 0.9], abs=1e-4)
     assert len(left.sliders) == min(20, model.module.vae.latent_dim)
-    assert (left.label in left.layout().objects) == model.module.vae.decodes_by_class
+    assert (left.label in list(left.layout())) == model.module.vae.decodes_by_class
     for pane in (left, example, traversal, plane):
         assert pane.layout().get_root() is not None
 

@@ -14,7 +14,8 @@ import yaml
 
 from tests.support import made
 from vae_hydra.base import bounded
-from vae_hydra.studies.reporting import collect, figures, pivot
+from vae_hydra.runs.examples import load_examples
+from vae_hydra.studies.reporting import collect, pivot
 from vae_hydra.studies.reporting.pivots import measured
 from vae_hydra.studies.reporting.write import write_report
 
@@ -81,6 +82,7 @@ DAMAGED = {
     "surrogate": (record(error="\ud800"), "run.json is damaged (it holds text that is not Unicode"),
     "kind": (record(started=["x"]), "run.json is damaged (started ['x'])"),
     "stack": (record(stacked="many"), "run.json is damaged (stacked"),
+    "tags": (record(tags="many"), "run.json is damaged (tags"),
     "time": (record(seconds_per_epoch={"x": 1}), "run.json is damaged (seconds_per_epoch"),
     "large file": (write("run.json", b" " * (17 * 2**20)), "run.json is damaged (it has 17,825,792 bytes"),
     "empty": (write("config.yaml", ""), "config.yaml is damaged"),
@@ -176,7 +178,7 @@ def test_examples_that_would_fill_the_memory_are_left_out_unread(shape, content,
     folder = made.run(tmp_path / "runs")
     archive(folder / "figures" / "examples.npz", shape, content)
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was loaded"))
-    assert figures.load_examples(folder) is None
+    assert load_examples(folder) is None
     error = reported(tmp_path).loc[folder.name, "error"]
     assert "figures/examples.npz is left out: it unpacks to" in error
 

@@ -38,7 +38,7 @@ def test_an_option_that_differs_with_the_sampler_is_in_every_output(tmp_path):
     assert [name for name in names if f">{name}<" not in page.read_text()] == []
     with (tmp_path / "report" / "results.csv").open(newline="", encoding="utf-8") as file:
         assert {row["sampler_label"] for row in csv.DictReader(file)} == {*names}
-    drawing = (tmp_path / "report" / "figures" / "bars-reconstruct-clean-half_sse.svg").read_text()
+    drawing = (tmp_path / "report" / "figures" / "means-reconstruct-clean-half_sse.svg").read_text()
     assert [name for name in names if f"<!-- {name} -->" not in drawing] == []
     assert set(figures.styles(results.frame)) == {*names}
 

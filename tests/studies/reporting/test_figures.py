@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from tests.support import made
+from tests.support.labels import cut_labels, overprinted_labels
+from vae_hydra.runs.examples import load_examples
 from vae_hydra.studies.reporting import collect, figures, pivot, results
+from vae_hydra.studies.reporting.compared import compared
+from vae_hydra.studies.reporting.write import draw
 
 METRIC = "reconstruct/clean/half_sse"
 
@@ -82,7 +86,7 @@ def test_samplers_are_compared_on_the_same_examples(noise, tmp_path):
         ("student_t", 1, images(9), 0.75),
     ]:
         keep(made.run(tmp_path, sampler=sampler, seed=seed, noise=noise), original, factor, noisy)
-    (drawn,) = figures.examples(results([tmp_path]))
+    (drawn,) = figures.examples(compared(results([tmp_path])))
     assert "seed 1" in drawn.caption
     clean = drawn.figure.axes[0]
     assert [label.get_text() for label in clean.get_yticklabels()] == ["original", "normal", "lognormal"]
@@ -98,7 +102,7 @@ def test_points_are_shown_as_clouds(dimensions, tmp_path):
     points = images(0, (50, dimensions))
     for sampler in ("normal", "lognormal"):
         keep(made.run(tmp_path, sampler=sampler, noise="normal"), points, 0.9, points + 1)
-    (drawn,) = figures.examples(results([tmp_path]))
+    (drawn,) = figures.examples(compared(results([tmp_path])))
     assert len(drawn.figure.axes) == (1 if dimensions == 1 else 4)
 
 
@@ -120,5 +124,30 @@ def test_examples_that_cannot_be_shown_are_left_out(spoil, tmp_path):
     folder = made.run(tmp_path)
     keep(folder, images(0))
     spoil(folder / "figures" / "examples.npz")
-    assert figures.load_examples(folder) is None
-    assert list(figures.examples(collect([tmp_path]).frame)) == []
+    assert load_examples(folder) is None
+    assert list(compared(collect([tmp_path]).frame)) == []
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_no_label_is_cut_and_none_is_printed_over_another(long, tmp_path):
+    """Of names that are longer than any panel, too."""
+    options = {"beta__duration_of_the_whole_ramp_in_epochs": 25} if long else {}
+    noises = ("none", "a_noise_with_a_long_name_of_its_own" if long else "uniform")
+    for sampler in (
+        "normal",
+        "lognormal",
+        "inverse_gaussian",
+        "generalised_hyperbolic_with_a_name" if long else "gamma",
+    ):
+        for noise in noises:
+            for beta in (0.01, 1.0):
+                names = ("reconstruct/clean/half_sse", *(f"denoise/{one}/half_sse" for one in noises[1:]))
+                scores = {name: 10 * (place + beta) for place, name in enumerate(names, 1)}
+                kept = {"sampler__positive": "softplus_of_features"} if long and beta == 1.0 else {}
+                folder = made.run(tmp_path, scores, sampler=sampler, noise=noise, beta__value=beta, **options, **kept)
+                keep(folder, images(0), 0.5, None if noise == "none" else images(1))
+    found = collect([tmp_path])
+    drawn = draw(found, [pivot(found.frame, METRIC)], compared(found.frame))
+    assert {one.name.split("-")[0] for one in drawn} == {"examples", "means", "beta", "denoising"}
+    for figure in (one.figure for one in drawn):
+        assert (cut_labels(figure), overprinted_labels(figure)) == ([], [])

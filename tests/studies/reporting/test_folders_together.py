@@ -110,7 +110,7 @@ def test_names_with_dollars_are_shown_as_they_are(tmp_path):
     found = collect([tmp_path])
     write_report(tmp_path / "report", found, [pivot(found.frame, METRIC)], [tmp_path])
     drawn = {path.name for path in (tmp_path / "report" / "figures").glob("*.svg")}
-    assert drawn == {"bars-reconstruct-clean-half_sse.svg", "beta-reconstruct-clean-half_sse.svg"}
+    assert drawn == {"means-reconstruct-clean-half_sse.svg", "beta-reconstruct-clean-half_sse.svg"}
     text = (tmp_path / "report" / "figures" / "beta-reconstruct-clean-half_sse.svg").read_text()
     assert "$\\bad$" in text
     assert "mathdefault" not in text

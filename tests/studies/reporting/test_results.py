@@ -48,10 +48,11 @@ def test_a_row_says_what_a_run_is_and_how_it_went(tmp_path):
         "started": "2026-01-01T00:00:00Z",
         "finished": "2026-01-01T00:01:00Z",
         "stacked": None,
+        "tags": None,
         "reconstruct/clean/half_sse": 5.5,
     }
     assert {name: None if pd.isna(row[name]) else row[name] for name in expected} == expected
-    assert list(row)[:23] == [*list(expected)[:22], "noise_label"]
+    assert list(row)[:24] == [*list(expected)[:23], "noise_label"]
 
 
 @pytest.mark.parametrize("blocks", [0, 2])

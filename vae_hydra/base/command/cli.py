@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -15,13 +16,14 @@ from omegaconf import DictConfig
 
 from vae_hydra.base import hydra_versions
 from vae_hydra.base.command.configuration import config_folder, hydra_in_use, is_sweep, plain
-from vae_hydra.base.command.errors import in_words
+from vae_hydra.base.command.errors import in_words, is_called
 from vae_hydra.base.command.groups import options_help
 from vae_hydra.base.command.hydra_errors import (
     explain_hydra_errors,
     explain_unknown_options,
     explain_unreadable_files,
 )
+from vae_hydra.base.command.pipes import EXIT_CODE, ending_with_reader
 from vae_hydra.base.command.unread import check_known
 from vae_hydra.base.command.words import flags_first
 
@@ -62,13 +64,17 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
 
 
 def typed_in_any_order(main: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator of a command: Hydra's flags may follow options, and a second sweep is refused."""
+    """Decorator of a command: Hydra's flags may follow options, a second sweep is refused, --version is ours."""
 
     @functools.wraps(main)
     def ordered() -> Any:
-        with user_errors():
-            sys.argv = [sys.argv[0], *flags_first(sys.argv[1:])]
-        return main()
+        with ending_with_reader():
+            if "--version" in sys.argv[1:]:
+                print(f"vae_hydra {version('vae_hydra')}")
+                return None
+            with user_errors():
+                sys.argv = [sys.argv[0], *flags_first(sys.argv[1:])]
+            return main()
 
     return ordered
 
@@ -77,15 +83,22 @@ def typed_in_any_order(main: Callable[..., Any]) -> Callable[..., Any]:
 def user_errors(output: str | None = "output") -> Iterator[None]:
     """Print an error that the user can mend in one line and exit with 2; in a sweep, end this run only.
 
-    HYDRA_FULL_ERROR=1 shows the traceback.
+    HYDRA_FULL_ERROR=1 shows the traceback. A caller in Python gets the exception instead.
 
     Args:
         output: the option for the command's output; None if it writes nothing.
     """
+    if is_called():
+        yield
+        return
     # Without this, logging prints a traceback for each line after the output is cut off (``| head``).
     logging.raiseExceptions = False
     try:
         yield
+    except BrokenPipeError as error:
+        if is_sweep():
+            raise
+        raise SystemExit(EXIT_CODE) from error
     except Exception as error:
         message = in_words(error, output)
         if message is None or os.environ.get("HYDRA_FULL_ERROR") == "1":

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_hydra.base.command.overrides import key_of
 from vae_hydra.base.system_errors import explained
+
+# Whether a caller in Python, rather than a command line, gets the errors.
+_CALLED: ContextVar[bool] = ContextVar("_CALLED", default=False)
 
 
 class UnknownOption(ConfigCompositionException):
@@ -28,6 +35,28 @@ def in_words(error: Exception, output: str | None = None) -> str | None:
     is_misconfiguration = type(error).__name__ == "MisconfigurationException"
     is_about_values = isinstance(error, (ValueError, FloatingPointError, OmegaConfBaseException, HydraException))
     return explained(error, output) or (one_line(error) if is_misconfiguration or is_about_values else None)
+
+
+def is_called() -> bool:
+    """Whether a command's code was called from Python: its errors are exceptions then, and do not end the process."""
+    return _CALLED.get()
+
+
+@contextmanager
+def raising_errors() -> Iterator[None]:
+    """Errors that the user can mend are ValueErrors in this block."""
+    token = _CALLED.set(True)
+    try:
+        yield
+    except Exception as error:
+        message = in_words(error)
+        # Hydra's MissingConfigException is an OSError without a number.
+        is_of_system = isinstance(error, OSError) and error.errno is not None
+        if message is None or is_of_system or isinstance(error, ValueError):
+            raise
+        raise ValueError(message) from error
+    finally:
+        _CALLED.reset(token)
 
 
 def one_line(error: Exception) -> str:

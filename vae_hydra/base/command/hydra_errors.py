@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from vae_hydra.base.command.errors import UnknownOption, in_words, one_line
+from vae_hydra.base.command.errors import UnknownOption, in_words, is_called, one_line
+from vae_hydra.base.command.pipes import EXIT_CODE
 from vae_hydra.base.command.unread import is_named, suggestion
 
 
@@ -70,7 +71,7 @@ def explain_hydra_errors() -> None:
     """
 
     def explaining(original: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda func: original(lambda: _compact(func))
+        return lambda func: func() if is_called() else original(lambda: _compact(func))
 
     _replace(utils, "run_and_report", explaining)
 
@@ -88,6 +89,8 @@ def _compact(function: Callable[[], Any]) -> Any:
     """The result of ``function``; an error that the user can mend is printed in short and ends the command."""
     try:
         return function()
+    except BrokenPipeError:
+        sys.exit(EXIT_CODE)
     except Exception as error:
         message = str(error) if isinstance(error, CompactHydraException) else in_words(error)
         if message is None or os.environ.get("HYDRA_FULL_ERROR") == "1":

@@ -20,6 +20,8 @@ UNHELPFUL_WARNINGS = (
     ".*smaller than the logging interval",
     # Means over examples are added up across devices before they are logged.
     ".*recommended to use `self.log",
+    # Where SLURM is installed. Jobs of a sweep use it, a run that is started by hand need not.
+    ".*`srun` command is available",
     # Lightning's own use of torch, which its users cannot change.
     ".*isinstance\\(treespec, LeafSpec\\)",
 )
@@ -54,14 +56,23 @@ def processes_side_by_side() -> int:
 
 
 def launched_together(launcher: Mapping[str, Any]) -> int:
-    """Jobs that a launcher runs at a time on this machine; joblib's default of −1 stands for the number of cores."""
-    jobs = launcher.get("n_jobs", 1)
+    """Jobs that a launcher runs at a time on this machine; joblib's default of −1 stands for the number of cores.
+
+    So does Ray's default. Jobs on a cluster of Ray are taken for jobs of other machines.
+    """
+    ray = (launcher.get("ray") or {}).get("init")
+    if ray is None:
+        jobs = launcher.get("n_jobs", 1)
+    else:
+        jobs = -1 if ray.get("address") is None else 1
+        jobs = ray.get("num_cpus") or jobs
     return jobs if jobs > 0 else os.cpu_count() or 1
 
 
 def _granted_threads() -> int | None:
     """Threads that a job was submitted with (hydra.launcher.cpus_per_task); None leaves torch's default.
 
-    Only submitit's local jobs need this: joblib and SLURM limit the cores of their own workers.
+    Of submitit's local jobs, and of SLURM's where the cluster does not limit the cores of a job. joblib limits those of
+    its own workers.
     """
     return HydraConfig.get().launcher.get("cpus_per_task") if is_sweep() else None

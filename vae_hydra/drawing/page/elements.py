@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from html import escape
 from typing import Any
 
 import panel as pn
-from PIL import Image
 from torch import Tensor
 
 from vae_hydra.drawing.page import pictures
-from vae_hydra.drawing.plots.arrays import Array
+from vae_hydra.drawing.page.looks import CARD, PIXELS, TEXT
+from vae_hydra.drawing.page.pictures import drawing, png
 from vae_hydra.runs.trained import TrainedModel
 
 # Test examples behind vector data.
@@ -21,23 +20,26 @@ SMALL = 2.9
 # Classes whose probability is shown.
 LIKELIEST = 3
 CLICK = " Click to move the point."
-TEXT = ":host { font-family: system-ui, sans-serif; font-size: 13px; color: #222; } p { margin: 2px 0; }"
-PIXELS = "img { image-rendering: pixelated; outline: 1px solid #ccc; }"
 
 
-def empty_picture(model: TrainedModel, name: str, width: int) -> pn.pane.PNG | pn.pane.Matplotlib:
-    """A pane for the picture of an example: of an image, or of points."""
+def empty_picture(model: TrainedModel, name: str, width: int) -> pn.pane.PNG:
+    """A pane for the picture of an example, as wide as there is room, at most ``width`` pixels."""
     if not model.are_images:
-        return pn.pane.Matplotlib(tight=False, dpi=100, css_classes=[name])
+        return drawing_pane(name, 2 * width)
     height = width * model.module.vae.x_shape[1] // model.module.vae.x_shape[2]
     return pn.pane.PNG(width=width, height=height, stylesheets=[PIXELS], css_classes=[name])
 
 
-def picture(model: TrainedModel, x: Tensor, name: str) -> Any:
+def drawing_pane(name: str, most: int) -> pn.pane.PNG:
+    """A pane for a matplotlib figure, as wide as there is room, at most so many pixels."""
+    return pn.pane.PNG(sizing_mode="scale_width", max_width=most, stylesheets=[CARD], css_classes=[name])
+
+
+def picture(model: TrainedModel, x: Tensor, name: str) -> bytes:
     """The content of such a pane, for an example x [*x_shape]."""
     if model.are_images:
         return png(pictures.pixels(x, model.limits))
-    return pictures.points(cloud(model), {name: x.unsqueeze(0)}, side=SMALL)
+    return drawing(pictures.points(cloud(model), {name: x.unsqueeze(0)}, side=SMALL))
 
 
 def cloud(model: TrainedModel) -> Tensor:
@@ -45,21 +47,9 @@ def cloud(model: TrainedModel) -> Tensor:
     return model.test_examples.x[:CLOUD]
 
 
-def png(pixels: Array) -> bytes:
-    """Bytes [H, W, 3] as a PNG file."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "png")
-    return buffer.getvalue()
-
-
 def text(name: str, content: str = "", **options: Any) -> pn.pane.HTML:
     """A pane of HTML with the page's font; ``name`` is its CSS class."""
     return pn.pane.HTML(content, stylesheets=[TEXT], css_classes=[name], **options)
-
-
-def heading(title: str) -> pn.pane.HTML:
-    """The first line of the page."""
-    return text("heading", f"<b style='font-size: 17px'>{escape(title)}</b>")
 
 
 def prediction(model: TrainedModel, z: Tensor) -> str:

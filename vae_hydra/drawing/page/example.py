@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import panel as pn
 from torch.distributions import Distribution
 
 from vae_hydra.distributions import marginals
-from vae_hydra.drawing.page import pictures
-from vae_hydra.drawing.page.elements import SMALL, cloud, empty_picture, png, prediction, text
+from vae_hydra.drawing.page import markup, pictures
+from vae_hydra.drawing.page.elements import SMALL, cloud, empty_picture, prediction, text
+from vae_hydra.drawing.page.looks import WIDGET
 from vae_hydra.drawing.page.point import Point
 from vae_hydra.drawing.page.points import indices_of
 from vae_hydra.drawing.plots.names import latent_name
@@ -24,22 +27,27 @@ class ExamplePane:
 
     title = "Example"
 
-    def __init__(self, model: TrainedModel, point: Point) -> None:
+    def __init__(self, model: TrainedModel, point: Point, noises: Mapping[str, str] | None = None) -> None:
         self.model, self.point = model, point
-        self.label = pn.widgets.Select(label="class", options=[ANY, *range(model.data.classes)], width=80)
-        self.number = pn.widgets.IntInput(label="number", value=0, start=0, width=90, css_classes=["number"])
+        self.label = pn.widgets.Select(
+            label="class", options=[ANY, *range(model.data.classes)], width=80, stylesheets=[WIDGET]
+        )
+        self.number = pn.widgets.IntInput(
+            label="number", value=0, start=0, width=90, css_classes=["number"], stylesheets=[WIDGET]
+        )
+        options = dict(noises or noise_titles(model))
         self.noise = pn.widgets.Select(
-            label="noise of the input", options=noise_titles(model), width=190, css_classes=["noise"]
+            label="noise of the input", options=options, width=190, css_classes=["noise"], stylesheets=[WIDGET]
         )
-        self.seed = pn.widgets.IntInput(label="seed of the noise", value=0, start=0, end=2**31 - 1, width=110)
-        self.taken = pn.widgets.Button(
-            label="Take its code into the sliders", color="primary", align="end", css_classes=["take"]
+        self.seed = pn.widgets.IntInput(
+            label="seed of the noise", value=0, start=0, end=2**31 - 1, width=110, stylesheets=[WIDGET]
         )
+        self.taken = pn.widgets.Button(label="Take its code into the sliders", color="primary", css_classes=["take"])
         self.taken.on_click(lambda _: self.take())
         names = ("original", "input", "reconstruction") if model.are_images else ("points",)
-        self.pictures = {name: empty_picture(model, name, 200) for name in names}
-        self.about = text("about", width=270)
-        self.densities = pn.pane.Matplotlib(tight=False, dpi=100, width=940)
+        self.pictures = {name: empty_picture(model, name, 150) for name in names}
+        self.captions = {name: text(f"{name}-caption", width=150) for name in names}
+        self.about, self.densities = text("about"), text("densities", sizing_mode="stretch_width")
         self.label.param.watch(lambda _: self._restart(), "value")
         for widget in (self.number, self.noise, self.seed):
             widget.param.watch(lambda _: self.show(), "value")
@@ -66,21 +74,39 @@ class ExamplePane:
         self.trip = model.round_trip(index, self.noise.value, self.seed.value or 0)
         self._show_pictures(self.trip)
         self.about.object = _summary(model, index, self.trip)
+        latents, posteriors = model.order[:PANELS], self._posteriors(index)
+        curves = pictures.densities(list(posteriors.values()), model.prior, self.trip.code, latents)
         kl = [f": KL {value:.2f}" for value in self.trip.kl.tolist()] if model.has_kl_per_latent else None
-        titles = {latent: latent_name(latent) + (kl[latent] if kl else "") for latent in model.order[:PANELS]}
-        self.densities.object = pictures.densities(self._posteriors(index), model.prior, self.trip.code, titles)
+        named = {latent_name(latent) + (kl[latent] if kl else ""): curves[latent] for latent in latents}
+        self.densities.object = markup.densities(named, list(posteriors))
 
     def _show_pictures(self, trip: RoundTrip) -> None:
         named = {"original": trip.original, "input": trip.fed, "reconstruction": trip.reconstruction}
+        for name, words in self._captions().items():
+            self.captions[name].object = words
         if not self.model.are_images:
             series = {name: x.unsqueeze(0) for name, x in named.items()}
-            self.pictures["points"].object = pictures.points(cloud(self.model), series, side=SMALL)
+            self.pictures["points"].object = pictures.drawing(pictures.points(cloud(self.model), series, side=SMALL))
             return
         # Noise leaves the range of the data: a noisy input has its own extremes.
         is_noisy = self.noise.value != "none"
         for name, x in named.items():
             limits = None if name == "input" and is_noisy else self.model.limits
-            self.pictures[name].object = png(pictures.pixels(x, limits))
+            self.pictures[name].object = pictures.png(pictures.pixels(x, limits))
+
+    def _captions(self) -> dict[str, str]:
+        """What each picture is."""
+        noise = self.noise.value
+        is_stacked = self.model.module.noise.mode == "stacked"
+        fed = "no noise" if noise == "none" else f"{noise} noise"
+        shown = f"a channel of {fed}" if is_stacked else f"with {fed}"
+        if not self.model.are_images:
+            return {"points": f"the example, what the encoder is given ({shown}), and the mean of p(x|z) at its code"}
+        return {
+            "original": "<b>original</b>: the test example",
+            "input": f"<b>input</b> of the encoder, {shown}",
+            "reconstruction": "<b>reconstruction</b>: the mean of p(x|z) at the code of the input",
+        }
 
     def _posteriors(self, index: int) -> dict[str, Distribution]:
         """Posteriors of the example, as it is fed and without noise; without a KL they are points without a density."""
@@ -89,13 +115,16 @@ class ExamplePane:
         clean = {} if self.noise.value == "none" else {"without noise": marginals(self.model.round_trip(index).q)}
         return {"posterior q(z|x)": marginals(self.trip.q), **clean}
 
+    def controls(self) -> pn.FlexBox:
+        """What chooses the example; two runs side by side have one such row."""
+        return pn.FlexBox(self.label, self.number, self.noise, self.seed, self.taken, align_items="end")
+
     def layout(self) -> pn.Column:
         """The first tab."""
-        controls = pn.Row(self.label, self.number, self.noise, self.seed, self.taken)
-        is_stacked = self.model.module.noise.mode == "stacked"
-        captions = {"points": "", "input": "noise beside it, a channel" if is_stacked else "input"}
-        columns = [pn.Column(text("caption", captions.get(n, n)), pane) for n, pane in self.pictures.items()]
-        return pn.Column(controls, pn.Row(*columns, self.about), self.densities, width=960)
+        columns = [pn.Column(pane, self.captions[name]) for name, pane in self.pictures.items()]
+        shown = pn.FlexBox(*columns) if self.model.are_images else columns[0]
+        note = "The posterior q(z|x) of each latent over the prior, each scaled to one height; the most KL first."
+        return pn.Column(self.about, shown, text("note", note), self.densities, sizing_mode="stretch_width")
 
 
 def noise_titles(model: TrainedModel) -> dict[str, str]:

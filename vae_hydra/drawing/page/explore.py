@@ -1,22 +1,28 @@
-"""Play with a saved run in the browser: ``python -m vae_hydra.explore run=outputs/<run>``."""
+"""Play with saved runs in the browser: ``python -m vae_hydra.explore run=outputs/<run>``."""
 
 from __future__ import annotations
 
 import logging
 import socket
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vae_hydra.base import checks
 from vae_hydra.base.command.process import prepare_torch
-from vae_hydra.runs.saved import data_of, open_saved
+from vae_hydra.runs.folder import Run, finished_runs
+from vae_hydra.runs.reading import read_run
+from vae_hydra.runs.saved import data_of, open_run
 from vae_hydra.runs.trained import TrainedModel
+
+if TYPE_CHECKING:
+    from vae_hydra.drawing.page.catalogue import Catalogue
 
 log = logging.getLogger(__name__)
 
 
 def explore(config: Mapping[str, Any], **options: Any) -> Any:
-    """Serve a page that explores a run, on this machine, until Ctrl-C.
+    """Serve a page that explores a run, two side by side, or all of a folder, on this machine, until Ctrl-C.
 
     Args:
         config: resolved configuration, as ``conf/explore.yaml`` composes it.
@@ -29,10 +35,30 @@ def explore(config: Mapping[str, Any], **options: Any) -> Any:
     address = _address(config)
     open_browser = checks.boolean("open_browser", config["open_browser"])
     prepare_torch(config["threads"])
-    saved = open_saved(config)
-    model = TrainedModel(saved.module, data_of(saved, config["dataset_root"]))
-    log.info("%s at http://%s:%d (Ctrl-C ends it)", saved.run.name, *address)
-    return app.serve(model, saved.run.name, *address, open_browser, **options)
+    catalogue, title = _catalogue(app.Catalogue, config), Path(config["run"]).expanduser().resolve().name
+    log.info("%s at http://%s:%d (Ctrl-C ends it)", title, *address)
+    return app.serve(catalogue, title, *address, open_browser, **options)
+
+
+def _catalogue(make: type[Catalogue], config: Mapping[str, Any]) -> Catalogue:
+    """The runs of the command: all of a folder, or one, and the one to compare it with."""
+    root, folder, against = config["dataset_root"], Path(config["run"]).expanduser(), config["against"]
+    opening = [config[name] for name in ("checkpoint", "trust", "accelerator")]
+
+    def open_model(path: Path) -> TrainedModel:
+        saved = open_run(path, *opening)
+        return TrainedModel(saved.module, data_of(saved, root))
+
+    if finished_runs(folder):
+        if against is not None:
+            raise ValueError(f"against={against} is for one run, but run={config['run']} holds several")
+        return make(open_model, [read_run(path.parent) for path in sorted(folder.glob("*/run.json"))])
+    chosen = [Run.open(folder).folder] + ([] if against is None else [Run.open(against, "against").folder])
+    catalogue = make(open_model, chosen=chosen)
+    # Errors are of the command, not of a visitor's page.
+    for name in catalogue.folders:
+        catalogue.model(name)
+    return catalogue
 
 
 def _app() -> Any:

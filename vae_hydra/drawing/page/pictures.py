@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_hydra.distributions import quantile
 from vae_hydra.drawing.page.sliders import latents_at
 from vae_hydra.drawing.plots.arrays import Array, Limits, to_array
-from vae_hydra.drawing.plots.axes import axes_grid, hide_frame, hide_heights, legend_entries, single_axes, styled
-from vae_hydra.drawing.plots.series import COLOURS, MARKERS
+from vae_hydra.drawing.plots.axes import single_axes
+from vae_hydra.drawing.plots.series import MARKERS
+from vae_hydra.drawing.plots.style import COLOURS, MARK, PALE, PAPER, styled
 
 # A panel of densities shows the prior between the first two quantiles, the posterior between the others.
 PRIOR_SHOWN, POSTERIOR_SHOWN = (0.02, 0.98), (0.001, 0.999)
-PANELS_A_ROW = 5
 # Points of a curve.
-RESOLUTION = 400
+RESOLUTION = 200
 
 
 def pixels(images: Any, limits: Limits | None = None) -> Array:
@@ -47,34 +49,45 @@ def rgba(image: Array) -> Array:
     return np.ascontiguousarray(opaque[::-1]).view(np.uint32)[..., 0]
 
 
-@styled
+class Curves(NamedTuple):
+    """Densities of one latent, each scaled to the same height.
+
+    Attributes:
+        limits: of the axis.
+        prior: points and heights of the prior's curve, [N] each.
+        posteriors: the same of each posterior.
+        code: of the example.
+    """
+
+    limits: Limits
+    prior: tuple[Array, Array]
+    posteriors: Sequence[tuple[Array, Array]]
+    code: float
+
+
 def densities(
-    posteriors: Mapping[str, Distribution], prior: Distribution, code: Tensor, names: dict[int, str]
-) -> Figure:
-    """Densities of posteriors and of the prior, each scaled to the same height: a panel for each named latent.
+    posteriors: Sequence[Distribution], prior: Distribution, code: Tensor, latents: Sequence[int]
+) -> dict[int, Curves]:
+    """Curves of posteriors and of the prior, by latent.
 
     Args:
-        posteriors: title → distribution of batch_shape [L].
+        posteriors: distributions of batch_shape [L].
         prior: of each latent, of batch_shape [L].
-        code: the code [L], marked by a line.
-        names: latent → the title of its panel.
+        code: the code [L], which is in sight.
+        latents: those that are shown.
     """
-    figure, grid = axes_grid(len(names), PANELS_A_ROW, (1.88, 2.1), (0.0, 0.3), least_width=9.4)
-    ends = {title: _ends(q, code) for title, q in posteriors.items()}
-    prior_ends = latents_at(prior, torch.tensor(PRIOR_SHOWN)[:, None])
-    for axes, (latent, name) in zip(grid.flat, names.items(), strict=False):
-        z = _between(torch.cat([prior_ends[:, latent], *(limits[latent] for limits in ends.values())]))
-        axes.fill_between(z.cpu(), _heights(prior, z, len(code))[:, latent], color="#dddddd", label="prior p(z)")
-        for number, (title, q) in enumerate(posteriors.items()):
-            # Over its own range, which may be far narrower than the prior's.
-            z = _between(ends[title][latent])
-            axes.plot(z.cpu(), _heights(q, z, len(code))[:, latent], color=COLOURS[number], label=title)
-        axes.axvline(code[latent].item(), color="#333333", linestyle=":", linewidth=1, label="code")
-        axes.set(title=name, ylim=(0, 1.08))
-        axes.margins(x=0.03)
-        hide_heights(axes)
-    figure.legend(*legend_entries(grid.flat), loc="outside upper center", ncols=4)
-    return figure
+    ends = [_ends(q, code) for q in posteriors]
+    prior_ends = latents_at(prior, torch.tensor(PRIOR_SHOWN)[:, None]).T
+    own = [_along(limits) for limits in ends]
+    everything = torch.cat([prior_ends, *ends, code[:, None].to(prior_ends)], dim=1)
+    shared = _along(torch.stack([everything.amin(1), everything.amax(1)], dim=1))
+    heights = [_heights(q, z) for q, z in zip([prior, *posteriors], [shared, *own], strict=True)]
+    places = [z.cpu().numpy() for z in (shared, *own)]
+    curves = {}
+    for latent in latents:
+        first, *others = ((z[:, latent], height[:, latent]) for z, height in zip(places, heights, strict=True))
+        curves[latent] = Curves((float(first[0][0]), float(first[0][-1])), first, others, float(code[latent]))
+    return curves
 
 
 def _ends(q: Distribution, code: Tensor) -> Tensor:
@@ -82,19 +95,19 @@ def _ends(q: Distribution, code: Tensor) -> Tensor:
     return torch.stack([quantile(q, torch.full_like(code, probability)) for probability in POSTERIOR_SHOWN], dim=1)
 
 
-def _between(values: Tensor) -> Tensor:
-    """Equally spaced points from the least to the greatest of the values."""
-    return torch.linspace(values.min().item(), values.max().item(), RESOLUTION).to(values)
+def _along(ends: Tensor) -> Tensor:
+    """Equally spaced points between the ends of each latent [L, 2], [RESOLUTION, L]."""
+    return torch.lerp(ends[:, 0], ends[:, 1], torch.linspace(0, 1, RESOLUTION).to(ends)[:, None])
 
 
-def _heights(distribution: Distribution, z: Tensor, latents: int) -> Array:
-    """The densities of L latents at z [N], each relative to its greatest value there: [N, L]."""
-    log_density = distribution.log_prob(z.unsqueeze(1).expand(-1, latents)).double().nan_to_num(nan=-torch.inf)
-    return (log_density - log_density.amax(0)).exp().cpu().numpy()
+def _heights(distribution: Distribution, z: Tensor) -> Array:
+    """The densities of L latents at z [N, L], each relative to its greatest value there: [N, L]."""
+    log_density = distribution.log_prob(z).double().nan_to_num(nan=-torch.inf)
+    return (log_density - log_density.amax(0)).exp().nan_to_num(nan=1.0).cpu().numpy()
 
 
 @styled
-def points(cloud: Any, series: Mapping[str, Any], net: Any = None, side: float = 6.0) -> Figure:
+def points(cloud: Any, series: Mapping[str, Any], net: Any = None, side: float = 6.0, here: Any = None) -> Figure:
     """Points over a grey cloud [N, D]; for D > 2 the first two coordinates.
 
     For D = 1 the cloud lies at height 0, and each series at a height of its own.
@@ -104,10 +117,11 @@ def points(cloud: Any, series: Mapping[str, Any], net: Any = None, side: float =
         series: title → points [K, D], joined in their order.
         net: rows of points [R, K, D], joined along both axes.
         side: of the figure [inches].
+        here: the point in question [1, D], with a marker of its own.
     """
     figure, axes = single_axes(side, side)
     cloud = to_array(cloud)
-    axes.scatter(*_coordinates(cloud, 0), s=5, color="#bbbbbb", linewidths=0, label="test examples")
+    axes.scatter(*_coordinates(cloud, 0), s=5, color=PALE, linewidths=0, label="test examples")
     if net is not None:
         lines = to_array(net)
         for line in [*lines, *lines.swapaxes(0, 1)]:
@@ -117,7 +131,10 @@ def points(cloud: Any, series: Mapping[str, Any], net: Any = None, side: float =
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         # Later markers are smaller, so that they do not hide earlier ones.
         size = max(5, 12 - 3 * number) if len(x) == 1 else 5
-        axes.plot(x, y, color=colour, marker=marker, markersize=size, markeredgecolor="white", label=title)
+        axes.plot(x, y, color=colour, marker=marker, markersize=size, markeredgecolor=PAPER, label=title)
+    if here is not None:
+        place = _coordinates(to_array(here), 0)
+        axes.plot(*place, color=MARK, marker="P", markersize=13, markeredgecolor=PAPER, linestyle="", label="the point")
     _frame(axes, cloud, [to_array(values) for values in series.values()])
     figure.legend(loc="outside upper center", ncols=2 if side < 4 else 5)
     return figure
@@ -140,15 +157,16 @@ def _frame(axes: Any, cloud: Array, series: Sequence[Array]) -> None:
         axes.set(yticks=[])
 
 
-@styled
-def rows_of_images(rows: Any, limits: Limits, names: Sequence[str], columns: Sequence[str]) -> Figure:
-    """Rows of images [R, K, C, H, W] with R names of rows and K names of columns."""
-    tiles = mosaic(rows, limits)
-    (down, across), (height, width) = rows.shape[:2], tiles.shape[:2]
-    figure, axes = single_axes(8.6, 8.6 * height / width + 0.6)
-    axes.imshow(tiles)
-    axes.set_xticks((np.arange(across) + 0.5) * width / across - 0.5, columns)
-    axes.set_yticks((np.arange(down) + 0.5) * height / down - 0.5, names)
-    axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False)
-    hide_frame(axes)
-    return figure
+def png(pixels: Array) -> bytes:
+    """Bytes [H, W, 3] as a PNG file."""
+    buffer = io.BytesIO()
+    # Fast rather than small: it travels within this machine.
+    Image.fromarray(pixels).save(buffer, "png", compress_level=1)
+    return buffer.getvalue()
+
+
+def drawing(figure: Figure) -> bytes:
+    """A matplotlib figure as a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    return buffer.getvalue()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vae_hydra.drawing.page.elements import empty_picture, picture, prediction, text
+from vae_hydra.drawing.page.looks import WIDGET
 from vae_hydra.drawing.page.points import medians
 from vae_hydra.drawing.page.sliders import LEAST, MOST, is_beyond, latents_at, positions_of
 from vae_hydra.drawing.plots.names import latent_name
@@ -49,21 +50,24 @@ class PointPane:
         self.model, self.point = model, point
         self.sliders = {latent: self._slider(latent) for latent in model.order[:SLIDERS]}
         classes = list(range(model.data.classes))
-        self.label = pn.widgets.Select(label="class given to the decoder", options=classes, width=180)
+        self.label = pn.widgets.Select(
+            label="class given to the decoder", options=classes, width=180, stylesheets=[WIDGET]
+        )
         self.label.link(point, value="label", bidirectional=True)
-        self.medians = pn.widgets.Button(label="Prior medians", width=130)
+        self.medians = pn.widgets.Button(label="Prior medians", width=130, css_classes=["medians"])
         self.medians.on_click(lambda _: point.jump(medians(model)))
         self.draw = pn.widgets.Button(label="Draw from the prior", width=130)
         self.draw.on_click(lambda _: point.jump(model.module.vae.prior_sample(1)[0].cpu()))
         self.picture = empty_picture(model, "decoded", 180)
-        self.prediction = text("prediction", width=270)
+        self.prediction = text("prediction")
         self._follows = False
+        self._moved: int | None = None
         point.param.watch(lambda *_: self.show(), ["z", "label"])
         self.show()
 
     def _slider(self, latent: int) -> pn.widgets.FloatSlider:
-        style = {"format": "0.000", "width": 250, "margin": (2, 10), "css_classes": [f"latent{latent}"]}
-        slider = pn.widgets.FloatSlider(start=LEAST, end=MOST, step=0.001, **style)
+        style = {"format": "0.000", "margin": (2, 10), "css_classes": [f"latent{latent}"], "stylesheets": [WIDGET]}
+        slider = pn.widgets.FloatSlider(start=LEAST, end=MOST, step=0.001, sizing_mode="stretch_width", **style)
         slider.param.watch(lambda event: self._move(latent, event.new), "value")
         slider.param.watch(lambda _: self.point.param.update(settled=self.point.z), "value_throttled")
         return slider
@@ -72,28 +76,44 @@ class PointPane:
         # A slider that follows the point would round it.
         if not self._follows:
             values = latents_at(self.model.prior, torch.tensor(position))
+            self._moved = latent
             self.point.z = self.point.moved({latent: values[latent]})
+            self._moved = None
 
     def show(self) -> None:
         """Show the point as it is now."""
         model, z = self.model, self.point.z
+        self.picture.object = picture(model, model.decode(z, self.point.label), "decoded")
+        self.prediction.object = prediction(model, z)
+        if self._moved is None:
+            self._follow()
+        else:
+            # The others are where they were: their positions need not be found again, which takes long.
+            self.sliders[self._moved].label = _label(self._moved, z, False)
+
+    def _follow(self) -> None:
+        """Move all sliders to the point."""
+        model, z = self.model, self.point.z
         positions, beyond = positions_of(model.prior, z).tolist(), is_beyond(model.prior, z).tolist()
         self._follows = True
         for latent, slider in self.sliders.items():
-            place = "beyond p" if beyond[latent] else "at p"
-            label = f"{latent_name(latent)} = {z[latent].item():.3g} {place}"
-            slider.param.update(label=label, value=round(positions[latent], 3))
+            slider.param.update(label=_label(latent, z, beyond[latent]), value=round(positions[latent], 3))
         self._follows = False
-        self.picture.object = picture(model, model.decode(z, self.point.label), "decoded")
-        self.prediction.object = prediction(model, z)
 
     def layout(self) -> pn.Column:
-        """The left of the page."""
+        """The picture of the point, over its sliders."""
         label = [self.label] if self.model.module.vae.decodes_by_class else []
         hidden = self.model.latent_dim - len(self.sliders)
         note = [text("hidden", f"The {hidden} latents of least KL have no slider.")] if hidden else []
-        sliders = pn.Column(*self.sliders.values(), *note, scroll="y-auto", height=500, width=290)
+        sliders = pn.Column(*self.sliders.values(), *note, scroll="y-auto", max_height=420, sizing_mode="stretch_width")
         predicted = [self.prediction] if self.model.module.vae.classifier is not None else []
-        meaning = text("note", "p is the share of the prior below z.")
-        buttons = pn.Row(self.medians, self.draw)
-        return pn.Column(*label, self.picture, *predicted, buttons, meaning, sliders, width=300)
+        caption = text("caption", "<b>decoded</b>: the mean of p(x|z) at the point z of the sliders")
+        meaning = text("note", "<span class='quiet'>p is the share of the prior below z.</span>")
+        buttons = pn.FlexBox(self.medians, self.draw)
+        parts = [*label, caption, self.picture, *predicted, buttons, meaning, sliders]
+        return pn.Column(*parts, styles={"flex": "1 1 260px", "min-width": "0", "max-width": "420px"})
+
+
+def _label(latent: int, z: Tensor, is_beyond_its_slider: bool) -> str:
+    place = "beyond p" if is_beyond_its_slider else "at p"
+    return f"{latent_name(latent)} = {z[latent].item():.3g} {place}"

@@ -41,7 +41,7 @@ def quantile_grid(subject: Subject) -> Figure:
     else:
         mosaics = {f"class {y}": plots.Mosaic(subject.decode(z, y), up[::-1], across) for y in range(classes)}
     first, second = (f"{latent_name(latent)} at {_quantiles(subject)}" for latent in (0, 1))
-    return plots.image_mosaics(mosaics, subject.limits, (second, first), gap=0)
+    return plots.image_mosaics(mosaics, subject.limits, (second, first))
 
 
 def grid(along: Tensor) -> Tensor:

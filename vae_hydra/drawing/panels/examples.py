@@ -76,7 +76,7 @@ def samples_by_epoch(subject: Subject) -> Figure:
         return _cloud(subject, {"test data": subject.shown.original, **samples})
     classes = subject.data.classes if subject.module.vae.decodes_by_class else 0
     mosaics = {name: _square(images, classes) for name, images in samples.items()}
-    return plots.image_mosaics(mosaics, subject.limits, gap=0)
+    return plots.image_mosaics(mosaics, subject.limits)
 
 
 def _sampled(subject: Subject) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -50,6 +50,8 @@ def posterior_parameters(subject: Subject) -> Figure:
     # Others, such as a covariance, have no histogram of each latent.
     own = (len(subject.encoded.y), subject.latent_dim)
     values = {name: value[:, latents] for name, value in subject.encoded.parameters.items() if value.shape == own}
+    if not values:
+        raise DoesNotApply("q(z|x) has no parameter with one value for each latent")
     fixed = {name: value.flatten()[0].item() for name, value in values.items() if value.min() == value.max()}
     rows = {name: value for name, value in values.items() if name not in fixed}
     prior = subject.prior

@@ -1,6 +1,6 @@
 """Tensors or arrays → matplotlib figures. They open no window and leave matplotlib's settings as they are."""
 
-from vae_hydra.drawing.plots.charts import bars, curves, loss_curves
+from vae_hydra.drawing.plots.charts import curves, loss_curves, means
 from vae_hydra.drawing.plots.clouds import histograms, latent_plane, point_clouds, scatter_panels
 from vae_hydra.drawing.plots.contrasts import Contrast, contrasts
 from vae_hydra.drawing.plots.densities import OverDensity, draws_over_densities, parameter_histograms, value_histograms
@@ -14,7 +14,6 @@ __all__ = [
     "Contrast",
     "Mosaic",
     "OverDensity",
-    "bars",
     "contrasts",
     "correlation_matrix",
     "curves",
@@ -29,6 +28,7 @@ __all__ = [
     "kl_over_time",
     "latent_plane",
     "loss_curves",
+    "means",
     "parameter_histograms",
     "point_clouds",
     "scatter_panels",

@@ -1,40 +1,21 @@
-"""Axes in a grid, in the style of this package, and their ticks."""
+"""Axes in a grid, and their ticks."""
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, ParamSpec
+import textwrap
+from typing import Any
 
-import numpy as np
-from matplotlib import rc_context, rc_params_from_file, rcParams
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-_SHEET = rc_params_from_file(Path(__file__).with_name("figures.mplstyle"), use_default_template=False)
 # A logarithmic axis of fewer decades has ticks between the powers of ten.
 DECADES = 2.0
 # Positive values that spread beyond this factor are shown on a logarithmic scale.
 WIDE = 10.0
 
-P = ParamSpec("P")
-
-
-def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """``draw`` in the style of this package; matplotlib's settings are afterwards as they were before."""
-
-    @functools.wraps(draw)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with rc_context(_SHEET):
-            figure = draw(*args, **kwargs)
-            for axes in figure.axes:
-                # matplotlib makes tick labels when it needs them, which may be after the style has been left.
-                axes.tick_params(which="both", labelsize=rcParams["xtick.labelsize"])
-            return figure
-
-    return drawn
+# Inches of a letter of a title or a legend at most, on average.
+LETTER = 0.075
 
 
 def axes_grid(
@@ -101,14 +82,12 @@ def is_wide(low: float, high: float) -> bool:
     return bool(low > 0 and high > WIDE * low)
 
 
-def bin_edges(low: float, high: float, bins: int) -> np.ndarray:
-    """Edges of bins from ``low`` to ``high``, of equal width or, where ``is_wide``, of equal ratio."""
-    if is_wide(low, high):
-        return np.geomspace(low, high, bins + 1)
-    return np.linspace(low, max(high, low + 1e-6), bins + 1)
-
-
 def legend_entries(grid: Any) -> tuple[list[Any], list[str]]:
     """Handles and names of every series once, in the order in which panels first have them."""
     entries = {name: handle for axes in grid for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
     return list(entries.values()), list(entries)
+
+
+def wrapped(text: str, inches: float) -> str:
+    """``text`` in lines that are no longer than so many inches."""
+    return textwrap.fill(text, max(8, int(inches / LETTER)), break_on_hyphens=False)

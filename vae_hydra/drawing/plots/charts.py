@@ -9,8 +9,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vae_hydra.drawing.plots.axes import axes_grid, is_wide, legend_entries, styled
+from vae_hydra.drawing.plots.axes import LETTER, axes_grid, is_wide, legend_entries, wrapped
 from vae_hydra.drawing.plots.series import PARTS, Style
+from vae_hydra.drawing.plots.style import PALE, styled
+
+# Inches: the height of a line of means, the height of all lines at most, the width of a panel of curves, and the widths
+# of a group's label and of a name in the legend at most.
+LINE, TALLEST, PANEL, LABEL, LEGEND = 0.17, 60.0, 4.2, 3.0, 2.6
 
 
 class Point(NamedTuple):
@@ -24,22 +29,23 @@ class Point(NamedTuple):
 def loss_curves(history: Sequence[Mapping[str, float]], ends: tuple[float, float] | None = None) -> Figure:
     """Loss, log-likelihood and KL over the epochs, training and validation in one panel each.
 
-    Training losses use the β of their epoch, validation losses the final β. Where these differ, each loss has a panel
-    of its own, which names its β.
+    Both losses are at the same β. Where β moves in training, they are −log p(x|z) + β·KL(q‖p) at the final β,
+    recomputed from these two, because the training losses that were logged use the β of their epoch.
 
     Args:
         history: a mapping per epoch with ``epoch`` and any of ``train/…`` and ``val/…``.
         ends: β before the first step, and the final one; None takes those of the first and the last epoch.
     """
+    label, rows = _at_one_beta(history, ends)
     panels = [
-        *_loss_panels(history, ends),
-        ("log p(x|z) [nats per example]", {"train/log_likelihood": "training", "val/log_likelihood": "validation"}),
-        ("KL(q‖p) [nats per example]", {"train/kl": "training", "val/kl": "validation"}),
+        (label, rows, "loss"),
+        ("log p(x|z) [nats per example]", history, "log_likelihood"),
+        ("KL(q‖p) [nats per example]", history, "kl"),
     ]
     figure, grid = axes_grid(len(panels), len(panels), (4, 3.4))
-    for axes, (label, series) in zip(grid.flat, panels, strict=True):
-        for key, title in series.items():
-            points = [(row["epoch"], row[key]) for row in history if key in row]
+    for axes, (label, shown, name) in zip(grid.flat, panels, strict=True):
+        for part, title in (("train", "training"), ("val", "validation")):
+            points = [(row["epoch"], row[f"{part}/{name}"]) for row in shown if f"{part}/{name}" in row]
             if points:
                 axes.plot(*zip(*points, strict=True), label=title, **PARTS[title])
         axes.set(xlabel="epoch", ylabel=label)
@@ -49,64 +55,74 @@ def loss_curves(history: Sequence[Mapping[str, float]], ends: tuple[float, float
     return figure
 
 
-def _loss_panels(
+def _at_one_beta(
     history: Sequence[Mapping[str, float]], ends: tuple[float, float] | None
-) -> list[tuple[str, dict[str, str]]]:
-    """Label and series of the panels of losses: one panel if all losses have the same β, else one for each."""
-    epoch_betas = [row["train/beta"] for row in history if "train/beta" in row]
-    betas = [*epoch_betas, *(ends or ())]
-    training, validation = {"train/loss": "training"}, {"val/loss": "validation"}
+) -> tuple[str, Sequence[Mapping[str, float]]]:
+    """Label and rows of the losses, as logged if all have the same β, else recomputed at the final β."""
+    betas = [*(row["train/beta"] for row in history if "train/beta" in row), *(ends or ())]
     if not betas:
-        return [("loss [nats per example]", training | validation)]
+        return "loss [nats per example]", history
+    final = betas[-1]
     # metrics.csv holds β rounded to float32.
-    if np.allclose(betas, betas[-1], rtol=1e-6, atol=0):
-        return [(f"loss at β = {betas[-1]:g} [nats per example]", training | validation)]
-    trained = [*(ends or ())[:1], *epoch_betas] if epoch_betas else betas
-    low, high = f"{min(trained):g}", f"{max(trained):g}"
-    span = low if low == high else f"{low} to {high}"
-    return [
-        (f"training loss [nats per example]\nat the β of each epoch, {span}", training),
-        (f"validation loss [nats per example]\nat the final β = {betas[-1]:g}", validation),
-    ]
+    if np.allclose(betas, final, rtol=1e-6, atol=0):
+        return f"loss at β = {final:g} [nats per example]", history
+    label = f"−log p(x|z) + β·KL(q‖p) [nats per example]\nat the final β = {final:g}"
+    low, high = (f"{end:g}" for end in (min(betas), max(betas)))
+    return f"{label}; in training β from {low} to {high}", [_recomputed(row, final) for row in history]
+
+
+def _recomputed(row: Mapping[str, float], beta: float) -> dict[str, float]:
+    """The epoch, and the losses at this β as far as the row has their terms; without a KL it counts as 0."""
+    parts = [part for part in ("train", "val") if f"{part}/log_likelihood" in row]
+    losses = {f"{part}/loss": beta * row.get(f"{part}/kl", 0.0) - row[f"{part}/log_likelihood"] for part in parts}
+    return {"epoch": row["epoch"], **losses}
 
 
 @styled
-def bars(panels: Mapping[str, Mapping[str, Mapping[str, Point]]], styles: Mapping[str, Style], label: str) -> Figure:
-    """Groups of bars with their spread; each panel has its own vertical axis.
+def means(panels: Mapping[str, Mapping[str, Mapping[str, Point]]], styles: Mapping[str, Style], label: str) -> Figure:
+    """Means with their spread, a line for each series of a group; each panel has its own horizontal axis.
 
     Args:
         panels: title → group → series → point; a series may be absent from a group.
-        styles: of every series, in the order of the bars.
-        label: of the vertical axis, with its unit.
+        styles: of every series, in the order of the lines.
+        label: of the horizontal axis, with its unit.
     """
-    sizes = [max(1, len(groups)) for groups in panels.values()]
-    widths = [max(2.6, 0.8 + size * (0.45 + 0.24 * len(styles))) for size in sizes]
-    height = 3.6 + 0.12 * max(len(group) for groups in panels.values() for group in groups)
-    panel = (sum(widths) / len(panels), min(height, 6.0))
-    margin = (_legend_width(styles), 0.0)
-    figure, grid = axes_grid(len(panels), len(panels), panel, margin, width_ratios=widths)
+    counts = [sum(1 + len(points) for points in groups.values()) for groups in panels.values()]
+    step = min(LINE, TALLEST / sum(counts))
+    heights = [0.9 + step * count for count in counts]
+    names = [wrapped(group, LABEL) for groups in panels.values() for group in groups]
+    beside = LETTER * max(len(line) for name in names for line in name.splitlines())
+    figure, grid = axes_grid(
+        *(len(panels), 1, (4.5 + beside, sum(heights) / len(heights))),
+        margin=(_legend_width(styles), 0.3),
+        height_ratios=heights,
+    )
     for axes, (title, groups) in zip(grid.flat, panels.items(), strict=True):
-        _bar_panel(axes, groups, styles)
+        _panel_of_means(axes, groups, styles)
         axes.set_title(title)
-    grid[0, 0].set_ylabel(label)
-    figure.legend(*legend_entries(grid.flat), loc="outside right upper")
+    grid[-1, 0].set_xlabel(label)
+    _legend(figure, grid.flat)
     return figure
 
 
-def _bar_panel(axes: Any, groups: Mapping[str, Mapping[str, Point]], styles: Mapping[str, Style]) -> None:
-    present = [name for name in styles if any(name in points for points in groups.values())]
-    width = 0.8 / len(present)
-    for number, name in enumerate(present):
-        style = styles[name]
-        places = [i for i, points in enumerate(groups.values()) if name in points]
-        x = np.array(places) + (number - (len(present) - 1) / 2) * width
-        heights, spreads = np.array([points[name] for points in groups.values() if name in points], dtype=float).T
-        axes.bar(x, heights, width, label=name, color=style.colour, hatch=style.hatch, edgecolor="white", linewidth=0.5)
-        known = np.isfinite(spreads)
-        axes.errorbar(x[known], heights[known], spreads[known], fmt="none", ecolor="black", elinewidth=1, capsize=2)
-    turned = {"rotation": 30, "ha": "right"} if len(groups) > 1 else {"rotation": 0, "ha": "center"}
-    axes.set_xticks(range(len(groups)), list(groups), **turned)
-    axes.axhline(0, color="black", linewidth=0.8)
+def _panel_of_means(axes: Any, groups: Mapping[str, Mapping[str, Point]], styles: Mapping[str, Style]) -> None:
+    """Groups under one another, with the room of a line between them."""
+    ticks, lines = [], 0
+    found: dict[str, list[tuple[int, float, float]]] = {}
+    for points in groups.values():
+        present = [name for name in styles if name in points]
+        for number, name in enumerate(present, lines):
+            found.setdefault(name, []).append((number, *points[name]))
+        ticks.append(lines + (len(present) - 1) / 2)
+        lines += len(present) + 1
+    for name in (name for name in styles if name in found):
+        numbers, centres, spreads = np.array(found[name], dtype=float).T
+        drawn = {"color": styles[name].colour, "marker": styles[name].marker, "linestyle": "none", "capsize": 2}
+        axes.errorbar(centres, numbers, xerr=np.nan_to_num(spreads), label=name, **drawn)
+    axes.set_yticks(ticks, [wrapped(group, LABEL) for group in groups])
+    axes.set_ylim(lines - 1, -1)
+    axes.grid(axis="x", color=PALE, linewidth=0.5)
+    axes.set_axisbelow(True)
 
 
 @styled
@@ -120,7 +136,7 @@ def curves(
         styles: of every series.
         labels: of the two axes, with their units.
     """
-    figure, grid = axes_grid(len(panels), 3, (4.2, 3.3), (_legend_width(styles), 0.0))
+    figure, grid = axes_grid(len(panels), 3, (PANEL, 3.3), (_legend_width(styles), 0.0))
     for axes, (title, series) in zip(grid.flat, panels.items(), strict=False):
         for name, points in series.items():
             style, x = styles[name], np.array(sorted(points))
@@ -130,11 +146,17 @@ def curves(
         places = [x for points in series.values() for x in points]
         if is_wide(min(places), max(places)):
             axes.set_xscale("log")
-        axes.set(title=title, xlabel=labels[0], ylabel=labels[1])
-    figure.legend(*legend_entries(grid.flat), loc="outside right upper")
+        axes.set(title=wrapped(title, PANEL), xlabel=labels[0], ylabel=labels[1])
+    _legend(figure, grid.flat)
     return figure
+
+
+def _legend(figure: Figure, grid: Iterable[Any]) -> None:
+    """Put the names of all series beside the panels."""
+    handles, names = legend_entries(grid)
+    figure.legend(handles, [wrapped(name, LEGEND) for name in names], loc="outside right upper")
 
 
 def _legend_width(names: Iterable[str]) -> float:
     """Inches beside the panels for a legend of these names."""
-    return 0.8 + 0.09 * max(map(len, names))
+    return 0.8 + min(LEGEND, LETTER * max(map(len, names)))

@@ -11,33 +11,33 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from vae_hydra.drawing.plots.arrays import Array, to_array
-from vae_hydra.drawing.plots.axes import axes_grid, is_wide, single_axes, styled
+from vae_hydra.drawing.plots.axes import axes_grid, is_wide, single_axes
+from vae_hydra.drawing.plots.bins import all_counted, note_ends
 from vae_hydra.drawing.plots.names import latent_name
-from vae_hydra.drawing.plots.series import COLOURS
+from vae_hydra.drawing.plots.style import CLASS_COLOURS, COLOURS, MANY_CLASSES, PAPER, styled
 
 # More panels than this go into further rows.
 PANELS_A_ROW = 5
-# The colours of series, and Okabe and Ito's yellow and black: ten classes.
-CLASS_COLOURS = (*COLOURS, "#F0E442", "#000000")
 PLANES = ("pca", "tsne")
-_HALO = [withStroke(linewidth=3, foreground="white")]
+_HALO = [withStroke(linewidth=3, foreground=PAPER)]
 
 
 @styled
 def scatter_panels(panels: Mapping[str, Any], names: Sequence[str] = ("x₁", "x₂")) -> Figure:
     """First two coordinates of point clouds [N, D] side by side on shared axes.
 
-    The axes hold the first panel and 99 % of the points of the others.
+    The axes hold the first panel and 99 % of the points of the others; a title says which share lies beyond.
 
     Args:
         panels: title → points.
         names: names of the coordinates; the first two are shown.
     """
     figure, grid = axes_grid(len(panels), PANELS_A_ROW, (4, 4), sharex=True, sharey=True)
-    for axes, (title, points) in zip(grid.flat, panels.items(), strict=False):
-        axes.scatter(*_plane(points).T, s=4, alpha=0.4, linewidths=0)
-        axes.set(title=title, xlabel=names[0], ylabel=names[1])
     low, high = _plane_limits(list(panels.values()))
+    for axes, (title, points) in zip(grid.flat, panels.items(), strict=False):
+        axes.scatter(*(plane := _plane(points)).T, s=4, alpha=0.4, linewidths=0)
+        share = ((plane < low) | (plane > high)).any(1).mean()
+        axes.set(title=f"{title} ({share:.1%} beyond)" if share else title, xlabel=names[0], ylabel=names[1])
     grid[0, 0].set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     return figure
 
@@ -46,7 +46,7 @@ def scatter_panels(panels: Mapping[str, Any], names: Sequence[str] = ("x₁", "x
 def histograms(panels: Mapping[str, Any], bins: int = 80, name: str = "x") -> Figure:
     """Histograms of samples [N, 1] as outlines over one another; the counts are logarithmic, to show the tails.
 
-    The axis holds the first sample and 99 % of the others.
+    The axis holds the first sample and 99 % of the others; its end bins count the values beyond it.
 
     Args:
         panels: title → sample.
@@ -55,10 +55,12 @@ def histograms(panels: Mapping[str, Any], bins: int = 80, name: str = "x") -> Fi
     """
     figure, axes = single_axes(7, 4)
     low, high = _plane_limits(list(panels.values()))
-    for title, points in panels.items():
+    edges = np.linspace(low[0], high[0], bins + 1)
+    for number, (title, points) in enumerate(panels.items()):
         values = to_array(points)[:, 0]
-        axes.hist(values, bins=bins, range=(low[0], high[0]), histtype="step", label=title, log=True)
-    axes.set(xlabel=name, ylabel="count")
+        axes.stairs(all_counted(values, edges), edges, label=title, color=COLOURS[number % len(COLOURS)])
+    note = note_ends((to_array(points)[:, 0] for points in panels.values()), low[0], high[0])
+    axes.set(xlabel=f"{name}\n{note}".strip(), ylabel="count", yscale="log")
     axes.legend()
     return figure
 
@@ -89,7 +91,7 @@ def latent_plane(codes: Any, y: Any, plane: str = "pca", seed: int = 0) -> Figur
     points, names = _in_a_plane(codes, plane, seed)
     figure, axes = single_axes(6, 5)
     classes = int(y.max()) + 1
-    colours = ListedColormap(CLASS_COLOURS[:classes]) if classes <= len(CLASS_COLOURS) else "turbo"
+    colours = ListedColormap(CLASS_COLOURS[:classes]) if classes <= len(CLASS_COLOURS) else MANY_CLASSES
     size = min(20, max(4, 10_000 / len(points)))
     across, up = points.T
     dots = axes.scatter(across, up, size, y, alpha=0.7, linewidths=0, cmap=colours, vmin=-0.5, vmax=classes - 0.5)

@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from vae_hydra.drawing.plots.arrays import Array
-from vae_hydra.drawing.plots.axes import axes_grid, bin_edges, few_ticks, hide_heights, is_wide, styled
-from vae_hydra.drawing.plots.series import COLOURS
+from vae_hydra.drawing.plots.axes import axes_grid, few_ticks, hide_heights, is_wide
+from vae_hydra.drawing.plots.bins import all_counted, bin_edges, note_ends
+from vae_hydra.drawing.plots.style import COLOURS, styled
 
 BINS = 60
-INSIDE: Mapping[str, Any] = {"color": COLOURS[7], "alpha": 0.6, "histtype": "stepfilled"}
-OUTSIDE: Mapping[str, Any] = {"color": COLOURS[3], "histtype": "step", "linewidth": 1.4}
+INSIDE: Mapping[str, Any] = {"color": COLOURS[7], "alpha": 0.6, "fill": True}
+OUTSIDE: Mapping[str, Any] = {"color": COLOURS[3], "linewidth": 1.4}
 
 
 class Contrast(NamedTuple):
@@ -31,7 +32,7 @@ def contrasts(rows: Mapping[str, Mapping[str, Contrast]], inside_name: str, head
     """A row of panels for each set of outliers and a column for each score, each panel with an axis of its own.
 
     The axis holds 99 % of either sample, and is logarithmic where these scores are positive and spread over more than a
-    factor of ten; areas are equal.
+    factor of ten. Its end bins count the scores beyond it.
 
     Args:
         rows: name of the outliers → score → contrast; all rows have the same scores.
@@ -40,23 +41,25 @@ def contrasts(rows: Mapping[str, Mapping[str, Contrast]], inside_name: str, head
     """
     columns = list(next(iter(rows.values())))
     figure, grid = axes_grid(len(rows) * len(columns), len(columns), (2.6, 1.75), (0.4, 0.9))
+    note = ""
     for line, (name, panels) in zip(grid, rows.items(), strict=True):
         for axes, column in zip(line, columns, strict=True):
-            _panel(axes, panels[column])
+            note = _panel(axes, panels[column]) or note
         line[0].set_ylabel(name)
     for axes, column in zip(grid[-1], columns, strict=True):
         axes.set_xlabel(headings[column])
     handles = grid[0, 0].patches[:2]
+    figure.supxlabel(note)
     figure.legend(handles, [inside_name, "outliers"], loc="outside upper left", ncols=2)
     return figure
 
 
-def _panel(axes: Any, contrast: Contrast) -> None:
+def _panel(axes: Any, contrast: Contrast) -> str:
+    """Draw a contrast, and return the note of its end bins."""
     samples = [np.asarray(sample, dtype=float) for sample in contrast[:2]]
     edges = _edges([sample[np.isfinite(sample)] for sample in samples])
     for sample, drawn in zip(samples, (INSIDE, OUTSIDE), strict=True):
-        # Shares of the whole sample: scores beyond the axis count too.
-        axes.hist(sample, bins=edges, weights=np.full(len(sample), 1 / len(sample)), **drawn)
+        axes.stairs(all_counted(sample, edges) / len(sample), edges, **drawn)
     if is_wide(edges[0], edges[-1]):
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
@@ -66,6 +69,7 @@ def _panel(axes: Any, contrast: Contrast) -> None:
         few_ticks(axes.xaxis)
     axes.set_title(contrast.title)
     hide_heights(axes)
+    return note_ends(samples, edges[0], edges[-1])
 
 
 def _edges(samples: Sequence[Array]) -> Array:

@@ -10,10 +10,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vae_hydra.drawing.plots.arrays import Array, Limits, to_array
-from vae_hydra.drawing.plots.axes import axes_grid, hide_frame, styled
+from vae_hydra.drawing.plots.axes import LETTER, axes_grid, hide_frame, wrapped
+from vae_hydra.drawing.plots.style import GREYS, styled
 
-# Pixels of white between rows of a block.
-GAP = 1
+# Pixels of white between rows of a block, and inches of the name of a row at most.
+GAP, NAME = 1, 2.2
 
 
 @styled
@@ -71,13 +72,17 @@ def image_columns(
     first = next(iter(next(iter(arrays.values())).values()))
     count, height, width = len(first), *first.shape[-2:]
     strip_width = 0.55 * count * width / height
-    figure, grid = axes_grid(len(arrays), len(arrays), (strip_width + 1.5, 0.58 * most), (0.0, 0.5))
+    names = {row: wrapped(row, NAME) for rows in arrays.values() for row in rows}
+    beside = 0.4 + LETTER * max(len(line) for name in names.values() for line in name.splitlines())
+    figure, grid = axes_grid(len(arrays), len(arrays), (strip_width + beside, 0.58 * most), (0.0, 0.5))
+    # This layout knows that images keep their shape; the usual one would cut long names.
+    figure.set_layout_engine("compressed")
     for axes, (block, rows) in zip(grid.flat, arrays.items(), strict=True):
         ends = {row: _own_limits(images) if (block, row) in own_limits else limits for row, images in rows.items()}
         strips = [_strip(unit_range(images, ends[row])) for row, images in rows.items()]
         strips += [np.ones_like(strips[0])] * (most - len(strips))
         show_image(axes, np.concatenate(strips, axis=-2))
-        axes.set_yticks([(height + GAP) * (i + 0.5) for i in range(len(rows))], rows)
+        axes.set_yticks([(height + GAP) * (i + 0.5) for i in range(len(rows))], [names[row] for row in rows])
         axes.set_title(block)
     return figure
 
@@ -118,6 +123,6 @@ def unit_range(images: Array, limits: Limits) -> Array:
 def show_image(axes: Any, image: Array) -> None:
     """Draw an image [C, H, W] of values in [0, 1], grey or in colour, without ticks or a frame."""
     # matplotlib wants H×W for grey and H×W×3 for colour.
-    axes.imshow(image.transpose(1, 2, 0) if len(image) == 3 else image[0], cmap="gray", vmin=0, vmax=1)
+    axes.imshow(image.transpose(1, 2, 0) if len(image) == 3 else image[0], cmap=GREYS, vmin=0, vmax=1)
     axes.set(xticks=[], yticks=[])
     hide_frame(axes)

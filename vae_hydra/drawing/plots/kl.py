@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vae_hydra.drawing.plots.axes import single_axes, styled
-from vae_hydra.drawing.plots.series import COLOURS, HATCHES, LINES, PARTS
+from vae_hydra.drawing.plots.axes import single_axes
+from vae_hydra.drawing.plots.series import HATCHES, LINES, PARTS
+from vae_hydra.drawing.plots.style import COLOURS, PALE, PAPER, styled
 
 LABEL = "KL(q‖p) [nats per example]"
 # More bars than this have their names turned.
@@ -36,10 +37,10 @@ def kl_bars(values: Sequence[float], names: Sequence[str], threshold: float) -> 
     places = np.arange(len(heights))
     for these, label, colour, hatch in (
         (reaches, f"at least {threshold:g} nats", COLOURS[0], HATCHES[0]),
-        (~reaches, f"less than {threshold:g} nats", "#BBBBBB", HATCHES[1]),
+        (~reaches, f"less than {threshold:g} nats", PALE, HATCHES[1]),
     ):
         if these.any():
-            axes.bar(places[these], heights[these], label=label, color=colour, hatch=hatch, edgecolor="white")
+            axes.bar(places[these], heights[these], label=label, color=colour, hatch=hatch, edgecolor=PAPER)
     axes.axhline(threshold, color=COLOURS[3], linestyle="--", linewidth=1.2, label=f"{threshold:g} nats")
     if not reaches.all():
         axes.set(yscale="log", ylim=(threshold / 10, None))

@@ -11,8 +11,9 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from vae_hydra.drawing.plots.arrays import to_array
-from vae_hydra.drawing.plots.axes import axes_grid, hide_frame, is_wide, single_axes, styled
+from vae_hydra.drawing.plots.axes import axes_grid, hide_frame, is_wide, single_axes, wrapped
 from vae_hydra.drawing.plots.names import latent_name
+from vae_hydra.drawing.plots.style import AMOUNTS, INK, PAPER, SIGNED, styled
 
 # More latents than this along a side are not all named, and their correlations not written.
 NAMED, WRITTEN = 40, 12
@@ -37,18 +38,23 @@ def heat_maps(
     figure, grid = axes_grid(len(maps), 3, panel, (1.6, 0.0), sharex=True, sharey=True)
     norm = _scale(np.concatenate([values[np.isfinite(values)] for values in arrays.values()]))
     for axes, (title, values) in zip(grid.flat, arrays.items(), strict=False):
-        picture = axes.imshow(values, norm=norm, cmap="cividis", aspect="auto")
+        picture = axes.imshow(values, norm=norm, cmap=AMOUNTS, aspect="auto")
         axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right")
         axes.set_yticks(range(len(rows)), rows)
-        axes.set_title(title)
+        axes.set_title(wrapped(title, panel[0]))
         hide_frame(axes)
         for (i, j), value in np.ndenumerate(values):
             if np.isfinite(value):
-                ink = "white" if norm(value) < 0.55 else "black"
+                ink = PAPER if norm(value) < 0.55 else INK
                 axes.text(j, i, f"{value:.3g}", ha="center", va="center", color=ink)
+    for axes in grid.flat[max(0, len(maps) - grid.shape[1]) : len(maps)]:
+        # The panel below may be absent.
+        axes.tick_params(labelbottom=True)
     figure.supylabel(axis_titles[0])
     figure.supxlabel(axis_titles[1])
-    figure.colorbar(picture, ax=grid, label=label)
+    # The label of the scale is no longer than the scale.
+    height = max(1.2, 0.55 * len(rows) * len(grid))
+    figure.colorbar(picture, ax=grid, label="\n".join(wrapped(line, height) for line in label.splitlines()))
     return figure
 
 
@@ -63,14 +69,14 @@ def correlation_matrix(matrix: Any, names: tuple[str, str]) -> Figure:
     values = to_array(matrix)
     rows, columns = values.shape
     figure, axes = single_axes(2.6 + 0.34 * min(columns, NAMED), 1.8 + 0.34 * min(rows, NAMED))
-    picture = axes.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1)
+    picture = axes.imshow(values, cmap=SIGNED, vmin=-1, vmax=1)
     for count, set_ticks in ((rows, axes.set_yticks), (columns, axes.set_xticks)):
         named = range(0, count, math.ceil(count / NAMED))
         set_ticks(named, [latent_name(latent) for latent in named])
     hide_frame(axes)
     if max(rows, columns) <= WRITTEN:
         for (i, j), value in np.ndenumerate(values):
-            ink = "white" if abs(value) > 0.6 else "black"
+            ink = PAPER if abs(value) > 0.6 else INK
             axes.text(j, i, f"{value:.2f}".replace("0.", "."), ha="center", va="center", color=ink, fontsize=6)
     axes.set_ylabel(f"latents of\n{names[0]}")
     axes.set_xlabel(f"latents of\n{names[1]}")

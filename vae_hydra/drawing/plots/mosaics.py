@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from vae_hydra.drawing.plots.arrays import Array, Limits, to_array
-from vae_hydra.drawing.plots.axes import axes_grid, styled
+from vae_hydra.drawing.plots.axes import axes_grid
 from vae_hydra.drawing.plots.images import show_image, unit_range
+from vae_hydra.drawing.plots.style import MARK, styled
 
 # Inches of a tile at most, and of the longer side of a mosaic.
 TILE, LONGEST = 0.5, 6.0
 # Of more names of rows or columns, every second or third is shown.
 NAMES = 11
-FRAME = "#D55E00"
 
 
 class Mosaic(NamedTuple):
@@ -84,7 +84,7 @@ def _draw(axes: Any, mosaic: Mosaic, images: Array, gap: int) -> None:
             continue
         corner = (column * width - 0.5, row * height - 0.5)
         axes.add_patch(
-            Rectangle(corner, width - gap, height - gap, fill=False, edgecolor=FRAME, linewidth=1.5, clip_on=False)
+            Rectangle(corner, width - gap, height - gap, fill=False, edgecolor=MARK, linewidth=1.5, clip_on=False)
         )
 
 

@@ -1,11 +1,11 @@
-"""Colours, hatches, markers and lines of series: any two are told apart without colour."""
+"""Hatches, markers and lines of series beside their colours: any two are told apart without colour."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-# Okabe and Ito's colours, which the colour-blind can tell apart, and a brown and a grey.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D31", "#777777")
+from vae_hydra.drawing.plots.style import COLOURS
+
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo", "---", "++")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES = ("-", "--", "-.", ":")

@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vae_hydra.drawing.plots.arrays import Array, to_array
-from vae_hydra.drawing.plots.axes import axes_grid, log_ticks, single_axes, styled
+from vae_hydra.drawing.plots.axes import axes_grid, log_ticks, single_axes
 from vae_hydra.drawing.plots.series import style
+from vae_hydra.drawing.plots.style import INK, styled
 
 # The axis begins where this share of the first sample lies further out.
 BODY = 0.9
@@ -70,7 +71,7 @@ def tail_index_curves(
             finite = np.isfinite(values := to_array(estimates))
             axes.plot(k[finite], values[finite], color=drawn.colour, linestyle=drawn.line, label=label)
         if truth is not None:
-            axes.axhline(truth, color="0.3", linestyle=":", label=f"truth, {truth:.3g}")
+            axes.axhline(truth, color=INK, linestyle=":", label=f"truth, {truth:.3g}")
         axes.set(xscale="log", xlabel="k: largest values", title=name)
         log_ticks(axes.xaxis, k[0], k[-1])
         axes.grid(alpha=0.3)

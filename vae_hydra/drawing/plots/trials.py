@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from vae_hydra.drawing.plots.axes import axes_grid, legend_entries, single_axes, styled
-from vae_hydra.drawing.plots.series import COLOURS
+from vae_hydra.drawing.plots.axes import axes_grid, legend_entries, single_axes
+from vae_hydra.drawing.plots.style import COLOURS, INK, styled
 
 # A logarithmic axis of fewer decades has ticks between the powers of ten.
 FEW_DECADES = 1.5
@@ -51,7 +51,7 @@ def search_history(trials: Sequence[Tried], label: str) -> Figure:
     done = [trial for trial in trials if not trial.pruned]
     x = [*(trial.number for trial in done), trials[-1].number]
     best = np.maximum.accumulate([*(trial.value for trial in done), done[-1].value])
-    axes.step(x, best, where="post", color="black", linewidth=1, label="best so far")
+    axes.step(x, best, where="post", color=INK, linewidth=1, label="best so far")
     axes.set(xlabel="trial", ylabel=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=5)

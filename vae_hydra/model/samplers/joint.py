@@ -54,6 +54,7 @@ class VonMisesFisherSampler(Sampler):
     """
 
     is_joint = True
+    on_sphere = True
 
     def __init__(
         self, latent_dim: int, positive: str = "softplus", kl: str = "closed", min_concentration: float = 1.0

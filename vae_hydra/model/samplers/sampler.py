@@ -52,6 +52,7 @@ class Sampler(nn.Module, ABC):
         parameters_per_latent: number of encoder features for each latent.
         has_elbo: whether the KL is finite, so that the model has an ELBO.
         is_joint: whether q(z|x) is a distribution of vectors, so that only the KL of all latents together exists.
+        on_sphere: whether all latents lie on the unit sphere.
 
     Raises:
         ValueError: for an unknown option, or a prior that is not a Distribution.
@@ -60,6 +61,7 @@ class Sampler(nn.Module, ABC):
     parameters_per_latent = 2
     has_elbo = True
     is_joint = False
+    on_sphere = False
 
     def __init__(self, prior: Distribution, positive: str = "softplus", kl: str = "closed") -> None:
         super().__init__()

@@ -1,32 +1,64 @@
-"""The report's figures: bars, curves over β, the matrix of denoising, and examples of all samplers side by side."""
+"""The report's figures: means, curves over β, the matrix of denoising, and examples of all samplers side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import NamedTuple
 
 import pandas as pd
+from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from vae_hydra.drawing import plots
+from vae_hydra.drawing.plots.axes import log_ticks
 from vae_hydra.drawing.plots.charts import Point
 from vae_hydra.drawing.plots.series import Style, style
-from vae_hydra.runs.examples import load_examples
 from vae_hydra.studies.reporting.cells import FIRST, by_name
+from vae_hydra.studies.reporting.compared import Compared
 from vae_hydra.studies.reporting.measures import axis_label, title
-from vae_hydra.studies.reporting.pivots import Pivot
+from vae_hydra.studies.reporting.pivots import Pivot, labels_in_order
 
 BETA = "beta.value"
 SAMPLERS = [name for name in FIRST if name not in ("none", "uniform")]
 
 
 class Drawn(NamedTuple):
-    """A figure with the name of its file and its caption."""
+    """A figure that is drawn where it is needed, which may be another process.
+
+    Attributes:
+        name: of its file.
+        caption: its caption.
+        draw: makes the figure.
+    """
 
     name: str
     caption: str
-    figure: Figure
+    draw: Callable[[], Figure]
+
+    @property
+    def figure(self) -> Figure:
+        """The figure, drawn anew."""
+        with without_math():
+            figure = self.draw()
+        _use_plain_ticks(figure)
+        return figure
+
+
+def without_math() -> AbstractContextManager[None]:
+    """A context in which matplotlib reads no text between dollar signs as a formula: names may have dollar signs."""
+    return rc_context({"text.parse_math": False})
+
+
+def _use_plain_ticks(figure: Figure) -> None:
+    """Label logarithmic axes with plain numbers, as their powers of ten are formulas too."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() == "log":
+                log_ticks(axis, *axis.get_view_interval())
+                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("e+0", "e")))
 
 
 def styles(frame: pd.DataFrame) -> dict[str, Style]:
@@ -38,17 +70,17 @@ def styles(frame: pd.DataFrame) -> dict[str, Style]:
     return {label: style(numbers[name], i) for name, labels in variants.items() for i, label in enumerate(labels)}
 
 
-def bars(pivot: Pivot, looks: Mapping[str, Style]) -> Drawn:
-    """Bars of a metric's means, with standard deviations: a panel a dataset, a group a row of the pivot."""
+def means(pivot: Pivot, looks: Mapping[str, Style]) -> Drawn:
+    """A metric's means with standard deviations: a panel a dataset, a group a row of the pivot, a line a sampler."""
     panels: dict[str, dict[str, dict[str, Point]]] = {}
     for row, column, cell in pivot:
         if cell.n:
-            name = "\n".join([row.noise, *map(_short, filter(None, row.options.split(", ")))])
+            name = ", ".join([row.noise, *map(_short, filter(None, row.options.split(", ")))])
             panels.setdefault(row.dataset, {}).setdefault(name, {})[column] = Point(cell.mean, cell.spread)
     shown = {column: looks[column] for column in pivot.columns}
-    figure = plots.bars(panels, shown, axis_label(pivot.metric))
+    draw = partial(plots.means, panels, shown, axis_label(pivot.metric))
     text = f"{title(pivot.metric)}, by noise of training; lines are one standard deviation each way."
-    return Drawn(f"bars-{file_name(pivot.metric)}", text, figure)
+    return Drawn(f"means-{file_name(pivot.metric)}", text, draw)
 
 
 def beta_curves(frame: pd.DataFrame, pivots: Sequence[Pivot], looks: Mapping[str, Style]) -> Iterator[Drawn]:
@@ -66,9 +98,9 @@ def beta_curves(frame: pd.DataFrame, pivots: Sequence[Pivot], looks: Mapping[str
                 panels.setdefault(panel, {}).setdefault(column, {})[float(beta)] = Point(cell.mean, cell.spread)
         panels = {name: series for name, series in panels.items() if len({x for p in series.values() for x in p}) > 1}
         if panels:
-            figure = plots.curves(panels, looks, ("β", axis_label(pivot.metric)))
+            draw = partial(plots.curves, panels, looks, ("β", axis_label(pivot.metric)))
             text = f"{title(pivot.metric)}, against β; lines are one standard deviation each way."
-            yield Drawn(f"beta-{file_name(pivot.metric)}", text, figure)
+            yield Drawn(f"beta-{file_name(pivot.metric)}", text, draw)
 
 
 def denoising(frame: pd.DataFrame, measure: str = "half_sse") -> Iterator[Drawn]:
@@ -81,64 +113,35 @@ def denoising(frame: pd.DataFrame, measure: str = "half_sse") -> Iterator[Drawn]
         rows = list(dict.fromkeys(runs["noise_label"]))
         if len(columns) < 2 or len(rows) < 2:
             continue
-        maps = {
-            sampler: group.groupby("noise_label")[[f"{p}/{measure}" for p in columns]].mean().reindex(rows).to_numpy()
-            for sampler, group in runs.groupby("sampler_label", sort=False)
-        }
+        scores = [f"{protocol}/{measure}" for protocol in columns]
+        means = runs.groupby(["sampler_label", "noise_label"])[scores].mean()
+        maps = {sampler: means.loc[sampler].reindex(rows).to_numpy() for sampler in labels_in_order(runs)}
         names = ["clean", *(p.removeprefix("denoise/") for p in columns[1:])]
-        figure = plots.heat_maps(maps, rows, names, axis_label(measure), ("noise of training", "noise of testing"))
+        titles = ("noise of training", "noise of testing")
+        draw = partial(plots.heat_maps, maps, rows, names, axis_label(measure), titles)
         subject = ", ".join(filter(None, [dataset, settings]))
         text = f"{title(measure).partition(' (')[0]} on {subject}: means by noise of training and noise of testing."
-        yield Drawn(f"denoising-{file_name(subject)}", text, figure)
+        yield Drawn(f"denoising-{file_name(subject)}", text, draw)
 
 
-def examples(frame: pd.DataFrame) -> Iterator[Drawn]:
+def examples(comparisons: Iterable[Compared]) -> Iterator[Drawn]:
     """The reconstructions of the same examples by every sampler, for each dataset, noise and other options."""
-    placed = frame.dropna(subset=["sampler_label", "noise_label", "options", "folder"])
-    placed = placed[placed["status"] == "done"]
-    for (dataset, noise, settings), runs in placed.groupby(["dataset", "noise_label", "options"], sort=False):
-        shown = _of_one_replicate(runs)
-        if not shown:
-            continue
-        seed, arrays = shown
-        subject = ", ".join(filter(None, [dataset, f"noise {noise}", settings]))
-        are_images = next(iter(arrays.values()))["original"].ndim == 4
-        figure = _images(arrays) if are_images else _clouds(arrays)
-        text = f"{subject}: the same test examples reconstructed by each sampler (seed {seed}, one draw of z each)."
-        yield Drawn(f"examples-{file_name(subject)}", text, figure)
+    for one in comparisons:
+        text = f"the same test examples reconstructed by each sampler (seed {one.seed}, one draw of z each)."
+        draw = partial(_images if one.are_images else clouds, one)
+        yield Drawn(f"examples-{file_name(one.subject)}", f"{one.subject}: {text}", draw)
 
 
-def _of_one_replicate(runs: pd.DataFrame) -> tuple[int, dict[str, dict[str, Any]]] | None:
-    """The seed for which the most samplers have examples of the same inputs, and those examples by sampler."""
-    found: dict[tuple[int, Any], dict[str, dict[str, Any]]] = {}
-    for _, run in runs.iterrows():
-        arrays = load_examples(Path(run["folder"]))
-        if arrays:
-            inputs = (arrays["original"].tobytes(), arrays.get("noisy", arrays["original"]).tobytes())
-            fold = None if pd.isna(run["fold"]) else int(run["fold"])
-            group = found.setdefault((int(run["seed"]), (fold, *inputs)), {})
-            group[run["sampler_label"]] = arrays
-    if not found:
-        return None
-    (seed, _), arrays = max(found.items(), key=lambda item: (len(item[1]), -item[0][0]))
-    return seed, arrays
+def _images(one: Compared) -> Figure:
+    return plots.image_columns(one.blocks, one.limits, own_limits=[("noisy input", "input")])
 
 
-def _images(arrays: Mapping[str, Mapping[str, Any]]) -> Figure:
-    first = next(iter(arrays.values()))
-    original = first["original"]
-    blocks = {"clean input": {"original": original, **{name: a["reconstruction"] for name, a in arrays.items()}}}
-    if "noisy" in first:
-        blocks["noisy input"] = {"input": first["noisy"], **{name: a["denoised"] for name, a in arrays.items()}}
-    limits = float(original.min()), float(original.max())
-    return plots.image_columns(blocks, limits, own_limits=[("noisy input", "input")])
-
-
-def _clouds(arrays: Mapping[str, Mapping[str, Any]]) -> Figure:
-    first = next(iter(arrays.values()))
-    part, noisy = ("denoised", {"noisy input": first["noisy"]}) if "noisy" in first else ("reconstruction", {})
-    panels = {"original": first["original"], **noisy, **{name: a[part] for name, a in arrays.items()}}
-    return plots.point_clouds(panels)
+def clouds(one: Compared) -> Figure:
+    """Points and their reconstructions by every sampler: from noisy input, where the runs have it."""
+    blocks = one.blocks
+    original = {"original": blocks["clean input"]["original"]}
+    noisy = {("noisy input" if name == "input" else name): x for name, x in blocks.get("noisy input", {}).items()}
+    return plots.point_clouds(original | (noisy or blocks["clean input"]))
 
 
 def _short(option: str) -> str:

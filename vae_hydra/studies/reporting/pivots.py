@@ -132,7 +132,7 @@ def pivot(frame: pd.DataFrame, metric: str, level: float = 0.05) -> Pivot:
     placed = frame.dropna(subset=["dataset", "noise_label", "sampler_label", "options"])
     if metric.startswith(OWN):
         placed = placed[placed["noise"] != "none"]
-    values = _values(placed, metric)
+    values = values_of(placed, metric)
     if not values.notna().any():
         raise ValueError(f"metrics: no run has {metric}; there are {', '.join(measured(frame)) or 'none'}")
     cells: dict[Row, dict[str, Cell]] = {}
@@ -143,7 +143,7 @@ def pivot(frame: pd.DataFrame, metric: str, level: float = 0.05) -> Pivot:
     cells = {row: by_sampler for row, by_sampler in cells.items() if _belongs(by_sampler)}
     best = {row: name for row, by_sampler in cells.items() if (name := _best(by_sampler, better(metric), level))}
     named = {column for by_sampler in cells.values() for column in by_sampler}
-    columns = [label for label in _in_order(placed) if label in named]
+    columns = [label for label in labels_in_order(placed) if label in named]
     return Pivot(metric, level, columns, cells, best)
 
 
@@ -151,10 +151,11 @@ def measured(frame: pd.DataFrame) -> list[str]:
     """Names of all metrics that any run has, and ``denoise/own/…`` for scores under a run's own noise of training."""
     names = [column for column in frame.columns if "/" in column and frame[column].notna().any()]
     own = sorted({f"{OWN}{name.rpartition('/')[2]}" for name in names if name.startswith("denoise/")})
-    return [*names, *(name for name in own if _values(frame, name).notna().any())]
+    return [*names, *(name for name in own if values_of(frame, name).notna().any())]
 
 
-def _values(frame: pd.DataFrame, metric: str) -> pd.Series:
+def values_of(frame: pd.DataFrame, metric: str) -> pd.Series:
+    """The values of a metric by run, also of ``denoise/own/…``; NaN where a run has none."""
     if not metric.startswith(OWN):
         return frame.get(metric, pd.Series(math.nan, frame.index))
     name = metric.removeprefix(OWN)
@@ -166,7 +167,7 @@ def _values(frame: pd.DataFrame, metric: str) -> pd.Series:
     return values
 
 
-def _in_order(frame: pd.DataFrame) -> list[str]:
+def labels_in_order(frame: pd.DataFrame) -> list[str]:
     """Labels of samplers; those of one sampler are neighbours."""
     labels = dict.fromkeys(zip(frame["sampler"], frame["sampler_label"], strict=True))
     return [label for _, label in sorted(labels, key=lambda pair: by_name(pair[0]))]

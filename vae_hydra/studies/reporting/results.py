@@ -26,7 +26,7 @@ LARGEST_COUNT = 2**53
 LEADING = [
     *("run", "dataset", "noise", "sampler", "latent_dim", "encoder_layers", "decoder_layers", "epochs"),
     *("learning_rate", "batch_size", "kl", "seconds_per_epoch", "final_loss", "half_sse", "seed", "fold", "beta"),
-    *("status", "error", "started", "finished", "stacked"),
+    *("status", "error", "started", "finished", "stacked", "tags"),
     *("noise_label", "sampler_label", "options", "own_noise", "confounders"),
 ]
 
@@ -58,8 +58,8 @@ def results(folders: Iterable[str | Path]) -> pd.DataFrame:
     Columns: run, dataset, noise, sampler, latent_dim, encoder_layers, decoder_layers, epochs, learning_rate,
     batch_size, kl and half_sse of clean test input, seconds_per_epoch, final_loss, seed, fold, beta, status (done,
     running, failed, interrupted, pruned, damaged, partial, outdated, missing), error, started, finished; stacked, the
-    number of runs that were trained as one; noise_label, sampler_label and options, which name the run's cell of a
-    pivot; own_noise, the name of its noise of training in the scores; confounders, the options in sampler_label that
+    number of runs that were trained as one; tags; noise_label, sampler_label and options, which name the run's cell of
+    a pivot; own_noise, the name of its noise of training in the scores; confounders, the options in sampler_label that
     are no part of the sampler; the options that differ, by dotted path; folder; the scores, by names with a slash.
     Copies of a run have one row. A partial or outdated run is not comparable with others: it has no scores here, and
     no cell.
@@ -70,8 +70,12 @@ def results(folders: Iterable[str | Path]) -> pd.DataFrame:
     return collect(folders).frame
 
 
-def collect(folders: Iterable[str | Path]) -> Results:
+def collect(folders: Iterable[str | Path], with_debug: bool = False) -> Results:
     """``results``, with the differences between runs, the duplicates and the missing runs.
+
+    Args:
+        folders: of runs.
+        with_debug: whether to take runs of ``debug=…`` as well, which otherwise are left out.
 
     Raises:
         ValueError: for a folder that does not exist, or if there are neither runs nor plans of sweeps.
@@ -82,8 +86,12 @@ def collect(folders: Iterable[str | Path]) -> Results:
     found, plans = find(paths)
     if not found and not plans:
         raise ValueError(f"there are no runs under {', '.join(map(str, paths))}: no folder there has a run.json")
-    runs, duplicates = without_duplicates([read_run(path) for path in found])
+    read = [run for run in map(read_run, found) if with_debug or not run.config.get("debug")]
+    runs, duplicates = without_duplicates(read)
     cells = absent(readable_plans(plans), {path.resolve().name for path in found})
+    cells = [(cell, plan) for cell, plan in cells if with_debug or not (cell.options or {}).get("debug")]
+    if found and not runs and not cells:
+        raise ValueError(f"all runs under {', '.join(map(str, paths))} are of debug=…, which stand in no report")
     placed = [run.leaves for run in runs if run.leaves and not run.is_set_aside]
     places = Places([*placed, *(cell.options for cell, _ in cells if cell.options)])
     noises = noise_names(_with_copies(runs))
@@ -131,6 +139,7 @@ def _row(run: RunFolder, places: Places, scores: Scores) -> dict[str, Any]:
         "started": record.get("started"),
         "finished": record.get("finished"),
         "stacked": record.get("stacked"),
+        "tags": bounded.readable(", ".join(map(str, record.get("tags") or []))) or None,
         "folder": bounded.readable(str(run.path)),
         **scores,
     }

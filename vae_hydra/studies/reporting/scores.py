@@ -58,9 +58,9 @@ def _name(score: Score, first: Scores, is_ambiguous: bool) -> str:
 def _scores(run: RunFolder, noises: Names) -> Iterator[Score]:
     if run.status != "done":
         return
-    tested = configured_noises(run)
+    tested, way = configured_noises(run), _way("test", True, None)
     for metric, value in run.metrics.items():
-        yield Score(metric_name(metric, tested, noises), value, _way("test", True, None), "")
+        yield Score(metric_name(metric, tested, noises), value, way, "")
     for name, evaluation in run.evaluations.items():
         is_chosen = evaluation.get("checkpoint") == run.record.get("checkpoint")
         tested = evaluation_noises(run, evaluation)

@@ -152,13 +152,21 @@ def _to(value: float, figures: int) -> int:
 
 
 def caption(pivot: Pivot) -> str:
-    """The table's caption: metric and unit, the contents of a cell, which way is better, and the meaning of bold."""
+    """The table's caption: metric and unit, which way is better, the contents of a cell, and the meaning of bold."""
+    return " ".join([f"{title(pivot.metric)}: {meaning(pivot.metric)}.", *notes(pivot)])
+
+
+def meaning(metric: str) -> str:
+    """What a metric measures, its unit, and which way is better."""
+    return unit(metric) + {-1: "; less is better", 0: "", 1: "; more is better"}[better(metric)]
+
+
+def notes(pivot: Pivot) -> list[str]:
+    """The sentences of a caption that several tables may share: the contents of a cell, and the meaning of bold."""
     replicates = "seeds and folds" if pivot.has_folds else "seeds"
     n = pivot.usual_n
     cells = f"Mean ± standard deviation (n {MINUS} 1) over {n} {replicates}" if n > 1 else "One seed a cell"
-    direction = {-1: "; less is better", 0: "", 1: "; more is better"}[better(pivot.metric)]
-    first = f"{title(pivot.metric)}: {unit(pivot.metric)}. {cells}, unless a cell says otherwise{direction}."
-    return " ".join([first, *_on_bold(pivot, replicates)])
+    return [f"{cells}, unless a cell says otherwise.", *_on_bold(pivot, replicates)]
 
 
 def _on_bold(pivot: Pivot, replicates: str) -> Iterable[str]:

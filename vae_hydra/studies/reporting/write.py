@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from joblib import Parallel, cpu_count, delayed
-from matplotlib import rc_context
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
 
 from vae_hydra.base.files import filling_folder, replace_atomically, write_text
 from vae_hydra.runs.examples import EXAMPLES
 from vae_hydra.studies.reporting import figures
-from vae_hydra.studies.reporting.comparisons import comparisons
+from vae_hydra.studies.reporting.compared import Compared, compared
+from vae_hydra.studies.reporting.comparisons import comparisons as paired_differences
 from vae_hydra.studies.reporting.figures import Drawn
 from vae_hydra.studies.reporting.measures import title
 from vae_hydra.studies.reporting.page import Page, render
@@ -28,7 +25,7 @@ from vae_hydra.studies.reporting.tables import latex, markdown
 PAGE = "report.html"
 # Starting a process takes as long as drawing so many figures.
 FIGURES_A_PROCESS = 8
-# Of a PNG, which the page shows; the SVG has every detail.
+# Of a PNG; the SVG has every detail.
 DOTS_PER_INCH, MOST_PIXELS_ACROSS = 130, 2600
 # A spreadsheet reads text that begins with these as a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -36,18 +33,20 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def write_report(output: Path, results: Results, pivots: Sequence[Pivot], folders: Sequence[Path]) -> Path:
     """Write all files of a report under ``output``, or none of them, and return the page's path."""
-    drawn = draw(results, pivots)
+    comparisons = list(compared(results.frame))
+    drawn = draw(results, pivots, comparisons)
+    looks = figures.styles(results.frame)
+    page = Page(results, pivots, comparisons, looks, folders, output, without_examples(results))
     with filling_folder(output) as new:
         for folder in (new / "tables", new / "figures"):
             folder.mkdir()
         write_text(new / "results.csv", as_csv(results.frame))
         write_text(new / "tables.md", "\n".join(f"## {title(p.metric)}\n\n{markdown(p)}" for p in pivots))
-        write_text(new / "comparisons.csv", as_csv(comparisons(pivots)))
+        write_text(new / "comparisons.csv", as_csv(paired_differences(pivots)))
         for pivot in pivots:
             write_text(new / "tables" / f"{figures.file_name(pivot.metric)}.tex", latex(pivot))
         save_all(drawn, new / "figures")
-        pictures = [(one.caption, new / "figures" / f"{one.name}.png") for one in drawn]
-        write_text(new / PAGE, render(Page(results, pivots, pictures, folders, without_examples(results))))
+        write_text(new / PAGE, render(page))
     return output / PAGE
 
 
@@ -77,33 +76,15 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def draw(results: Results, pivots: Sequence[Pivot]) -> list[Drawn]:
+def draw(results: Results, pivots: Sequence[Pivot], comparisons: Iterable[Compared]) -> list[Drawn]:
     """Every figure of the runs."""
     styles = figures.styles(results.frame)
-    with _without_math():
-        drawn = [
-            *figures.examples(results.frame),
-            *(figures.bars(pivot, styles) for pivot in pivots),
-            *figures.beta_curves(results.frame, pivots, styles),
-            *figures.denoising(results.frame),
-        ]
-    for one in drawn:
-        _with_plain_ticks(one.figure)
-    return drawn
-
-
-def _without_math() -> AbstractContextManager[None]:
-    # matplotlib reads text between dollar signs as a formula, and fails if it is none; names may have dollar signs.
-    return rc_context({"text.parse_math": False})
-
-
-def _with_plain_ticks(figure: Figure) -> None:
-    """Label logarithmic axes with plain numbers, as their powers of ten are formulas too."""
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            if axis.get_scale() == "log":
-                axis.set_major_formatter(LogFormatter())
-                axis.set_minor_formatter(LogFormatter())
+    return [
+        *figures.examples(comparisons),
+        *(figures.means(pivot, styles) for pivot in pivots),
+        *figures.beta_curves(results.frame, pivots, styles),
+        *figures.denoising(results.frame),
+    ]
 
 
 def without_examples(results: Results) -> int:
@@ -117,17 +98,17 @@ def save_all(drawn: Sequence[Drawn], folder: Path) -> None:
     jobs = max(1, min(cpu_count(), len(drawn) // FIGURES_A_PROCESS))
     # By default joblib would copy large arrays to a temporary folder.
     parallel = Parallel(n_jobs=jobs, backend="multiprocessing", max_nbytes=None)
-    parallel(delayed(save)(one.figure, folder / one.name) for one in drawn)
+    parallel(delayed(save)(one, folder) for one in drawn)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Save the figure as ``path``.png and ``path``.svg."""
-    with _without_math():
+def save(drawn: Drawn, folder: Path) -> None:
+    """Save a figure as a PNG and an SVG in ``folder``."""
+    figure = drawn.figure
+    with figures.without_math():
         # One layout serves both files: matplotlib would draw the figure once more for each.
         if engine := figure.get_layout_engine():
             engine.execute(figure)
             figure.set_layout_engine(None)
-        dpi = min(DOTS_PER_INCH, MOST_PIXELS_ACROSS / figure.get_figwidth())
+        dpi = min(DOTS_PER_INCH, MOST_PIXELS_ACROSS / max(figure.get_size_inches()))
         for kind in ("png", "svg"):
-            target = path.with_name(f"{path.name}.{kind}")
-            replace_atomically(target, partial(figure.savefig, format=kind, dpi=dpi))
+            replace_atomically(folder / f"{drawn.name}.{kind}", partial(figure.savefig, format=kind, dpi=dpi))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,14 +14,17 @@ from filelock import FileLock, Timeout
 from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, TPESampler
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from vae_hydra.base import checks
 
 # Options of a file of the group search.
 OPTIONS = ("seed", "startup", "pruning", "warmup", "space")
-DATABASE, LOCK = "study.db", ".lock"
+# Searches from before the journal have a database, and go on with it.
+JOURNAL, DATABASE, LOCK = "study.journal", "study.db", ".lock"
 PRUNERS = ("median", "hyperband", "none")
 # Finished trials before their median stops others.
 FEWEST = 5
@@ -92,15 +96,45 @@ def open_study(folder: Path, options: Mapping[str, Any], max_epochs: int) -> opt
         raise ValueError(f"output_dir cannot be written: {error}") from error
     with FileLock(folder / LOCK):
         return optuna.create_study(
-            storage=RDBStorage(
-                f"sqlite:///{folder.resolve() / DATABASE}", engine_kwargs={"connect_args": {"timeout": PATIENCE}}
-            ),
+            storage=_storage(folder.resolve()),
             study_name=folder.name,
             direction="maximize",
             load_if_exists=True,
             sampler=SeededTPE(options["seed"], options["startup"]),
             pruner=_pruner(options, max_epochs),
         )
+
+
+class JournalLock(BaseJournalFileLock):
+    """The lock of a journal; unlike Optuna's own locks, the system releases it when its process dies.
+
+    A process that dies while it writes leaves half a line, which Optuna cannot read; the next holder removes it.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+        self._lock = FileLock(journal.with_suffix(".lock"), timeout=PATIENCE)
+
+    def acquire(self) -> bool:
+        self._lock.acquire()
+        _remove_half_line(self._journal)
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def _remove_half_line(path: Path) -> None:
+    content = path.read_bytes() if path.exists() else b""
+    if content and not content.endswith(b"\n"):
+        os.truncate(path, content.rfind(b"\n") + 1)
+
+
+def _storage(folder: Path) -> BaseStorage:
+    database, journal = folder / DATABASE, folder / JOURNAL
+    if database.exists():
+        return RDBStorage(f"sqlite:///{database}", engine_kwargs={"connect_args": {"timeout": PATIENCE}})
+    return JournalStorage(JournalFileBackend(str(journal), lock_obj=JournalLock(journal)))
 
 
 def _pruner(options: Mapping[str, Any], max_epochs: int) -> BasePruner:

@@ -64,9 +64,9 @@ def _train(trial: Trial, config: dict[str, Any], run: Run, guard: InterruptGuard
     if not run.is_done:
         if hopeless and hopeless[-1]:
             raise Pruned("other runs of the search were better by then")
-        if config["logger"].get("wandb"):
-            options = config["logger"]["wandb"]
-            options["group"] = options.get("group") or trial.study.study_name
+        for options in config["logger"].values():
+            if options and "group" in options:
+                options["group"] = options["group"] or trial.study.study_name
         train(config, [Pruning(lambda epochs, elbo: report(trial, epochs, elbo))], guard, quiet=True)
     return objective(run)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_loader import ConfigLoader as HydraLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException
@@ -46,6 +50,26 @@ class ConfigLoader(ConfigLoaderImpl):
     def _is_value(self, override: Override) -> bool:
         """Whether an override changes a value of a run, not the choice of a group and not Hydra."""
         return not override.is_hydra_override() and not self.repository.group_exists(override.key_or_group)
+
+
+@contextmanager
+def files_read_once(loader: HydraLoader) -> Iterator[None]:
+    """Read each file of options once while a sweep composes its runs: parsing takes a quarter of that time."""
+    repository = cast(ConfigLoaderImpl, loader).repository
+    load = repository.load_config
+    known: dict[str, Any] = {}
+
+    def load_once(config_path: str) -> Any:
+        if config_path not in known:
+            known[config_path] = load(config_path)
+        # Hydra changes what it gets.
+        return copy.deepcopy(known[config_path])
+
+    repository.load_config = load_once  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del repository.load_config
 
 
 def _fits(load: Any, overrides: list[str]) -> bool:

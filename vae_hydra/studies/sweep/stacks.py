@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from vae_hydra.base import nested
+from vae_hydra.runs.partial import is_trial
 
 Config = Mapping[str, Any]
 
@@ -15,6 +16,7 @@ Config = Mapping[str, Any]
 FREE = (
     "seed",
     "output_dir",
+    "tags",
     "trust",
     "stack",
     "cells",
@@ -83,6 +85,8 @@ def reason_against(config: Config) -> str | None:
     """Why a run cannot be trained in a stack; None if it can."""
     if config.get("init_from") is not None:
         return "it starts from another run"
+    if is_trial(config):
+        return "debug=… or trainer.fast_dev_run, which start anew"
     if config.get("compile"):
         return "compile=true"
     if nested.get(config, "sampler._target_") in NETWORKS:

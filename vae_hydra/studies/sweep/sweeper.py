@@ -30,12 +30,15 @@ from vae_hydra.base.files import write_text
 from vae_hydra.data.noise_nodes import nodes_to_test
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.identity import identifying_options
+from vae_hydra.runs.partial import is_trial
 from vae_hydra.runs.resolve import resolve, without_hydra
 from vae_hydra.studies.sweep.composition import Composed, Composer
+from vae_hydra.studies.sweep.config_loader import files_read_once
 from vae_hydra.studies.sweep.outcome import conclude
 from vae_hydra.studies.sweep.plan import KEPT, Cell, check_known, write_plan
 from vae_hydra.studies.sweep.progress import SweepProgress
 from vae_hydra.studies.sweep.stacks import stacks
+from vae_hydra.studies.sweep.submitit_launcher import SubmititLauncher
 from vae_hydra.studies.sweep.workers import ending_workers
 
 log = logging.getLogger(__name__)
@@ -90,7 +93,11 @@ class GridSweeper(Sweeper):
             if not cells:
                 raise ValueError("the sweep has no runs: an option is swept over no values, as in seed=range(0,0)")
             write_plan(folder, cells)
-        missing = [cell for cell in cells if cell.folder and cell.outcome[0] != "done"]
+        if isinstance(self.launcher, SubmititLauncher):
+            self.launcher.wait_for_earlier_jobs()
+        missing = [
+            cell for cell in cells if cell.folder and (is_trial(cell.options or {}) or cell.outcome[0] != "done")
+        ]
         log.info("sweep    %s: %d runs, %d to go", folder, len(cells), len(missing))
         # Without this, each job would derive another folder from its own overrides.
         folder_override = f"hydra.sweep.dir={quoted(str(folder))}"
@@ -149,14 +156,15 @@ class GridSweeper(Sweeper):
         unknown: dict[str, list[int]] = defaultdict(list)
         lacking: dict[str, Any] = {}
         latest: tuple[dict[str, Any], dict[str, Any]] = {}, {}
-        for composed in Composer(self._composed, self._is_group).compose(runs):
-            # Runs of the same groups follow one another, and share most of what identifies them.
-            if composed.base is not latest[0]:
-                latest = composed.base, identifying_options(composed.base)
-            cells[composed.number] = self._cell(composed, latest[1])
-            for key in composed.unknown:
-                unknown[key].append(composed.number)
-                lacking.setdefault(key, composed.config)
+        with files_read_once(self.config_loader):
+            for composed in Composer(self._composed, self._is_group).compose(runs):
+                # Runs of the same groups follow one another, and share most of what identifies them.
+                if composed.base is not latest[0]:
+                    latest = composed.base, identifying_options(composed.base)
+                cells[composed.number] = self._cell(composed, latest[1])
+                for key in composed.unknown:
+                    unknown[key].append(composed.number)
+                    lacking.setdefault(key, composed.config)
         check_known(runs, unknown, lacking)
         for key, numbers in unknown.items():
             log.info("sweep    %d of %d runs have no option %s: it is left out there", len(numbers), len(runs), key)

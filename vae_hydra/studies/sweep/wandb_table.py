@@ -11,6 +11,7 @@ import wandb
 
 from vae_hydra.base import checks
 from vae_hydra.studies.reporting import as_frame, collect, pivot
+from vae_hydra.studies.reporting.compared import compared
 from vae_hydra.studies.reporting.pivots import measured
 from vae_hydra.studies.reporting.write import draw
 
@@ -28,13 +29,14 @@ def log_table(folder: Path, runs: Sequence[Path], options: Mapping[str, Any]) ->
         runs: folders of the sweep's runs.
         options: ``project``, ``entity`` and ``offline`` as conf/logger/wandb.yaml has them.
     """
-    results = collect([folder, *runs])
+    results = collect([folder, *runs], with_debug=True)
     found = set(measured(results.frame))
     pivots = [pivot(results.frame, metric) for metric in METRICS if metric in found]
     table = results.frame.astype(object).where(results.frame.notna(), None)
     content: dict[str, Any] = {"results": wandb.Table(dataframe=table)}
     content |= {f"tables/{p.metric}": wandb.Table(dataframe=as_frame(p)) for p in pivots}
-    content |= {f"figures/{one.name}": wandb.Image(one.figure, caption=one.caption) for one in draw(results, pivots)}
+    drawn = draw(results, pivots, compared(results.frame))
+    content |= {f"figures/{one.name}": wandb.Image(one.figure, caption=one.caption) for one in drawn}
     # Sweeps of one name in several folders are several W&B runs.
     place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
     with wandb.init(

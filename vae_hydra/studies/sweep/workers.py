@@ -1,4 +1,4 @@
-"""joblib's processes: when their sweep ends, they save their runs and end too."""
+"""Processes that train for a sweep: when it ends, they save their runs and end too."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 log = logging.getLogger(__name__)
 
@@ -21,21 +21,15 @@ _WATCH = "vae_hydra-watch-parent"
 
 
 @contextmanager
-def ending_workers() -> Iterator[None]:
-    """On SIGINT and SIGTERM, let the processes that train save their runs before they end.
-
-    joblib by itself kills them on a KeyboardInterrupt, and leaves them behind on SIGTERM.
+def ending_when_stopped(end_jobs: Callable[[], None]) -> Iterator[None]:
+    """On SIGINT and SIGTERM, call ``end_jobs``, which lets the processes that train save their runs, and exit.
 
     Raises:
         SystemExit: with 128 + the signal's number.
     """
 
     def stop(signum: int, frame: object) -> None:
-        import psutil  # help does not wait for it
-
-        for worker in psutil.Process().children():
-            worker.send_signal(signal.SIGTERM)
-        time.sleep(GRACE)
+        end_jobs()
         log.warning("stopped by %s; start the same command again to go on", signal.Signals(signum).name)
         raise SystemExit(128 + signum)
 
@@ -45,6 +39,22 @@ def ending_workers() -> Iterator[None]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+def ending_workers() -> AbstractContextManager[None]:
+    """``ending_when_stopped`` for joblib's processes.
+
+    joblib by itself kills them on a KeyboardInterrupt, and leaves them behind on SIGTERM.
+    """
+    return ending_when_stopped(_end_workers)
+
+
+def _end_workers() -> None:
+    import psutil  # help does not wait for it
+
+    for worker in psutil.Process().children():
+        worker.send_signal(signal.SIGTERM)
+    time.sleep(GRACE)
 
 
 def end_with_parent() -> None:

@@ -18,6 +18,9 @@ from vae_hydra.training.module import VAEModule
 
 log = logging.getLogger(__name__)
 
+# In a job of submitit this signal means that its time is nearly over; submitit answers it by starting the job again.
+RESTART: int | None = getattr(signal, "SIGUSR2", None)
+
 
 class NonFiniteLossError(FloatingPointError):
     """The training loss is NaN or infinite."""
@@ -68,14 +71,19 @@ class CollapseWarning(Callback):
             log.warning(warning)
 
     def observe(self, kl: Tensor) -> str | None:
-        """The warning, once there is reason for it; ``kl`` is an epoch's mean of each latent [nats], [L]."""
+        """The warning, once there is reason for it.
+
+        Args:
+            kl: an epoch's mean of each latent [nats], [L]; of all together, [1], where latents depend on one another.
+        """
         collapsed = int((kl < self.threshold).sum())
         self.epochs = self.epochs + 1 if collapsed >= self.share * len(kl) else 0
         if self.warned or self.epochs < self.patience:
             return None
         self.warned = True
+        latents = f"{collapsed} of {len(kl)} latents" if len(kl) > 1 else "the latents together"
         return (
-            f"posterior collapse: {collapsed} of {len(kl)} latents carry less than {self.threshold:g} nats for "
+            f"posterior collapse: {latents} carry less than {self.threshold:g} nats for "
             f"{self.epochs} epochs; try a smaller β, beta=linear, or a smaller likelihood.scale"
         )
 
@@ -99,21 +107,23 @@ class Stopped(BaseException):
 
 
 class Interrupted(Stopped):
-    """Training received SIGINT or SIGTERM.
+    """Training received SIGINT or SIGTERM, or in a job of submitit ``RESTART``.
 
     Not a KeyboardInterrupt, which Lightning turns into exit code 1.
     """
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
+        self.signum = signum
         self.exit_code = 128 + signum
 
 
 class InterruptGuard(Checkpoint):
     """Turn SIGINT and SIGTERM into ``Interrupted`` at the next batch boundary, where the state is complete.
 
-    A second SIGINT ends the process at once. Lightning's own handlers stop within an accumulated gradient and end with
-    exit code 1. A Checkpoint, because Lightning runs those last: at the end of an epoch its metrics are written.
+    Likewise ``RESTART`` if it has a handler, because submitit's would leave training in the middle of a batch. A second
+    SIGINT ends the process at once. Lightning's own handlers stop within an accumulated gradient and end with exit code
+    1. A Checkpoint, because Lightning runs those last: at the end of an epoch its metrics are written.
     """
 
     def __init__(self) -> None:
@@ -128,7 +138,10 @@ class InterruptGuard(Checkpoint):
     def _install(self) -> dict[int, Any]:
         if threading.current_thread() is not threading.main_thread():
             return {}
-        return {signum: signal.signal(signum, self._handle) for signum in (signal.SIGINT, signal.SIGTERM)}
+        signums = [signal.SIGINT, signal.SIGTERM]
+        if RESTART is not None and callable(signal.getsignal(RESTART)):
+            signums.append(signal.Signals(RESTART))
+        return {signum: signal.signal(signum, self._handle) for signum in signums}
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         for signum, handler in self._previous.pop().items():
@@ -141,7 +154,9 @@ class InterruptGuard(Checkpoint):
             raise KeyboardInterrupt
         if self.received is None:
             log.warning("%s received: finishing this batch, then saving last.ckpt", signal.Signals(signum).name)
-        self.received = signum
+        # SIGTERM also comes before or after RESTART, which says more.
+        if self.received is None or self.received != RESTART:
+            self.received = signum
 
     def stop_if_interrupted(self) -> None:
         """Raise ``Interrupted`` if a signal was received."""

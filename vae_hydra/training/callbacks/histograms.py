@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import lightning as L
-import numpy as np
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
-from torch import Tensor
 
 from vae_hydra.base import checks
-
-BINS = 64
+from vae_hydra.training.loggers import RunLogger
 
 
 class Histograms(Callback):
@@ -30,18 +24,8 @@ class Histograms(Callback):
             return
         epoch = trainer.current_epoch + 1
         if epoch % self.every_n_epochs == 0 or epoch == trainer.max_epochs or trainer.should_stop:
+            named = pl_module.named_parameters()
+            values = {f"parameters/{name.removeprefix('vae.')}": p.detach().float().cpu() for name, p in named}
             for logger in trainer.loggers:
-                _log(logger, dict(pl_module.named_parameters()), trainer.global_step)
-
-
-def _log(logger: Any, parameters: dict[str, Tensor], step: int) -> None:
-    values = {f"parameters/{name.removeprefix('vae.')}": p.detach().float().cpu() for name, p in parameters.items()}
-    if isinstance(logger, WandbLogger):
-        import wandb  # takes two seconds
-
-        counts = {name: np.histogram(value.numpy(), bins=BINS) for name, value in values.items()}
-        histograms: dict[str, Any] = {name: wandb.Histogram(np_histogram=count) for name, count in counts.items()}
-        logger.log_metrics(histograms, step)
-    elif isinstance(logger, TensorBoardLogger):
-        for name, value in values.items():
-            logger.experiment.add_histogram(name, value, step)
+                if isinstance(logger, RunLogger):
+                    logger.log_histograms(values, trainer.global_step)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
-from numbers import Real
 from pathlib import Path
 from time import gmtime, strftime
 from typing import Any, NamedTuple
@@ -15,16 +14,17 @@ from typing import Any, NamedTuple
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from vae_hydra.drawing.plots.series import Style
+from vae_hydra.studies.reporting.compared import Compared
 from vae_hydra.studies.reporting.measures import title
+from vae_hydra.studies.reporting.page.data import as_script, data
 from vae_hydra.studies.reporting.pivots import Pivot
 from vae_hydra.studies.reporting.results import Results
-from vae_hydra.studies.reporting.tables import MINUS, caption, grid
+from vae_hydra.studies.reporting.tables import grid, meaning, notes
 
 HERE = Path(__file__).resolve().parent
-# Columns of the list of runs that are visible at first, with the metrics of the tables.
-MAIN = ("run", "dataset", "noise", "sampler", "seed", "fold", "status", "epochs", "final_loss")
-# Columns that only name the cells of pivots.
-HIDDEN = ("noise_label", "sampler_label", "options", "own_noise", "confounders")
+# One script, in this order.
+SCRIPTS = ("data", "filter", "list", "run", "plot", "curves", "tables", "scores", "matrix", "examples")
 STATUSES = ("done", "running", "failed", "interrupted", "pruned", "damaged", "partial", "outdated", "missing")
 
 
@@ -32,23 +32,20 @@ class Page(NamedTuple):
     """The contents of a page.
 
     Attributes:
-        pictures: pairs (caption, PNG file).
+        comparisons: examples of each row.
+        looks: label of a sampler → its style.
         folders: the folders of the report.
+        output: the folder of the page, from which its links lead to the runs.
         without_examples: number of finished runs that kept no examples for figures.
     """
 
     results: Results
     pivots: Sequence[Pivot]
-    pictures: Sequence[tuple[str, Path]]
+    comparisons: Sequence[Compared]
+    looks: Mapping[str, Style]
     folders: Sequence[Path]
+    output: Path
     without_examples: int
-
-
-class Entry(NamedTuple):
-    """One value in the list of runs: its text and, for a number, the key to sort it by."""
-
-    text: str
-    number: str | None
 
 
 def render(page: Page) -> str:
@@ -56,29 +53,30 @@ def render(page: Page) -> str:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    script = (HERE / "page.js").read_text(encoding="utf-8")
+    script = "\n".join((HERE / "scripts" / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
     signature = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("page.html").render(
+    return environment.get_template("template.html").render(
         script=script,
         signature=signature,
-        style=(HERE / "page.css").read_text(encoding="utf-8"),
+        style=(HERE / "style.css").read_text(encoding="utf-8"),
+        data=as_script(data(page.results, page.pivots, page.comparisons, page.looks, page.output)),
         **_context(page),
     )
 
 
 def _context(page: Page) -> dict[str, Any]:
     frame = page.results.frame
-    columns = list(_columns(page))
     counts = frame["status"].value_counts()
+    shared = list(_shared_notes(page.pivots))
     return {
         "folders": [str(folder) for folder in page.folders],
         "written": strftime("%Y-%m-%d %H:%M UTC", gmtime()),
         "version": version("vae_hydra"),
+        "count": len(frame),
         "counts": [(status, int(counts.get(status, 0))) for status in STATUSES],
-        "tables": [(title(pivot.metric), caption(pivot), grid(pivot)) for pivot in page.pivots],
-        "pictures": [(text, _data_uri(path)) for text, path in page.pictures],
-        "columns": columns,
-        "runs": [[(name, _entry(row[name])) for name, _ in columns] for row in frame.to_dict("records")],
+        "notes": shared,
+        "tables": [_table(pivot, shared) for pivot in page.pivots],
+        "has_examples": bool(page.comparisons),
         "broken": list(_broken(frame)),
         "planned": page.results.planned,
         "sweeps": sorted({cell.command for cell in page.results.planned if cell.command}),
@@ -91,30 +89,28 @@ def _context(page: Page) -> dict[str, Any]:
     }
 
 
+def _table(pivot: Pivot, shared: Sequence[str]) -> dict[str, Any]:
+    return {
+        "metric": pivot.metric,
+        "title": title(pivot.metric),
+        "meaning": meaning(pivot.metric),
+        "notes": [note for note in notes(pivot) if note not in shared],
+        "grid": grid(pivot),
+        "rows": list(pivot.cells),
+    }
+
+
+def _shared_notes(pivots: Sequence[Pivot]) -> Iterator[str]:
+    """Sentences that hold for most of the tables."""
+    counts = Counter(note for pivot in pivots for note in notes(pivot))
+    yield from (note for note, count in counts.items() if 2 * count > len(pivots))
+
+
 def _stacked(frame: pd.DataFrame) -> tuple[int, int] | None:
     """Finished runs that were trained in stacks, and all finished runs; None unless there are both kinds."""
     done = frame[frame["status"] == "done"]
     count = int(done["stacked"].notna().sum())
     return (count, len(done)) if 0 < count < len(done) else None
-
-
-def _columns(page: Page) -> Iterator[tuple[str, bool]]:
-    """Columns of the list of runs with any value, and whether they are visible at first."""
-    frame = page.results.frame
-    main = {*MAIN, *page.results.keys, *(pivot.metric for pivot in page.pivots)}
-    for name in frame.columns:
-        if name not in HIDDEN and frame[name].notna().any():
-            yield name, name in main
-
-
-def _entry(value: Any) -> Entry:
-    if pd.isna(value):
-        return Entry("", None)
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return Entry(str(value), None)
-    number = float(value)
-    text = f"{number:.0f}" if number.is_integer() else f"{number:.5g}"
-    return Entry(text.replace("-", MINUS), repr(number))
 
 
 def _broken(frame: pd.DataFrame) -> Iterator[dict[str, str]]:
@@ -142,7 +138,3 @@ def _origins(results: Results) -> Iterator[tuple[str, int]]:
 def _versions(record: Any) -> dict[str, Any]:
     versions = record.get("versions")
     return versions if isinstance(versions, dict) else {}
-
-
-def _data_uri(path: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -1,0 +1,46 @@
+"""Loggers besides metrics.csv: W&B, MLflow and TensorBoard. All of them log the same names, each value once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+
+from vae_hydra.training.loggers.mlflow import mlflow_logger
+from vae_hydra.training.loggers.run_logger import RunLogger
+from vae_hydra.training.loggers.tensorboard import tensorboard_logger
+from vae_hydra.training.loggers.wandb import wandb_logger
+
+__all__ = ["RunLogger", "finishing", "mlflow_logger", "tensorboard_logger", "wandb_logger"]
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def finishing(loggers: Sequence[Logger], config: Mapping[str, Any], detail: int = logging.INFO) -> Iterator[None]:
+    """Log ``config`` and each logger's place, and close the loggers in any case with the end of the run.
+
+    An exception in the block marks the run as failed or stopped, unless its ``exit_code`` is 0.
+
+    Args:
+        loggers: loggers of one run.
+        config: the run's resolved configuration.
+        detail: level of the line that says where a logger's run is.
+    """
+    ours = [logger for logger in loggers if isinstance(logger, RunLogger)]
+    raised: BaseException | None = None
+    try:
+        for logger in loggers:
+            logger.log_hyperparams(dict(config))
+        for logger in ours:
+            log.log(detail, "%-8s %s", logger.title, logger.place)
+        yield
+    except BaseException as error:
+        raised = error
+        raise
+    finally:
+        for logger in ours:
+            logger.end(raised)
