@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
@@ -35,6 +36,12 @@ def register_resolver(name: str, resolver: Callable[..., Any]) -> None:
     # OmegaConf 2.3 has a function of the newer name, with another meaning.
     register = getattr(OmegaConf, "register_resolver" if HAS_WHITELIST else "register_new_resolver")
     register(name, resolver, replace=True)
+
+
+def store_option(group: str, name: str, node: Mapping[str, Any]) -> None:
+    """Add an option to a group, or replace the one that a plugin of another package has added."""
+    policy: dict[str, Any] = {"replace": True} if HAS_WHITELIST else {}
+    ConfigStore.instance().store(group=group, name=name, node=dict(node), provider="vae_hydra", **policy)
 
 
 def instantiated(node: Mapping[str, Any], allowed: Sequence[str], **arguments: Any) -> Any:

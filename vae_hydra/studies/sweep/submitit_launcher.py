@@ -14,7 +14,6 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hydra.core.config_store import ConfigStore
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -22,6 +21,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from vae_hydra.base import checks
+from vae_hydra.base.hydra_versions import store_option
 from vae_hydra.studies.sweep import slurm_queue
 from vae_hydra.studies.sweep.submitit_job import Resumable, hydra_job
 from vae_hydra.studies.sweep.workers import ending_when_stopped
@@ -43,8 +43,7 @@ def register_options() -> None:
     A file of that name in conf/ would be checked against the options of hydra-submitit-launcher, with a warning.
     """
     for name in ("submitit_slurm", "submitit_local"):
-        node = {"defaults": [f"_{name}"]}
-        ConfigStore.instance().store(group="hydra/launcher", name=name, node=node, provider="vae_hydra")
+        store_option("hydra/launcher", name, {"defaults": [f"_{name}"]})
 
 
 class SubmititLauncher(Launcher):
