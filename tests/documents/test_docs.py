@@ -54,7 +54,7 @@ def test_readme_stays_short():
 
 
 TESTS = sorted((REPOSITORY / "tests").rglob("*.py"))
-NOT_OF_THE_PACKAGE = {"support", "commands", "documents"}
+NOT_OF_THE_PACKAGE = {"support", "commands", "documents", "slurm"}
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda p: p.relative_to(REPOSITORY / "tests").as_posix())
@@ -66,7 +66,7 @@ def test_test_files_import_from_support_and_from_no_other_test_file(path):
         elif isinstance(node, ast.ImportFrom):
             imported += [f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names]
     ours = [name for name in imported if name.startswith((".", "tests."))]
-    assert not [name for name in ours if not name.startswith("tests.support.")]
+    assert not [name for name in ours if not name.startswith(("tests.support.", "tests.slurm."))]
 
 
 def test_folders_of_tests_are_those_of_the_package():

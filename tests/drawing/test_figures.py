@@ -124,10 +124,11 @@ def test_the_grid_is_decoded_at_the_priors_quantiles(sampler):
     subject = untrained(f"sampler={sampler}", "noise=uniform")
     at = SCIPY[sampler].ppf((np.arange(20) + 0.5) / 20)
     shown = picture("quantile_grid", subject)
-    assert shown.shape == (160, 160)
+    # A gap of a pixel between images.
+    assert shown.shape == (179, 179)
     for row, column in ((0, 0), (0, 19), (13, 4)):
         z = torch.tensor([[at[column], at[19 - row]]], dtype=torch.float32)
-        tile = shown[8 * row : 8 * row + 8, 8 * column : 8 * column + 8]
+        tile = shown[9 * row : 9 * row + 8, 9 * column : 9 * column + 8]
         assert tile == pytest.approx(decoded(subject, z)[0, 0], abs=1e-4)
 
 

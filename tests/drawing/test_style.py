@@ -127,7 +127,7 @@ def test_no_figure_of_a_run_cuts_a_label(name):
 STYLES = {LONG: style(0), "normal": style(1)}
 TRIALS = [Tried(number, float(number), number == 1, {"lr": 10.0**-number, "model": LONG}) for number in range(3)]
 NAMED = {
-    "bars": lambda: plots.bars({LONG: {LONG: {LONG: Point(1, 0.1)}, "b": {"normal": Point(2, 1)}}}, STYLES, LONG),
+    "means": lambda: plots.means({LONG: {LONG: {LONG: Point(1, 0.1)}, "b": {"normal": Point(2, 1)}}}, STYLES, LONG),
     "curves": lambda: plots.curves({LONG: {LONG: {0.1: Point(1, 0.1), 10: Point(2, 0.1)}}}, STYLES, ("β", LONG)),
     "heat_maps": lambda: plots.heat_maps({LONG: [[1.0, 2.0]]}, [LONG], [LONG, "b"], LONG, (LONG, LONG)),
     "correlation_matrix": lambda: plots.correlation_matrix(torch.rand(2, 2), (LONG, LONG)),
