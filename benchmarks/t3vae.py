@@ -88,7 +88,7 @@ def priors(vae: VAE, config: dict[str, Any]) -> dict[str, Distribution]:
     if config["objective"]["name"] != "gamma_power":
         return {"": own}
     values = math.prod(vae.x_shape)
-    other = alternative_prior(config["sampler"]["df"], values, vae.latent_dim, config["likelihood"]["scale"])
+    other = alternative_prior(float(config["sampler"]["df"]), values, vae.latent_dim, config["likelihood"]["scale"])
     return {", own prior": own, ", alternative prior": other}
 
 
