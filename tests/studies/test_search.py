@@ -281,7 +281,7 @@ def test_an_experiment_file_is_equivalent_to_its_overrides(overrides, tmp_path):
 
 
 def study_in(folder: Path, pruning: str = "none", max_epochs: int = 6):
-    return open_study(folder, {"seed": 0, "startup": 2, "pruning": pruning, "warmup": 2}, max_epochs)
+    return open_study(folder, {"seed": 0, "startup": 2, "pruning": pruning, "warmup": 2, "seeds": 1}, max_epochs)
 
 
 def test_a_trial_belongs_to_one_process_until_that_process_is_gone(tmp_path):

@@ -54,12 +54,19 @@ def log_trial(study: optuna.Study, number: int, trials: int) -> None:
     trial, best = study.get_trials(deepcopy=False)[number], best_trial(study)
     value = "—" if trial.value is None else f"{trial.value:.2f}"
     state = _state(trial)
-    epochs = f" after {max(trial.intermediate_values)} epochs" if state == "pruned" else ""
+    epochs = f" after {_epochs(trial)} epochs" if state == "pruned" else ""
     is_best = "  best so far" if best is not None and best.number == number else ""
     tried = " ".join(f"{option}={_short(value)}" for option, value in trial.params.items())
     log.info("trial    %d (%d of %d): %s %s%s%s  %s", number, number + 1, trials, value, state, epochs, is_best, tried)
     if trial.user_attrs.get("error"):
         log.error("         %s", trial.user_attrs["error"])
+
+
+def _epochs(trial: FrozenTrial) -> int | None:
+    """The epochs of a trial, over all its seeds; None before the first."""
+    if "seeds" in trial.user_attrs:
+        return trial.user_attrs.get("epochs")
+    return max(trial.intermediate_values, default=None)
 
 
 def _short(value: Any) -> Any:
@@ -80,7 +87,8 @@ def conclude(study: optuna.Study, folder: Path, seconds: float) -> None:
     log.info("best     trial %d: %s %.4f %s", best.number, OBJECTIVE, best.value, UNIT)
     for option, value in best.params.items():
         log.info("         %s=%s", option, value)
-    log.info("run      %s", folder.parent.parent / best.user_attrs["run"])
+    for run in best.user_attrs["run"].split():
+        log.info("run      %s", folder.parent.parent / run)
     for path in [folder / "trials.csv", folder / "experiment" / "best.yaml", *draw(study, folder / "figures")]:
         log.info("written  %s", path)
     log.info("again    %s", command)
@@ -113,7 +121,7 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
         "trial": trial.number,
         "state": _state(trial),
         "val/elbo": trial.value,
-        "epochs": max(trial.intermediate_values, default=None),
+        "epochs": _epochs(trial),
         "run": trial.user_attrs.get("run"),
         **trial.params,
         "error": trial.user_attrs.get("error"),
@@ -134,14 +142,17 @@ def write_best(study: optuna.Study, path: Path, is_group: Callable[[str], bool],
     best = best_trial(study)
     if best is None:
         return None
-    overrides, run = best.user_attrs["overrides"], best.user_attrs["run"]
-    text, rest = experiment_file(overrides, is_group)
+    run, seeds = best.user_attrs["run"], best.user_attrs.get("seeds", [])
+    text, rest = experiment_file(best.user_attrs["overrides"], is_group)
     rest = [*rest, *([f"hydra.searchpath=[file://{search_path}]"] if search_path else [])]
     folder = path.parent.parent
-    command = shlex.join(["python", "-m", "vae_hydra.train", "--config-dir", str(folder), "experiment=best", *rest])
+    seeded = f"seed={','.join(map(str, seeds))}"
+    multirun, each, mean = (["-m"], [seeded], f", mean of {len(seeds)} seeds") if seeds else ([], [], "")
+    words = [*multirun, "--config-dir", str(folder), "experiment=best", *each, *rest]
+    command = shlex.join(["python", "-m", "vae_hydra.train", *words])
     comments = [
         f"The best of {len(study.get_trials(deepcopy=False))} trials ({counts(study)}) of the search {folder.name}",
-        f"{OBJECTIVE} {best.value:.6g} {UNIT}: trial {best.number}, run {run}",
+        f"{OBJECTIVE} {best.value:.6g} {UNIT}{mean}: trial {best.number}, run {run}",
         command,
     ]
     path.parent.mkdir(exist_ok=True)

@@ -52,16 +52,18 @@ def search(config: Mapping[str, Any], typed: Sequence[str]) -> Path:
     options = check_options(config["search"])
     fixed = fixed_overrides(typed)
     space = read_space(config["search"]["space"], {key_of(override) for override in fixed})
+    _check_seeds(options["seeds"], space)
     base = _check_all(space, fixed)
     folder = _folder(base, space, options)
     study = open_study(folder, options, base["trainer"]["max_epochs"])
-    log.info("search   %s: %s, %d trials", folder, ", ".join(space), trials)
+    of_seeds = f" of {options['seeds']} seeds" if options["seeds"] > 1 else ""
+    log.info("search   %s: %s, %d trials%s", folder, ", ".join(space), trials, of_seeds)
     with InterruptGuard() as guard:
         while True:
             with next_trial(study, folder, trials) as trial:
                 if trial is None:
                     break
-                run_trial(trial, space, fixed, guard)
+                run_trial(trial, space, fixed, options["seeds"], guard)
             log_trial(study, trial.number, trials)
             write_results(study, folder)
             guard.stop_if_interrupted()
@@ -78,6 +80,14 @@ def fixed_overrides(typed: Sequence[str]) -> list[str]:
     if "experiment=best" in typed:
         raise ValueError("experiment=best would be built upon itself: search from a copy of it under another name")
     return [override for override in typed if key_of(override).split(".")[0] not in SEARCH_OPTIONS]
+
+
+def _check_seeds(seeds: int, space: Mapping[str, BaseDistribution]) -> None:
+    if seeds > 1 and "seed" in space:
+        raise ValueError(
+            f"search.seeds={seeds} and search.space.seed both choose the seeds of a trial; "
+            "leave one out: ~search.space.seed, or search.seeds=1"
+        )
 
 
 def _check_all(space: Mapping[str, BaseDistribution], fixed: Sequence[str]) -> dict[str, Any]:
@@ -121,10 +131,12 @@ def _at(value: str, error: str | None) -> str:
 
 def _folder(base: Mapping[str, Any], space: Mapping[str, BaseDistribution], options: Mapping[str, Any]) -> Path:
     """The search's folder; the name follows from the search, so that the same command goes on with it."""
+    # Searches from before search.seeds keep their names.
+    more = {name: value for name, value in options.items() if (name, value) != ("seeds", 1)}
     identity = {
         "base": identifying_options(base),
         "space": {option: repr(domain) for option, domain in space.items()},
-        "options": dict(options),
+        "options": more,
     }
     digits = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
     title = "".join(c if c.isalnum() or c == "_" else "-" for c in HydraConfig.get().runtime.choices["search"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +24,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from vae_hydra.base import checks
 
 # Options of a file of the group search.
-OPTIONS = ("seed", "startup", "pruning", "warmup", "space")
+OPTIONS = ("seed", "seeds", "startup", "pruning", "warmup", "space")
 # Searches from before the journal have a database, and go on with it.
 JOURNAL, DATABASE, LOCK = "study.journal", "study.db", ".lock"
 PRUNERS = ("median", "hyperband", "none")
@@ -72,6 +74,7 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"search has no {missing[0]}; begin its file with defaults: [_common, _self_]")
     return {
         "seed": checks.seed("search.seed", options["seed"]),
+        "seeds": checks.positive_integer("search.seeds", options["seeds"]),
         "startup": checks.positive_integer("search.startup", options["startup"]),
         "pruning": checks.one_of("search.pruning", options["pruning"], PRUNERS),
         "warmup": checks.positive_integer("search.warmup", options["warmup"]),
@@ -84,7 +87,7 @@ def open_study(folder: Path, options: Mapping[str, Any], max_epochs: int) -> opt
     Args:
         folder: the search's folder, whose name is the study's name.
         options: as ``check_options`` returns them.
-        max_epochs: the epochs of a trial that is not stopped.
+        max_epochs: the epochs of a run that is not stopped.
 
     Raises:
         ValueError: if the folder cannot be written.
@@ -125,9 +128,13 @@ class JournalLock(BaseJournalFileLock):
 
 
 def _remove_half_line(path: Path) -> None:
-    content = path.read_bytes() if path.exists() else b""
-    if content and not content.endswith(b"\n"):
-        os.truncate(path, content.rfind(b"\n") + 1)
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    with path.open("rb") as journal:
+        journal.seek(-1, os.SEEK_END)
+        is_whole = journal.read() == b"\n"
+    if not is_whole:
+        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
 
 
 def _storage(folder: Path) -> BaseStorage:
@@ -137,12 +144,34 @@ def _storage(folder: Path) -> BaseStorage:
     return JournalStorage(JournalFileBackend(str(journal), lock_obj=JournalLock(journal)))
 
 
+class LatestValue(BasePruner):
+    """Another pruner's decision on a trial's latest value alone.
+
+    ``MedianPruner`` takes a trial's best value so far, which for means over seeds would be that of its luckiest seeds.
+    """
+
+    def __init__(self, pruner: BasePruner) -> None:
+        self._pruner = pruner
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        latest = copy.copy(trial)
+        latest.intermediate_values = {
+            step: value for step, value in trial.intermediate_values.items() if step == trial.last_step
+        }
+        return self._pruner.prune(study, latest)
+
+
 def _pruner(options: Mapping[str, Any], max_epochs: int) -> BasePruner:
+    """The pruner of trials that report their value after each epoch; with several seeds, after each seed."""
+    seeds, warmup, last = options["seeds"], options["warmup"], max_epochs
+    if seeds > 1:
+        warmup, last = math.ceil(warmup / max_epochs), seeds
     if options["pruning"] == "none":
         return NopPruner()
     if options["pruning"] == "hyperband":
-        return HyperbandPruner(min_resource=min(options["warmup"], max_epochs), max_resource=max_epochs)
-    return MedianPruner(min(FEWEST, options["startup"]), options["warmup"])
+        return HyperbandPruner(min_resource=min(warmup, last), max_resource=last)
+    median = MedianPruner(min(FEWEST, options["startup"]), warmup)
+    return median if seeds == 1 else LatestValue(median)
 
 
 @contextmanager
@@ -180,9 +209,9 @@ def _lock_path(folder: Path, number: int) -> Path:
     return folder / f".trial-{number}.lock"
 
 
-def report(trial: Trial, epochs: int, elbo: float) -> bool:
-    """Tell the study a trial's ELBO after so many epochs, once each; return whether to stop the trial."""
+def report(trial: Trial, step: int, elbo: float) -> bool:
+    """Tell the study a trial's ELBO after so many epochs, or seeds, once each; return whether to stop the trial."""
     known = trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
-    if epochs not in known:
-        trial.report(elbo, epochs)
+    if step not in known:
+        trial.report(elbo, step)
     return trial.should_prune()

@@ -1,10 +1,12 @@
-"""A trial of a search: a run with the study's options, trained for its validation ELBO."""
+"""A trial of a search: a run with the study's options, or one for each seed, trained for the validation ELBO."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import hydra
@@ -15,6 +17,7 @@ from optuna import Trial
 from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 
+from vae_hydra.base import checks
 from vae_hydra.base.command.errors import UnknownOption, one_line
 from vae_hydra.runs.checkpoint import read_checkpoint
 from vae_hydra.runs.folder import Run
@@ -30,45 +33,97 @@ log = logging.getLogger(__name__)
 ELBO = "val/elbo"
 
 
-def run_trial(trial: Trial, space: Mapping[str, BaseDistribution], fixed: Sequence[str], guard: InterruptGuard) -> None:
+def run_trial(
+    trial: Trial, space: Mapping[str, BaseDistribution], fixed: Sequence[str], seeds: int, guard: InterruptGuard
+) -> None:
     """Train a trial and tell the study its value; an error ends the trial, not the search."""
     overrides = [*fixed, *suggest(trial, space)]
     trial.set_user_attr("overrides", overrides)
-    run = None
     try:
-        config = compose_trial(overrides)
-        check_searchable(config)
-        run = Run.of(config)
-        trial.set_user_attr("run", run.name)
-        value = _train(trial, config, run, guard)
+        value = _value(trial, compose_runs(overrides, seeds), guard)
     except Pruned:
         trial.study.tell(trial, state=TrialState.PRUNED)
     except Exception as error:
         log.debug("trial %d failed", trial.number, exc_info=True)
-        if run is not None:
-            run.fail(config, error)
         trial.set_user_attr("error", f"{type(error).__name__}: {one_line(error)}")
         trial.study.tell(trial, state=TrialState.FAIL)
     else:
         trial.study.tell(trial, value)
 
 
-def _train(trial: Trial, config: dict[str, Any], run: Run, guard: InterruptGuard) -> float:
-    """Train a run unless it is done, and return its objective.
+def compose_runs(overrides: Sequence[str], seeds: int) -> list[dict[str, Any]]:
+    """The configurations of a trial's runs; their seeds count up from that of ``overrides``."""
+    first = compose_trial(overrides)
+    seed = checks.seed("seed", first["seed"])
+    return [first, *(compose_trial([*overrides, f"seed={seed + more}"]) for more in range(1, seeds))]
+
+
+def _value(trial: Trial, configs: Sequence[dict[str, Any]], guard: InterruptGuard) -> float:
+    for config in configs:
+        check_searchable(config)
+    # Names of runs have no spaces.
+    trial.set_user_attr("run", " ".join(Run.of(config).name for config in configs))
+    if len(configs) == 1:
+        return _train(trial, configs[0], guard)
+    trial.set_user_attr("seeds", [config["seed"] for config in configs])
+    return _train_seeds(trial, configs, guard)
+
+
+def _train(trial: Trial, config: dict[str, Any], guard: InterruptGuard) -> float:
+    """Train a trial's only run unless it is done, and return its objective.
 
     Raises:
         Pruned: if the study stops the run, now or for the epochs of an earlier start.
     """
-    known = [row for row in read_epochs(run.folder / "metrics.csv") if ELBO in row]
-    hopeless = [report(trial, int(row["epoch"]) + 1, row[ELBO]) for row in known]
-    if not run.is_done:
-        if hopeless and hopeless[-1]:
-            raise Pruned("other runs of the search were better by then")
-        for options in config["logger"].values():
-            if options and "group" in options:
-                options["group"] = options["group"] or trial.study.study_name
-        train(config, [Pruning(lambda epochs, elbo: report(trial, epochs, elbo))], guard, quiet=True)
-    return objective(run)
+    run = Run.of(config)
+    with _keeping_error(run, config):
+        known = [row for row in read_epochs(run.folder / "metrics.csv") if ELBO in row]
+        hopeless = [report(trial, int(row["epoch"]) + 1, row[ELBO]) for row in known]
+        if not run.is_done:
+            if hopeless and hopeless[-1]:
+                raise Pruned("other runs of the search were better by then")
+            _fit(trial, config, guard, [Pruning(lambda epochs, elbo: report(trial, epochs, elbo))])
+        return objective(run)
+
+
+def _train_seeds(trial: Trial, configs: Sequence[dict[str, Any]], guard: InterruptGuard) -> float:
+    """Train a trial's runs, one after the other, unless they are done; return the mean of their objectives.
+
+    The study hears the mean over the seeds so far after each of them.
+
+    Raises:
+        Pruned: if the study stops the trial between two runs.
+    """
+    values: list[float] = []
+    epochs, hopeless = 0, False
+    for config in configs:
+        run = Run.of(config)
+        with _keeping_error(run, config):
+            if not run.is_done:
+                if hopeless:
+                    raise Pruned("other trials of the search were better after as many seeds")
+                _fit(trial, config, guard)
+            values.append(objective(run))
+            epochs += int(read_epochs(run.folder / "metrics.csv")[-1]["epoch"]) + 1
+        trial.set_user_attr("epochs", epochs)
+        hopeless = report(trial, len(values), statistics.fmean(values))
+    return statistics.fmean(values)
+
+
+@contextmanager
+def _keeping_error(run: Run, config: Mapping[str, Any]) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        run.fail(config, error)
+        raise
+
+
+def _fit(trial: Trial, config: dict[str, Any], guard: InterruptGuard, watching: Sequence[Pruning] = ()) -> None:
+    for options in config["logger"].values():
+        if options and "group" in options:
+            options["group"] = options["group"] or trial.study.study_name
+    train(config, watching, guard, quiet=True)
 
 
 def objective(run: Run) -> float:
