@@ -34,7 +34,7 @@ def test_every_command_is_listed_with_its_purpose(words, capsys, monkeypatch):
     text = listed(monkeypatch, capsys, *words)
     files = {path.stem for path in Path(vae_hydra.__file__).parent.glob("[!_]*.py")}
     assert set(NAMES) == files
-    assert len(files) == 12
+    assert len(files) == 13
     for name, purpose in command.commands().items():
         assert callable(import_module(f"vae_hydra.{name}").main)
         assert f"vae-hydra {name} " in text

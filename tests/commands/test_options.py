@@ -84,10 +84,10 @@ def test_a_sweep_refuses_what_nothing_reads_in_every_run(run_command, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["evaluate", "generate", "embed", "figures", "explore", "ood", "info", "export", "report"]
+    "name", ["evaluate", "generate", "embed", "figures", "explore", "ood", "info", "export", "report", "dashboard"]
 )
 def test_other_commands_refuse(name, run_command, tmp_path):
-    given = [] if name == "report" else ["run=nowhere"]
+    given = [] if name in ("report", "dashboard") else ["run=nowhere"]
     for plus, message in (("+", "nothing reads this option"), ("", "there is no such option")):
         code, text = run_command(import_module(f"vae_hydra.{name}"), *given, f"{plus}outptu_dir=3", "+threds=1")
         assert code != 0

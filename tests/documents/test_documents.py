@@ -45,6 +45,7 @@ PLANNED_ONLY = {
     r"hydra/launcher=submitit": "needs a cluster, and a plugin that is not installed",
     r"vae_hydra\.explore ": "serves a page until Ctrl-C",
     r"logger=mlflow": "needs a package of an extra, and a server in one of them",
+    r"vae_hydra\.dashboard entity=TEAM group": "sends a view to W&B's server",
 }
 # What stands for something of the reader's → what it is in these tests.
 RUNS = {
@@ -198,7 +199,7 @@ def test_every_command_is_planned(line, typed, run_command, tmp_path, monkeypatc
     """Its options exist, in each run of a sweep."""
     module = importlib.import_module(f"vae_hydra.{line.module}")
     called = []
-    body = importlib.import_module(f"vae_hydra.{TAKEN[line.module].split()[0]}")
+    body = importlib.import_module(f"vae_hydra.{TAKEN.get(line.module, f'studies.{line.module}').split()[0]}")
     # The body of a sweep is that of training, which plans it.
     monkeypatch.setattr(body, line.module, lambda *arguments: called.append(arguments), raising=line.module != "sweep")
     monkeypatch.setattr(GridSweeper, "_launch", lambda self, missing: None)

@@ -23,6 +23,7 @@ from vae_hydra import load
 from vae_hydra import train as train_command
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
+from vae_hydra.studies.dashboard import AXIS, CLEAN, CURVES, NOISY, SCORES
 from vae_hydra.training.callbacks import NonFiniteLossError
 from vae_hydra.training.loggers.logged import Logged
 
@@ -82,6 +83,10 @@ def test_wandb_offline_holds_metrics_config_figures_and_a_good_end(configure):
     assert settings["sampler"]["_target_"] == "vae_hydra.model.samplers.NormalSampler"
     assert [r.exit.exit_code for r in records if r.HasField("exit")] == [0]
     assert list((path.parent / "files/media/images/figures").glob("*.png"))
+    # The dashboard asks for these names.
+    asked = {*CURVES, AXIS, *(f"{CLEAN}/{name}" for name in SCORES), *(f"{noise}/half_sse" for noise in NOISY)}
+    assert asked <= logged
+    assert all(settings[group]["name"] for group in ("dataset", "noise", "sampler"))
 
 
 def test_runs_of_one_process_are_runs_of_their_own_and_a_crash_is_marked(configure):

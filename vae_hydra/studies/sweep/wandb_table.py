@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+# W&B takes a figure apart with it, and does not import it.
+import matplotlib.pyplot  # noqa: F401
 import wandb
 
 from vae_hydra.base import checks
