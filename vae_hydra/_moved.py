@@ -99,7 +99,7 @@ MODULES = {
     ),
     "splits": "data.splits",
     "study": "studies.search.study",
-    "sweep_table": "studies.sweep.wandb_table",
+    "sweep_table": "studies.sweep.wandb_table studies.sweep.logged_table",
     "system_errors": "base.system_errors",
     "trust": "runs.trust",
     "vae": "model.vae",

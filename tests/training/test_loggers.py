@@ -288,6 +288,25 @@ def test_mlflow_marks_a_failed_run(configure, local_mlflow):
     assert [run.info.status for run in mlflow_runs(local_mlflow)[1]] == ["FAILED"]
 
 
+@needs_mlflow
+def test_a_sweep_is_the_parent_of_its_runs_with_their_table(run_command, local_mlflow, tmp_path):
+    words = ("-m", "seed=0,1", "logger=mlflow", *QUICK, "dataset.fraction=0.1", f"output_dir={tmp_path / 'outputs'}")
+    for _ in range(2):
+        code, text = run_command(train_command, *words)
+        assert code == 0, text
+        assert "-table, beside the runs of the group" in text
+    client, runs = mlflow_runs(local_mlflow)
+    [parent] = [run for run in runs if run.info.run_name.endswith("-table")]
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert len(children) == len(runs) - 1 == 2
+    table = json.loads(Path(client.download_artifacts(parent.info.run_id, "results.json")).read_text(encoding="utf-8"))
+    scores = [row[table["columns"].index("reconstruct/clean/half_sse")] for row in table["data"]]
+    metric = "reconstruct/clean/half_sse"
+    assert sorted(scores) == pytest.approx(sorted(run.data.metrics[metric] for run in children))
+    shown = json.loads(parent.data.tags["mlflow.loggedArtifacts"])
+    assert [one["path"] for one in shown][:2] == ["results.json", f"tables/{metric}.json"]
+
+
 @pytest.fixture
 def mlflow_server(tmp_path):
     """The address of an MLflow server on a free port of this machine."""

@@ -1,4 +1,4 @@
-"""How a sweep ended: what became of each run, in the log and on W&B."""
+"""How a sweep ended: what became of each run, in the log, on W&B and in MLflow."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import shlex
 from collections import Counter
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 from vae_hydra.base.durations import duration
@@ -27,7 +28,7 @@ def conclude(folder: Path, cells: Sequence[Cell], seconds: float) -> None:
     for cell, (status, error) in zip(cells, outcomes, strict=True):
         if status in ("failed", "damaged"):
             log.error("%-8s %s: %s", status.upper(), cell.folder or " ".join(cell.overrides), error)
-    _log_table(folder, cells)
+    _log_tables(folder, cells)
     runs = shlex.quote(str(folder.parent.parent))
     log.info("table    python -m vae_hydra.report %s", runs)
     if any(_lacks_figures(cell.folder) for cell in cells if cell.folder):
@@ -42,21 +43,19 @@ def _lacks_figures(run: Path) -> bool:
     return (run / "figures" / "examples.npz").is_file() and not any((run / "figures").glob("*.png"))
 
 
-def _log_table(folder: Path, cells: Sequence[Cell]) -> None:
-    """Log the table of all runs to W&B if the runs are logged there."""
-    options = next(
-        (cell.config["logger"]["wandb"] for cell in cells if cell.config.get("logger", {}).get("wandb")), None
-    )
+def _log_tables(folder: Path, cells: Sequence[Cell]) -> None:
+    """Log the table of all runs to W&B and to MLflow, if the runs are logged there."""
     runs = [cell.folder for cell in cells if cell.folder and (cell.folder / "run.json").is_file()]
-    if options is None or not runs:
-        return
-    # Imports pandas and W&B, which few sweeps need.
-    from vae_hydra.studies.sweep.wandb_table import log_table
-
-    try:
-        log_table(folder, runs, options)
-    except Exception as error:
-        # The runs are safe, and the report does not need W&B.
-        log.error("the table could not be logged to W&B: %s: %s", type(error).__name__, error)
-    else:
-        log.info("W&B      %s-table, beside the runs of the group %s", folder.name, folder.name)
+    for logger, title in (("wandb", "W&B"), ("mlflow", "MLflow")):
+        chosen = (cell.config["logger"][logger] for cell in cells if cell.config.get("logger", {}).get(logger))
+        options = next(chosen, None)
+        if options is None or not runs:
+            continue
+        try:
+            # Imports pandas and the logger's package, which few sweeps need.
+            import_module(f"vae_hydra.studies.sweep.{logger}_table").log_table(folder, runs, options)
+        except Exception as error:
+            # The runs are safe, and the report needs neither.
+            log.error("the table could not be logged to %s: %s: %s", title, type(error).__name__, error)
+        else:
+            log.info("%-8s %s-table, beside the runs of the group %s", title, folder.name, folder.name)
