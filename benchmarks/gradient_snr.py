@@ -1,6 +1,6 @@
 """How clear is the encoder's gradient of a bound from K draws? For each latent family, with IWAE and with DReG.
 
-    python benchmarks/gradient_snr.py [repeats]
+    python benchmarks/gradient_snr.py [repeats] [family ...]
 
 Models of digits are trained for ten epochs on the ELBO, with three likelihoods and three seeds each. Then the gradient
 of both bounds is taken many times for the same 16 examples. The signal-to-noise ratio of a parameter is
@@ -14,6 +14,7 @@ import itertools
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -31,7 +32,10 @@ from vae_hydra.runs.stack import train_together
 from vae_hydra.training.importance import importance_weighted_loss
 from vae_hydra.training.module import VAEModule
 
-FAMILIES = ("normal", "lognormal", "inverse_gaussian", "student_t", "laplace", "gamma", "weibull")
+FAMILIES = (
+    *("normal", "lognormal", "inverse_gaussian", "student_t", "laplace", "gamma", "weibull"),
+    *("beta", "kumaraswamy", "multivariate_t", "normal_full", "von_mises_fisher"),
+)
 SEEDS, DRAWS, BATCH = (0, 1, 2), (1, 4, 16, 64), 16
 # Of the Gaussian likelihood: the larger, the more alike are the weights of the draws.
 SCALES = (0.1, 0.3, 1.0)
@@ -63,13 +67,13 @@ def signal_to_noise(module: VAEModule, x: torch.Tensor, draws: int, doubly: bool
     return (mean[moving].abs() / deviation[moving]).mean().item()
 
 
-def main(repeats: int = 200) -> None:
+def main(repeats: int = 200, families: Sequence[str] = FAMILIES) -> None:
     cli.prepare()
     prepare_torch(1)
     print(f"signal-to-noise ratio of the encoder's gradient, {repeats} gradients; no signal: {0.8 / repeats**0.5:.3f}")
     print(f"{'scale':<7}{'family':<18}{'':<6}" + "".join(f"K = {draws:<12}" for draws in DRAWS))
     with tempfile.TemporaryDirectory() as folder:
-        for scale, family in itertools.product(SCALES, FAMILIES):
+        for scale, family in itertools.product(SCALES, families):
             modules = trained(folder, family, scale)
             data = build_data(modules[0].description["config"])
             x = data.prepared("train", BATCH).x
@@ -82,4 +86,4 @@ def main(repeats: int = 200) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(int(sys.argv[1]) if sys.argv[1:] else 200, sys.argv[2:] or FAMILIES)

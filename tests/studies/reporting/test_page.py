@@ -279,6 +279,8 @@ def test_scores_are_a_dot_for_each_seed_on_their_scale(browser):
     assert found["−2.5"] < found["0.001"] < found["9"] < found["10"] < found["11"] < found["100.25"]
     scale = (found["10"] - found["−2.5"]) / 12.5
     assert found["100.25"] - found["10"] == pytest.approx(90.25 * scale, rel=1e-2)
+    text = "return [[0.7036, 0.0234], [-12.34, 11.7], [3, NaN], [5e4, 321]].map((pair) => meanText(...pair))"
+    assert browser.execute_script(text) == ["0.704 ± 0.023", "−12 ± 12", "3", "50000 ± 321"]
 
 
 def test_every_column_can_be_shown(browser):

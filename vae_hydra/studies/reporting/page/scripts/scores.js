@@ -49,8 +49,14 @@ function dotLine(row, label, members, metric, place) {
   const name = element("a", { href: "#runs", className: "name", textContent: label });
   name.addEventListener("click", (event) => { event.preventDefault(); filterBy(filterOfCell(row, label)); });
   const [centre, spread] = [mean(values), deviation(values)];
-  const text = numberText(centre, 4) + (Number.isNaN(spread) ? "" : ` ± ${numberText(spread, 2)}`);
-  return element("div", { className: "dots" }, name, dotStrip(members, values, centre, spread, place, lookOf(label)), element("span", { className: "value", textContent: text }));
+  return element("div", { className: "dots" }, name, dotStrip(members, values, centre, spread, place, lookOf(label)), element("span", { className: "value", textContent: meanText(centre, spread) }));
+}
+
+// Mean ± standard deviation with the same number of decimals: as many as show two figures of the deviation.
+function meanText(centre, spread) {
+  const decimals = 1 - Math.floor(Math.log10(spread));
+  if (!(spread > 0) || decimals < 0 || decimals > 8) return numberText(centre, 4) + (Number.isNaN(spread) ? "" : ` ± ${numberText(spread, 2)}`);
+  return `${centre.toFixed(decimals).replace("-", "−")} ± ${spread.toFixed(decimals)}`;
 }
 
 function dotStrip(members, values, centre, spread, place, look) {
