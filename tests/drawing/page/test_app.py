@@ -8,6 +8,7 @@ import socket
 import time
 import urllib.request
 
+import numpy as np
 import pytest
 
 from tests.support.browser import chromium
@@ -153,6 +154,35 @@ def test_a_run_is_explored(browser, served):
     click(browser.driver, browser.find(".bk-Canvas"))
     browser.changed("decoded", before)
     assert_it_kept_to_itself(browser.driver, served)
+
+
+# Milliseconds from a key on a slider's handle to another picture.
+LATENCY = """
+const [handle, host, key, done] = arguments;
+const pressed = performance.now();
+const seen = new MutationObserver(() => { seen.disconnect(); done(performance.now() - pressed); });
+const all = { attributes: true, childList: true, characterData: true, subtree: true };
+for (const root of [host, host.shadowRoot]) if (root) seen.observe(root, all);
+handle.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+"""
+
+
+@pytest.mark.slow
+def test_a_picture_follows_a_slider_within_100_ms(browser):
+    """pytest -m slow tests/drawing/page/test_app.py -k within -s"""
+    from selenium.webdriver.common.keys import Keys
+
+    browser.inside("latent0", ".noUi-handle").send_keys(Keys.HOME)
+    browser.picture("decoded")
+    handle, host = browser.inside("latent0", ".noUi-handle"), browser.find(".decoded")
+    times = []
+    for move in range(30):
+        # Pages, since a small step may leave every pixel as it is.
+        key = "PageDown" if move % 2 else "PageUp"
+        times.append(browser.driver.execute_async_script(LATENCY, handle, host, key))
+        time.sleep(0.2)
+    print(f"median {np.median(times):.0f} ms, longest {max(times):.0f} ms")
+    assert np.median(times) < 100
 
 
 def click(driver, element) -> None:
