@@ -32,7 +32,7 @@ TOGETHER = {
     "likelihood=radius_angle": ("sampler=radius_angle", "model=mlp_radial", "dataset=lognormal_2d"),
 }
 # Trainers of several processes, of devices that this machine may lack, and a logger of an extra with tests of its own.
-ELSEWHERE = ("trainer=gpu", "trainer=mps", "trainer=ddp", "logger=mlflow")
+ELSEWHERE = ("trainer=gpu", "trainer=mps", "trainer=ddp", "logger=mlflow", "logger=trackio")
 # Likelihoods of positive data, which digits are not.
 POSITIVE = ("gamma", "lognormal", "radius_angle")
 # Options that take the first latent as a radius > 0, and samplers of such latents.

@@ -34,6 +34,7 @@ NOT_OURS = {
     r"pip install ": "needs the network",
     r"docker (build|run) ": "needs Docker, and the network",
     r"hf auth login": "asks for a token",
+    r"TRACKIO_DIR=\S+ trackio show": "serves a page until Ctrl-C, with a package of an extra",
     r"mlflow ui ": "serves a page until Ctrl-C, with a package of an extra",
     r"\.venv/bin/pre-commit install": "changes the git hooks of the checkout",
     r"python benchmarks/\w+\.py": "measures for minutes",
@@ -45,6 +46,7 @@ PLANNED_ONLY = {
     r"hydra/launcher=submitit": "needs a cluster, and a plugin that is not installed",
     r"vae_hydra\.explore ": "serves a page until Ctrl-C",
     r"logger=mlflow": "needs a package of an extra, and a server in one of them",
+    r"logger=trackio": "needs a package of an extra",
     r"vae_hydra\.dashboard entity=TEAM group": "sends a view to W&B's server",
 }
 # What stands for something of the reader's → what it is in these tests.

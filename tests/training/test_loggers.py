@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from collections import Counter
 from pathlib import Path
 
@@ -195,6 +196,8 @@ def test_the_command_of_a_wandb_agent_trains_a_cell_of_the_sweep(tmp_path):
 
 
 HAS_MLFLOW = importlib.util.find_spec("mlflow") is not None
+HAS_TRACKIO = importlib.util.find_spec("trackio") is not None
+needs_trackio = pytest.mark.skipif(not HAS_TRACKIO, reason="needs trackio, of the extra trackio, which is not in dev")
 needs_mlflow = pytest.mark.skipif(not HAS_MLFLOW, reason="needs mlflow, of the extra mlflow, which is not in dev")
 # Epochs 0 to 2 are logged before the crash; last.ckpt has the first two.
 CRASHES = ("trainer.max_epochs=4", "callbacks.checkpoints.every_n_epochs=2", "dataset.fraction=0.1")
@@ -338,6 +341,43 @@ def test_a_real_mlflow_server_keeps_the_run(configure, mlflow_server, tmp_path):
     assert_mlflow_has(mlflow_server, run, tmp_path / "downloaded")
 
 
+@pytest.fixture
+def trackio_project(monkeypatch, tmp_path_factory) -> str:
+    """A project of its own: trackio reads the folder of its store once in a process."""
+    monkeypatch.delenv("TRACKIO_SERVER_URL", raising=False)
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path_factory.getbasetemp() / "trackio"))
+    return f"project{uuid.uuid4().hex[:8]}"
+
+
+def trackio_logs(project: str) -> dict[str, list[dict]]:
+    from trackio.sqlite_storage import SQLiteStorage
+
+    return {name: SQLiteStorage.get_logs(project, name) for name in SQLiteStorage.get_runs(project)}
+
+
+@needs_trackio
+def test_trackio_keeps_options_metrics_and_figures_of_a_resumed_run(configure, trackio_project, capsys):
+    from trackio.sqlite_storage import SQLiteStorage
+
+    words = ("logger=trackio", f"logger.trackio.project={trackio_project}", "callbacks.figures.enabled=true")
+    run = crash_and_resume(configure(*words, "tags=[first]", *CRASHES))
+    [(name, logs)] = trackio_logs(trackio_project).items()
+    assert name == f"{run.name}-{run.record['id']}"
+    steps = [row["step"] for row in logs if "train/loss" in row]
+    assert len(steps) == len(set(steps)) == 4
+    config = SQLiteStorage.get_run_config(trackio_project, name)
+    assert (config["seed"], config["optimizer.lr"], config["tags"]) == (0, 1e-3, "first")
+    assert any("figures/reconstructions" in row for row in logs)
+    [alert] = SQLiteStorage.get_alerts(trackio_project)
+    assert (alert["level"], alert["text"]) == ("error", "RuntimeError: crashed")
+    assert "trackio show" not in capsys.readouterr().out
+
+
+def names_in_trackio(run: Run) -> set[str]:
+    project = run.config["logger"]["trackio"]["project"]
+    return {name for row in trackio_logs(project).popitem()[1] for name in row} - {"step", "timestamp"}
+
+
 def names_in_wandb(run: Run) -> set[str]:
     # trainer/global_step is the axis of W&B's plots.
     return {name for _, name in wandb_rows(offline_runs(run))} - {"trainer/global_step"}
@@ -359,11 +399,14 @@ def names_in_mlflow(run: Run) -> set[str]:
         ("wandb", names_in_wandb),
         ("tensorboard", names_in_tensorboard),
         pytest.param("mlflow", names_in_mlflow, marks=needs_mlflow),
+        pytest.param("trackio", names_in_trackio, marks=needs_trackio),
     ],
 )
-def test_every_logger_has_the_names_of_the_run_folder(configure, monkeypatch, logger, names):
+def test_every_logger_has_the_names_of_the_run_folder(configure, monkeypatch, trackio_project, logger, names):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     config = configure(f"logger={logger}", "noise=normal", "callbacks.histograms.every_n_epochs=0")
+    if logger == "trackio":
+        config["logger"]["trackio"]["project"] = trackio_project
     train(config)
     run = Run.of(config)
     header = (run.folder / "metrics.csv").read_text().splitlines()[0].split(",")

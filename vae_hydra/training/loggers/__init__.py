@@ -1,4 +1,4 @@
-"""Loggers besides metrics.csv: W&B, MLflow and TensorBoard. All of them log the same names, each value once."""
+"""W&B, MLflow, TensorBoard and trackio, besides metrics.csv. All log the same names, each value once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from lightning.pytorch.loggers import Logger
 from vae_hydra.training.loggers.mlflow import mlflow_logger
 from vae_hydra.training.loggers.run_logger import RunLogger
 from vae_hydra.training.loggers.tensorboard import tensorboard_logger
+from vae_hydra.training.loggers.trackio import trackio_logger
 from vae_hydra.training.loggers.wandb import wandb_logger
 
-__all__ = ["RunLogger", "finishing", "mlflow_logger", "tensorboard_logger", "wandb_logger"]
+__all__ = ["RunLogger", "finishing", "mlflow_logger", "tensorboard_logger", "trackio_logger", "wandb_logger"]
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,9 @@ from torch import Tensor
 
 from vae_hydra.training.loggers.logged import Logged
 
+# Of a histogram of parameters.
+BINS = 64
+
 
 class RunLogger(Logger):
     """A logger that continues the same run after an interruption, without a value twice.

@@ -11,9 +11,7 @@ from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from vae_hydra.base import checks
-from vae_hydra.training.loggers.run_logger import RunLogger, exit_code
-
-BINS = 64
+from vae_hydra.training.loggers.run_logger import BINS, RunLogger, exit_code
 
 
 def wandb_logger(
