@@ -373,6 +373,13 @@ def test_trackio_keeps_options_metrics_and_figures_of_a_resumed_run(configure, t
     assert "trackio show" not in capsys.readouterr().out
 
 
+def test_a_token_stays_out_of_the_run_folder(configure):
+    config = configure("logger=trackio", "logger.trackio.server_url='http://127.0.0.1:9/?write_token=x'")
+    with pytest.raises(ValueError, match="the token in TRACKIO_WRITE_TOKEN"):
+        train(config)
+    assert not Run.of(config).folder.exists()
+
+
 def names_in_trackio(run: Run) -> set[str]:
     project = run.config["logger"]["trackio"]["project"]
     return {name for row in trackio_logs(project).popitem()[1] for name in row} - {"step", "timestamp"}

@@ -37,13 +37,18 @@ def trackio_logger(
         folder: folder of the run.
         run_id: unique id of the run, by which trackio recognises it later.
         project, group: options of trackio.
-        server_url: a server of one's own, with its write token; None for ``TRACKIO_SERVER_URL``, or else the folder
-            ``TRACKIO_DIR``, which is trackio/ beside the run's folder unless it is set.
+        server_url: a server of one's own, whose token is in ``TRACKIO_WRITE_TOKEN``; None for ``TRACKIO_SERVER_URL``,
+            or else the folder ``TRACKIO_DIR``, which is trackio/ beside the run's folder unless it is set.
         run_tags: the option ``tags`` of the run, kept in trackio's configuration.
 
     Raises:
-        ValueError: if trackio is not installed.
+        ValueError: if trackio is not installed, or if the address has a token, which the run's folder would keep.
     """
+    if "write_token" in str(server_url):
+        raise ValueError(
+            "logger.trackio.server_url has a write token, and options are kept in config.yaml; "
+            "give the address alone, and the token in TRACKIO_WRITE_TOKEN"
+        )
     if importlib.util.find_spec("trackio") is None:
         raise ValueError("logger=trackio needs the package trackio: pip install 'vae_hydra[trackio]'")
     os.environ.setdefault(FOLDER_VARIABLE, str(folder.resolve().parent / "trackio"))
