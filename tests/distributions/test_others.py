@@ -66,6 +66,15 @@ def test_fixed_distribution_refuses_what_is_none():
         FixedDistribution(3)
 
 
+@pytest.mark.parametrize("scale", [torch.tensor(0.3), torch.rand(2, 1, 1, 1) + 0.1], ids=["one", "of a stack"])
+def test_sums_of_a_homoscedastic_normal_are_those_of_normal(scale):
+    x, loc = torch.randn(2, 2, 5, 3, 4).double()
+    scale = scale.double().requires_grad_()
+    sums = HomoscedasticNormal(loc, scale).event_log_prob(x, 2), Normal(loc, scale).log_prob(x).sum((-2, -1))
+    torch.testing.assert_close(*sums)
+    torch.testing.assert_close(*(torch.autograd.grad(one.sum(), scale)[0] for one in sums))
+
+
 def test_homoscedastic_normal_is_normal():
     loc, scale = torch.randn(3, 4), torch.tensor(0.3, requires_grad=True)
     x = torch.randn(3, 4)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vae_hydra.distributions import log_density
+from vae_hydra.distributions import HomoscedasticNormal, log_density
 from vae_hydra.model.condition import Condition
 from vae_hydra.model.likelihoods import Likelihood
 from vae_hydra.model.multivariate_t import given_latents
@@ -164,7 +164,10 @@ class VAE(nn.Module):
 
     def log_likelihood(self, output: VAEOutput, x: Tensor) -> Tensor:
         """log p(x|z) per example [nats], of shape [...]."""
-        return output.p.log_prob(x).flatten(-len(self.x_shape)).sum(-1)
+        dims = len(self.x_shape)
+        if isinstance(output.p, HomoscedasticNormal):
+            return output.p.event_log_prob(x, dims)
+        return output.p.log_prob(x).flatten(-dims).sum(-1)
 
 
 def _given(y: Tensor | None, verb: str) -> Tensor:

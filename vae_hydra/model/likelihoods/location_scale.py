@@ -88,7 +88,11 @@ class GaussianLikelihood(LocationScaleLikelihood):
 
     def forward(self, features: Tensor) -> Distribution:
         location, scale = self.location_and_scale(features)
-        family = Normal if scale.dim() else HomoscedasticNormal
+        # A scale of each member of a stack ends in ones.
+        one_per_example = (
+            all(size == 1 for size in scale.shape[-len(self.x_shape) :]) if self.x_shape else not scale.dim()
+        )
+        family = HomoscedasticNormal if one_per_example else Normal
         return family(location, scale, validate_args=False)
 
 
