@@ -170,7 +170,7 @@ SEARCH_FILES = {
     "broken": ("space: [\n a: {", "search/broken.yaml cannot be read as options: while parsing"),
     "binary": ("a: \udcff\udcfe", "search/binary.yaml cannot be read as options: 'utf-8' codec"),
     "endless": ("a: &x [*x]", "search/endless.yaml cannot be read as options"),
-    "scalar": ("defaults: 5", "search/scalar.yaml cannot be read as options: Invalid defaults list"),
+    "scalar": ("defaults: 5", "Invalid defaults list"),
     "empty": ("", "search has no seed; begin its file with defaults: [_common, _self_]"),
     "a_list": ("- a\n- b", "search must be a group of options, but got ['a', 'b']"),
     "slip": (
@@ -265,7 +265,8 @@ def test_more_processes_than_cores_are_said(caplog):
         (["sampler=normal", "-m", "seed=0,1"], ["-m", "sampler=normal", "seed=0,1"]),
         (["a=1", "--config-dir", "x", "b=2"], ["--config-dir", "x", "a=1", "b=2"]),
         (["a=1", "--info", "b=2"], ["--info", "a=1", "b=2"]),
-        (["sweep=a", "sweep=a"], ["sweep=a", "sweep=a"]),
+        (["sweep=a", "sweep=a"], ["--multirun", "sweep=a", "sweep=a"]),
+        (["sweep=a", "--cfg", "job"], ["--cfg", "job", "sweep=a"]),
     ],
 )
 def test_flags_may_come_after_options(typed, ordered):

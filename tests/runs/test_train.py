@@ -281,15 +281,3 @@ def test_early_stopping_stops_and_stays_stopped(configure):
     (run.folder / "run.json").write_text('{"status": "running"}')
     train(config)
     assert read_epochs(run.folder / "metrics.csv") == rows
-
-
-@pytest.mark.slow
-def test_two_devices_train_one_run(tmp_path):
-    devices = ["trainer.devices=2", "+trainer.strategy=ddp", "noise=uniform", "trainer.max_epochs=20"]
-    result = subprocess.run(command(tmp_path, *devices), check=True, capture_output=True, text=True, timeout=200)
-    assert result.stdout.count("test scores") == 1
-    (folder,) = tmp_path.glob("digits-*")
-    assert Run(folder).record["status"] == "done"
-    rows = read_epochs(folder / "metrics.csv")
-    assert len(rows) == 20
-    assert rows[-1]["val/loss"] < rows[0]["val/loss"]

@@ -179,7 +179,7 @@ def test_an_impossible_search_is_refused_and_writes_nothing(arguments, expected,
         ("sampler=deterministic", "sampler=deterministic has no ELBO"),
         ("dataset.validation=0", "no examples to validate on; set dataset.validation=0.1"),
         ("+trainer.limit_val_batches=0", "no examples to validate on"),
-        ("trainer.devices=2", "a search trains on one device"),
+        ("trainer.devices=2", "a search trains each run on one device"),
     ],
 )
 def test_training_without_a_validation_elbo_is_no_trial(option, expected, configure):

@@ -221,17 +221,14 @@ class DataModule(L.LightningDataModule):
         return self.prepare(x), y
 
     def train_dataloader(self) -> ResumableLoader:
-        trainer = self.trainer
-        replicas, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
+        """Whole batches: of several devices, each takes its rows of them (``base.shares``)."""
         dataset = InMemoryDataset(self.served)
-        self._sampler = ResumableSampler(dataset, replicas, rank, shuffle=True, seed=self.order_seed)
-        # Divide the batch among the devices, so that their number does not change a run.
-        per_device = max(1, self.batch_size // replicas)
-        return ResumableLoader(dataset, per_device, sampler=self._sampler, collate_fn=already_a_batch)
+        self._sampler = ResumableSampler(dataset, num_replicas=1, rank=0, shuffle=True, seed=self.order_seed)
+        return ResumableLoader(dataset, self.batch_size, sampler=self._sampler, collate_fn=already_a_batch)
 
     def resume_within_epoch(self, batches_done: int) -> None:
         """Start the next epoch after its first ``batches_done`` batches."""
-        self._sampler.skip = batches_done * max(1, self.batch_size // self._sampler.num_replicas)
+        self._sampler.skip = batches_done * self.batch_size
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
         return self._in_stored_order(self.validating) if self.has_validation else []

@@ -35,7 +35,7 @@ class ResumableSampler(DistributedSampler):
     """Shuffle as a function of (seed, epoch); can start within an epoch.
 
     Attributes:
-        skip: number of examples of this process to leave out of the next epoch, because training has seen them.
+        skip: number of examples to leave out of the next epoch, because training has seen them.
     """
 
     skip = 0

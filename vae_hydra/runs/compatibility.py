@@ -132,6 +132,8 @@ def check_trainer_options(options: Mapping[str, Any], config: Mapping[str, Any])
         checks.positive("trainer.gradient_clip_val", clipping)
         if str(options["precision"]).endswith("mixed") and config["optimizer"].get("fused"):
             raise ValueError("trainer.gradient_clip_val with a mixed trainer.precision needs optimizer.fused=false")
+    if "use_distributed_sampler" in options:
+        raise ValueError("trainer.use_distributed_sampler has no use: each device takes its rows of every batch")
     if options.get("limit_test_batches") == 0:
         raise ValueError("trainer.limit_test_batches=0 leaves nothing to score a run on")
 

@@ -30,6 +30,7 @@ RECORDED: dict[str, type | tuple[type, ...]] = {
     "seconds_per_epoch": (int, float),
     "scores_version": int,
     "stacked": int,
+    "devices": int,
     "versions": dict,
     "tags": list,
 }

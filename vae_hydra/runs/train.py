@@ -107,7 +107,8 @@ def train(
         trainer = build_trainer(config, experiment.data, run.folder, run.id, [*watching, guard, *callbacks])
         if isinstance(trainer.progress_bar_callback, Progress):
             trainer.progress_bar_callback.quiet = detail == logging.DEBUG
-        with run.writing(config):
+        together = {"devices": trainer.world_size} if trainer.world_size > 1 else {}
+        with run.writing(config, **together):
             _greet(run, experiment, start, detail)
             metrics = _fit_and_score(run, config, trainer, experiment, guard, detail)
             log.log(detail, "test scores\n%s", table(metrics))
@@ -146,7 +147,7 @@ def _fit_and_score(
             check_same_files(read_checkpoint(path)[CHECKPOINT_KEY], data)
     with finishing(trainer.loggers, config, detail):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
-        guard.stop_if_interrupted()
+        guard.stop_if_interrupted(trainer)
         chosen = run.checkpoint_path()
         load_weights(module.vae, read_checkpoint(chosen))
         metrics = score(trainer, module, data)

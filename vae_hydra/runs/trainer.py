@@ -44,6 +44,8 @@ def build_trainer(
     with naming("trainer"):
         trainer = L.Trainer(
             **options,
+            # The module takes each device's share of a whole batch.
+            use_distributed_sampler=False,
             default_root_dir=folder,
             callbacks=[*callbacks, *extra_callbacks],
             logger=loggers,

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from vae_hydra.base import checks
+from vae_hydra.base.shares import Share
 from vae_hydra.data.examples import Examples
 from vae_hydra.data.noise import Noise
 from vae_hydra.model.vae import VAE, VAEOutput
@@ -140,19 +141,26 @@ class VAEModule(L.LightningModule):
         x = self._clean(batch)
         self.seed_batch(TRAIN, self.current_epoch, batch_idx)
         x = self._draw(x)
-        beta = self.beta
-        terms, _ = self._training_terms(self.noise(x), x, beta, batch[1], self.train_labelled)
+        beta, share = self.beta, self._share(len(x))
+        rows = share.rows
+        with share.draws():
+            terms, _ = self._training_terms(self.noise(x)[rows], x[rows], beta, batch[1][rows], self.train_labelled)
         self.train_means.update(terms)
         self._last_used = {"beta": beta, "learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"]}
-        return terms["loss"].mean()
+        if share.ranks == 1:
+            return terms["loss"].mean()
+        # The mean of the devices' gradients, which Lightning takes, is then that of the batch.
+        return terms["loss"].sum() * (share.ranks / share.batch)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         x = self._clean(batch)
         self.seed_batch(VALIDATION, 0, batch_idx)
         # The final β keeps epochs comparable while β changes.
-        share = self.validation_labelled
-        terms, output = self._step(self.noise(x), x, self.beta_schedule.final, batch[1], share)
-        self.validation_means.update(defined({**terms, **self._measures(output, x, batch[1], share)}))
+        labelled, share = self.validation_labelled, self._share(len(x))
+        inputs, x, y = self.noise(x)[share.rows], x[share.rows], batch[1][share.rows]
+        with share.draws():
+            terms, output = self._step(inputs, x, self.beta_schedule.final, y, labelled)
+        self.validation_means.update(defined({**terms, **self._measures(output, x, y, labelled)}))
 
     def on_test_start(self) -> None:
         # Created only now: checkpoints must not depend on the test protocols, which may change before a run resumes.
@@ -165,13 +173,17 @@ class VAEModule(L.LightningModule):
         self._test_means = {name: MeanOverExamples(sizes).to(self.device) for name in self.protocols}
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        x = self._clean(batch)
+        whole = self._clean(batch)
+        share = self._share(len(whole))
+        x, y = whole[share.rows], batch[1][share.rows]
         inputs = [self.noise.clean, *self.test_noises]
         for make_input, (protocol, means) in zip(inputs, self._test_means.items(), strict=True):
             self.seed_batch(TEST, zlib.crc32(protocol.encode()), batch_idx)
-            terms, output = self._step(make_input(x), x, self.beta_schedule.final, batch[1])
+            noisy = make_input(whole)[share.rows]
+            with share.draws():
+                terms, output = self._step(noisy, x, self.beta_schedule.final, y)
             image_terms = {} if self._span is None else image_measures(output.p.mean, x, self._span)
-            means.update(defined({**terms, **self._measures(output, x, batch[1]), **image_terms}))
+            means.update(defined({**terms, **self._measures(output, x, y), **image_terms}))
 
     def _clean(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """The examples of a batch in the model's precision (trainer.precision=64-true)."""
@@ -187,8 +199,14 @@ class VAEModule(L.LightningModule):
 
     @property
     def _data(self) -> Any:
-        """The trainer's DataModule; None if the trainer has plain loaders."""
-        return getattr(self.trainer, "datamodule", None)
+        """The trainer's DataModule; None if there is no trainer, or one with plain loaders."""
+        return getattr(self._trainer, "datamodule", None)
+
+    def _share(self, batch: int) -> Share:
+        """This device's share of a batch of that size, all of which the DataModule gives to each device."""
+        if self._data is None:
+            return Share(0, 1, batch)
+        return Share(self.trainer.global_rank, self.trainer.world_size, batch)
 
     def _step(
         self, inputs: Tensor, x: Tensor, beta: float | Tensor, y: Tensor | None = None, labelled: float = 1.0
@@ -216,8 +234,12 @@ class VAEModule(L.LightningModule):
         return {**measures, "accuracy": accuracy(logits, y, labelled)}
 
     def seed_batch(self, stage: int, epoch: int, batch_idx: int) -> None:
-        """Seed all randomness until the next call by the module's seed, the arguments and the process."""
-        seed_generator(self.device, batch_seed(self.seed, stage, epoch, batch_idx, self.global_rank))
+        """Seed all randomness until the next call by the module's seed and the arguments, alike on all devices.
+
+        Devices with loaders of their own, which Lightning deals with, draw independently of one another.
+        """
+        rank = self.global_rank if self._data is None else 0
+        seed_generator(self.device, batch_seed(self.seed, stage, epoch, batch_idx, rank))
 
     def on_train_epoch_end(self) -> None:
         self._log_means("train", self.train_means, self._last_used)

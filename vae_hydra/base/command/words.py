@@ -11,13 +11,17 @@ TAKE_A_VALUE = {
     *("--info", "-i", "--experimental-rerun"),
 }
 MAY_TAKE_A_VALUE = ("--info", "-i")
+# Flags that Hydra does not allow beside --multirun, or that are it.
+EXCLUDE_SEVERAL = {"--multirun", "-m", "--run", "-r", "--cfg", "-c", "--info", "-i", "--help", "-h", "--hydra-help"}
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
-    """A command line with its flags before its options.
+    """A command line with its flags before its options, and the flag of several runs for a sweep.
 
-    >>> flags_first(["sampler=normal", "-m", "seed=0,1", "--cfg", "job"])
-    ['-m', '--cfg', 'job', 'sampler=normal', 'seed=0,1']
+    >>> flags_first(["sampler=normal", "-m", "seed=0,1"])
+    ['-m', 'sampler=normal', 'seed=0,1']
+    >>> flags_first(["threads=1", "sweep=coffee_break"])
+    ['--multirun', 'threads=1', 'sweep=coffee_break']
 
     Raises:
         ValueError: for two sweeps; Hydra would silently ignore the first.
@@ -30,7 +34,8 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
     sweeps = list(dict.fromkeys(option for option in options if option.startswith("sweep=")))
     if len(sweeps) > 1:
         raise ValueError(f"one command runs one sweep, but got {' and '.join(sweeps)}; start a command for each")
-    return [*flags, *options]
+    # The file of a sweep asks for several runs, but Hydra 1.4 wants to know that before it reads the file.
+    return [*flags, *(["--multirun"] if sweeps and not set(flags) & EXCLUDE_SEVERAL else []), *options]
 
 
 def folders_first(arguments: Sequence[str]) -> list[str]:

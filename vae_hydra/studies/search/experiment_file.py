@@ -49,5 +49,7 @@ def _default(override: Override) -> dict[str, Any]:
     """An entry of a defaults list: a choice replaces the default one, and an experiment is the base of the file."""
     package = "" if override.package is None else f"@{override.package}"
     if override.key_or_group == "experiment":
-        return {"/experiment@_global_": override.value()}
+        # Hydra 1.4 wants the folder of an option in the name of its group.
+        folder, _, name = str(override.value()).rpartition("/")
+        return {f"/{'/'.join(filter(None, ('experiment', folder)))}@_global_": name}
     return {f"{'' if override.is_add() else 'override '}/{override.key_or_group}{package}": override.value()}

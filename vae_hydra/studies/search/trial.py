@@ -155,7 +155,10 @@ def check_searchable(config: Mapping[str, Any]) -> None:
             f"sampler={config['sampler'].get('name')} has no ELBO, by which a search compares runs; leave it out"
         )
     if config["trainer"].get("devices") not in (1, "1"):
-        raise ValueError("a search trains on one device; use trainer.devices=1, and start the command several times")
+        raise ValueError(
+            "a search trains each run on one device, because Lightning starts the command again for each further one; "
+            "use trainer.devices=1, and start the command several times"
+        )
 
 
 def objection(overrides: Sequence[str]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -14,6 +14,8 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
+
+from vae_hydra.base.hydra_versions import HAS_WHITELIST
 
 
 class ConfigLoader(ConfigLoaderImpl):
@@ -29,6 +31,29 @@ class ConfigLoader(ConfigLoaderImpl):
         def load(some: list[str]) -> DictConfig:
             return super(ConfigLoader, self).load_configuration(config_name, some, run_mode, *args, **kwargs)
 
+        # Under Hydra 1.4 this one calls the one below, and Hydra calls either.
+        return load(overrides) if HAS_WHITELIST else self._fitting(load, overrides, run_mode)
+
+    def _load_configuration(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        parsed_overrides: list[Override] | None = None,
+        **kwargs: Any,
+    ) -> DictConfig:
+        def load(some: list[str]) -> DictConfig:
+            if some == overrides:
+                kwargs["parsed_overrides"] = parsed_overrides
+            else:
+                kwargs.pop("parsed_overrides", None)
+            return super(ConfigLoader, self)._load_configuration(  # type: ignore[misc]
+                config_name=config_name, overrides=some, run_mode=run_mode, **kwargs
+            )
+
+        return self._fitting(load, overrides, run_mode)
+
+    def _fitting(self, load: Callable[[list[str]], DictConfig], overrides: list[str], run_mode: RunMode) -> DictConfig:
         try:
             return load(overrides)
         except ConfigCompositionException:
@@ -37,7 +62,7 @@ class ConfigLoader(ConfigLoaderImpl):
             parsed = OverridesParser.create().parse_overrides(overrides)
             values = [text for text, override in zip(overrides, parsed, strict=True) if self._is_value(override)]
             others = [text for text in overrides if text not in values]
-            if not values or load(others).hydra.mode != RunMode.MULTIRUN:
+            if not values or load(others).hydra.mode not in (None, RunMode.MULTIRUN):
                 raise
         config = load([*others, *(value for value in values if _fits(load, [*others, value]))])
         with open_dict(config.hydra):

@@ -142,8 +142,15 @@ class GridSweeper(Sweeper):
         runs: list[tuple[str, ...]] = []
         for grid in self.grids:
             options = [f"{key}={value}" for key, value in {**self.params, **grid}.items()]
-            (cells,) = BasicSweeper.split_arguments(parser.parse_overrides([*options, *arguments]), max_batch_size=None)
-            runs += map(tuple, cells)
+            parsed = parser.parse_overrides([*options, *arguments])
+            (cells,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+            # Hydra writes a deletion as ~KEY=null, which Hydra 1.4 applies to null alone.
+            typed = {
+                f"{one.get_key_element()}={one.get_value_element_as_str()}": str(one.input_line)
+                for one in parsed
+                if one.is_delete() and one.value() is None
+            }
+            runs += (tuple(typed.get(text, text) for text in cell) for cell in cells)
         return [list(overrides) for overrides in dict.fromkeys(runs)]
 
     def _cells(self, runs: Sequence[list[str]]) -> list[Cell]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning as L
 import torch
+import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 # In a job of submitit this signal means that its time is nearly over; submitit answers it by starting the job again.
 RESTART: int | None = getattr(signal, "SIGUSR2", None)
+# Several processes ask one another once in so many steps whether a signal was received.
+STEPS_UNASKED = 10
 
 
 class NonFiniteLossError(FloatingPointError):
@@ -158,26 +161,34 @@ class InterruptGuard(Checkpoint):
         if self.received is None or self.received != RESTART:
             self.received = signum
 
-    def stop_if_interrupted(self) -> None:
-        """Raise ``Interrupted`` if a signal was received."""
+    def stop_if_interrupted(self, trainer: L.Trainer | None = None) -> None:
+        """Raise ``Interrupted`` if a signal was received, by any of the processes of ``trainer``.
+
+        All of them must call this at the same place.
+        """
+        if trainer is not None and trainer.world_size > 1:
+            received = torch.tensor(self.received or 0, device=trainer.strategy.root_device)
+            dist.all_reduce(received, dist.ReduceOp.MAX)
+            self.received = int(received) or None
         if self.received is not None:
             raise Interrupted(self.received)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        # Lightning wraps this handler in its own, which stops after any batch. Only several processes need that one,
-        # to stop together.
-        if trainer.world_size == 1:
-            self._install()
+        # Lightning wraps this handler in its own, which stops after any batch. Among several processes it waits within
+        # the handler for all of them, which may wait for this one elsewhere.
+        self._install()
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         # Within an accumulation the gradient would be lost. After the last batch the epoch ends first, with its
         # validation.
         between_steps = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if between_steps and not trainer.is_last_batch:
-            self.stop_if_interrupted()
+        # To ask the other processes takes time.
+        is_asked = trainer.world_size == 1 or (batch_idx // trainer.accumulate_grad_batches) % STEPS_UNASKED == 0
+        if between_steps and is_asked and not trainer.is_last_batch:
+            self.stop_if_interrupted(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.stop_if_interrupted()
+        self.stop_if_interrupted(trainer)
 
     def on_test_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
-        self.stop_if_interrupted()
+        self.stop_if_interrupted(trainer)
