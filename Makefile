@@ -1,8 +1,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := python -m pytest -n auto --maxprocesses 4
 
-.PHONY: help setup train test lint test-slow test-slurm bench notebooks docs dist clean
+.PHONY: help setup train test lint test-slow test-slurm test-newest test-lowest bench notebooks docs dist clean
 
 help:          ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -24,7 +25,7 @@ lint: setup    ## ruff, mypy, and that imports only go down
 	$(BIN)/lint-imports
 
 test: lint     ## lint, types and tests, on up to four cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
+	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST)
 
 test-slow: setup  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
@@ -32,6 +33,17 @@ test-slow: setup  ## the tests that take minutes
 test-slurm: setup  ## disturbed sweeps on a SLURM of one node; as root, with the packages slurm-wlm and munge
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[slurm]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow tests/slurm
+
+test-newest:   ## the tests with the newest versions that pyproject.toml allows, in an environment of their own
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager -e '.[dev]'
+	OMP_NUM_THREADS=1 .venv-newest/bin/$(PYTEST)
+
+test-lowest:   ## the tests with the lowest versions that it allows
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e '.[dev]'
+	OMP_NUM_THREADS=1 .venv-lowest/bin/$(PYTEST)
 
 bench: setup   ## an MNIST epoch against a bare torch loop; a sweep run by run, under joblib and in stacks
 	$(BIN)/python benchmarks/epoch.py
@@ -56,4 +68,4 @@ dist:          ## a wheel and a source distribution in dist/, checked as PyPI ch
 	.venv-dist/bin/python -m twine check --strict dist/*
 
 clean:         ## remove the virtual environment and caches, never runs or data
-	rm -rf $(VENV) .venv-dist .pytest_cache .mypy_cache .ruff_cache build dist site *.egg-info
+	rm -rf $(VENV) .venv-dist .venv-newest .venv-lowest .pytest_cache .mypy_cache .ruff_cache build dist site *.egg-info

@@ -44,6 +44,7 @@ NOT_OURS = {
 # Commands that are planned only → why.
 PLANNED_ONLY = {
     r"hydra/launcher=submitit": "needs a cluster, and a plugin that is not installed",
+    r"hydra/launcher=ray": "needs a package of an extra",
     r"vae_hydra\.explore ": "serves a page until Ctrl-C",
     r"logger=mlflow": "needs a package of an extra, and a server in one of them",
     r"logger=trackio": "needs a package of an extra",
