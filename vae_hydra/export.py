@@ -25,7 +25,7 @@ def uploaded(run: str | os.PathLike[str], repository: str, overrides: Sequence[s
         from vae_hydra.runs.sharing.export import export
 
         hub.check_repository(repository)
-        output = Path(place) / Path(run).name
+        output = Path(place) / Path(run).expanduser().absolute().name
         words = [f"run={quoted(os.fspath(run))}", f"output={quoted(str(output))}", *overrides]
         return hub.upload(export(composed_options("export", words)), repository, private)
 

@@ -60,6 +60,13 @@ def test_a_model_comes_back_from_the_hub_to_the_bit(run, repositories):
 
 
 @needs_hub
+def test_a_run_in_the_working_folder_keeps_its_name(run, repositories, monkeypatch):
+    monkeypatch.chdir(run.folder)
+    monkeypatch.setattr(hub, "upload", lambda folder, *_: folder.name)
+    assert vae_hydra.push_to_hub(".", "someone/digits", ["formats=safetensors"]) == run.name
+
+
+@needs_hub
 def test_code_of_a_stranger_does_not_run(run, repositories):
     vae_hydra.push_to_hub(run, "stranger/digits", ["formats=safetensors"])
     files = repositories["stranger/digits"]

@@ -26,7 +26,10 @@ from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
 from vae_hydra.studies.dashboard import AXIS, CLEAN, CURVES, NOISY, SCORES
 from vae_hydra.training.callbacks import NonFiniteLossError
+from vae_hydra.training.loggers import finishing
 from vae_hydra.training.loggers.logged import Logged
+from vae_hydra.training.loggers.mlflow import MlflowRun
+from vae_hydra.training.loggers.run_logger import RunLogger
 
 FILE_HEADER, BLOCK, RECORD_HEADER = 7, 32768, 7
 
@@ -438,3 +441,40 @@ def test_what_another_run_of_the_logger_has_counts_for_nothing(tmp_path):
     (tmp_path / "logged.json").write_text("{")
     with pytest.raises(ValueError, match="is damaged: .*; delete it"):
         Logged(tmp_path / "logged.json", "a")
+
+
+class Ending(RunLogger):
+    """A logger that notes its end, and may fail at it."""
+
+    title, name, version, place, destination = "ending", "", "", "", ""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error, self.ends = error, []
+
+    def log_hyperparams(self, *_) -> None: ...
+
+    def send(self, *_) -> None: ...
+
+    def send_figure(self, *_) -> None: ...
+
+    def end(self, error) -> None:
+        self.ends.append(error)
+        if self.error:
+            raise self.error
+
+
+def test_a_logger_that_cannot_be_closed_hides_no_error_and_keeps_no_other_open(caplog):
+    loggers = [Ending(ConnectionError("the server is gone")), Ending()]
+    cause = ValueError("the cause")
+    with pytest.raises(ValueError, match="the cause"), finishing(loggers, {}):
+        raise cause
+    with finishing(loggers, {}):
+        pass
+    assert [logger.ends for logger in loggers] == [[cause, None]] * 2
+    assert caplog.text.count("could not be closed, and may show the run as unfinished: the server is gone") == 2
+
+
+def test_a_store_of_mlflow_that_was_never_reached_is_not_asked_again(tmp_path):
+    logger = MlflowRun(tmp_path, "experiment", "http://127.0.0.1:9", {}, log_model=False)
+    logger._store = None
+    logger.end(ValueError("unreachable"))

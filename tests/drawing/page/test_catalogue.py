@@ -116,3 +116,12 @@ def test_what_cannot_be_compared_is_said(arguments, message, run_command):
     code, text = run_command(explore, "port=0", *arguments)
     assert code == 2
     assert message in text
+
+
+def test_two_runs_of_one_name_are_not_one_run(run_command, tmp_path):
+    for folder in (tmp_path / "here" / "run", tmp_path / "there" / "run"):
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text('{"status": "done"}', encoding="utf-8")
+    code, text = run_command(explore, "port=0", "run=here/run", "against=there/run")
+    assert code == 2
+    assert "against=there/run has the same name as run=here/run" in text

@@ -141,3 +141,10 @@ def test_pictures_beyond_the_budget_are_named_by_their_files():
     assert "blocks" in first
     assert "blocks" not in second
     assert second["file"] == "figures/examples-digits-noise-normal.png"
+
+
+def test_names_with_dollar_signs_are_no_formulas_in_the_picture_of_points():
+    points = np.zeros((4, 2), dtype="float32")
+    arrays = {"original": points, "reconstruction": points}
+    (shown,) = pictures([Compared(Row("table", "none", ""), 0, {r"a$\frac$": arrays})])
+    assert shown["picture"].startswith("data:image/png")

@@ -71,7 +71,9 @@ def as_command_line(program: str, words: Sequence[str]) -> Iterator[None]:
 
 def checked(overrides: Sequence[str]) -> list[str]:
     """``overrides`` as a list; ValueError for a text by itself, and for flags of the command line."""
-    if isinstance(overrides, str) or not all(isinstance(override, str) for override in overrides):
+    # Iterators would be empty when they are read again; of a dictionary only the names would remain.
+    is_list = isinstance(overrides, Sequence) and not isinstance(overrides, str)
+    if not is_list or not all(isinstance(override, str) for override in overrides):
         raise ValueError(f"overrides must be a list of options such as ['seed=1'], but got {overrides!r}")
     flags = [override for override in overrides if override.startswith("-")]
     if flags:

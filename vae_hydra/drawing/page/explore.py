@@ -54,6 +54,8 @@ def _catalogue(make: type[Catalogue], config: Mapping[str, Any]) -> Catalogue:
             raise ValueError(f"against={against} is for one run, but run={config['run']} holds several")
         return make(open_model, [read_run(path.parent) for path in sorted(folder.glob("*/run.json"))])
     chosen = [Run.open(folder).folder] + ([] if against is None else [Run.open(against, "against").folder])
+    if len({path.name for path in chosen}) < len(chosen):
+        raise ValueError(f"against={against} has the same name as run={config['run']}; give a run of another name")
     catalogue = make(open_model, chosen=chosen)
     # Errors are of the command, not of a visitor's page.
     for name in catalogue.folders:

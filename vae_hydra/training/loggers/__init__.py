@@ -9,6 +9,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
+from vae_hydra.base.system_errors import first_line
 from vae_hydra.training.loggers.mlflow import mlflow_logger
 from vae_hydra.training.loggers.run_logger import RunLogger
 from vae_hydra.training.loggers.tensorboard import tensorboard_logger
@@ -24,7 +25,8 @@ log = logging.getLogger(__name__)
 def finishing(loggers: Sequence[Logger], config: Mapping[str, Any], detail: int = logging.INFO) -> Iterator[None]:
     """Log ``config`` and each logger's place, and close the loggers in any case with the end of the run.
 
-    An exception in the block marks the run as failed or stopped, unless its ``exit_code`` is 0.
+    An exception in the block marks the run as failed or stopped, unless its ``exit_code`` is 0. A logger that cannot be
+    closed, as of a server that is gone, is a warning: what ended the run stays its error, and scores stay scores.
 
     Args:
         loggers: loggers of one run.
@@ -44,4 +46,11 @@ def finishing(loggers: Sequence[Logger], config: Mapping[str, Any], detail: int 
         raise
     finally:
         for logger in ours:
-            logger.end(raised)
+            _end(logger, raised)
+
+
+def _end(logger: RunLogger, raised: BaseException | None) -> None:
+    try:
+        logger.end(raised)
+    except Exception as error:
+        log.warning("%s could not be closed, and may show the run as unfinished: %s", logger.title, first_line(error))

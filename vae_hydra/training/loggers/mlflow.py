@@ -179,6 +179,8 @@ class MlflowRun(RunLogger):
 
     def end(self, error: BaseException | None) -> None:
         """Mark the MLflow run as finished, failed (by an error) or killed (by a signal)."""
+        if "id" not in vars(self):
+            return  # the store was never reached, and trying again takes minutes
         failed = "FAILED" if isinstance(error, Exception) else "KILLED"
         self._store.client.set_terminated(self.id, failed if exit_code(error) else "FINISHED")
 

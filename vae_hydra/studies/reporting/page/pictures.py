@@ -8,13 +8,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
 
 from vae_hydra.drawing.plots.arrays import Limits
 from vae_hydra.drawing.plots.images import unit_range
 from vae_hydra.studies.reporting.compared import Compared
-from vae_hydra.studies.reporting.figures import clouds, file_name
+from vae_hydra.studies.reporting.figures import clouds, file_name, without_math
 
 # Characters of all pictures in a page; those beyond are in figures/ beside it.
 MOST_CHARACTERS = 3_000_000
@@ -28,7 +27,7 @@ def pictures(comparisons: Iterable[Compared], most: int = MOST_CHARACTERS) -> It
     Beyond ``most`` characters there are neither strips nor a picture, and the script names the file in figures/.
     """
     for one in comparisons:
-        shown = {"blocks": _blocks(one)} if one.are_images else {"picture": _drawn(clouds(one))}
+        shown = {"blocks": _blocks(one)} if one.are_images else {"picture": _drawn(one)}
         most -= len(str(shown))
         place = {**one.row._asdict(), "seed": one.seed, "file": f"figures/examples-{file_name(one.subject)}.png"}
         yield place | (shown if most >= 0 else {})
@@ -65,9 +64,10 @@ def _strip(images: np.ndarray, limits: Limits) -> str:
     return _data_uri("webp", file.getvalue())
 
 
-def _drawn(figure: Figure) -> str:
+def _drawn(one: Compared) -> str:
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=100)
+    with without_math():
+        clouds(one).savefig(file, format="png", dpi=100)
     return _data_uri("png", file.getvalue())
 
 
