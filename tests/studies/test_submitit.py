@@ -165,11 +165,32 @@ def test_a_sweep_waits_for_its_own_earlier_jobs_only(slurm_commands, monkeypatch
     launcher.wait_for_earlier_jobs()
     (slurm_commands / ".submitit" / "12_1").mkdir(parents=True)
     ended = threading.Event()
+    # In between SLURM does not answer.
+    threading.Timer(0.2, queue.unlink).start()
     threading.Timer(0.5, lambda: (queue.write_text("99 RUNNING\n"), ended.set())).start()
     with caplog.at_level("INFO"):
         launcher.wait_for_earlier_jobs()
     assert ended.is_set()
     assert "1 jobs of an earlier start" in caplog.text
+    queue.unlink()
+    with pytest.raises(ValueError, match="squeue does not answer"):
+        launcher.wait_for_earlier_jobs()
+
+
+def test_jobs_that_cannot_be_ended_are_a_warning(slurm_commands, caplog):
+    (slurm_commands / "bin" / "scancel").write_text("#!/bin/sh\nexit 1\n")
+    slurm_queue.cancel(["12_0"])
+    assert "end them with: scancel 12_0" in caplog.text
+
+
+def test_an_error_without_a_text_is_named(tmp_path):
+    class Broken(Job):
+        def results(self):
+            raise EOFError
+
+    job = Broken("7_1", tmp_path)
+    job.paths.result_pickle.touch()
+    assert "ended without a result: EOFError" in str(submitit_launcher._outcome(job)._return_value)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import socket
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
 from vae_hydra.studies.dashboard import AXIS, CLEAN, CURVES, NOISY, SCORES
 from vae_hydra.training.callbacks import NonFiniteLossError
-from vae_hydra.training.loggers import finishing
+from vae_hydra.training.loggers import finishing, tensorboard_logger
 from vae_hydra.training.loggers.logged import Logged
 from vae_hydra.training.loggers.mlflow import MlflowRun
 from vae_hydra.training.loggers.run_logger import RunLogger
@@ -145,6 +146,15 @@ def test_wandb_and_tensorboard_hold_histograms_of_the_parameters(configure):
     events = EventAccumulator(str(run.folder / "tensorboard"))
     events.Reload()
     assert names == {name for name in events.Tags()["histograms"] if name.startswith("parameters/")}
+
+
+def test_parameters_that_are_not_finite_have_no_histogram(tmp_path):
+    logger = tensorboard_logger(tmp_path, "id")
+    logger.log_histograms({"bad": torch.tensor([1.0, math.nan]), "good": torch.tensor([1.0, 2.0])}, 1)
+    logger.end(None)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert events.Tags()["histograms"] == ["good"]
 
 
 def test_the_table_of_a_sweep_is_logged_beside_its_runs(run_command, tmp_path):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import subprocess
 from collections.abc import Collection
+
+log = logging.getLogger(__name__)
 
 # States after which a job does nothing more, in squeue's words.
 ENDED = (
@@ -31,5 +34,10 @@ def unfinished() -> set[str] | None:
 
 def cancel(jobs: Collection[str]) -> None:
     """Let SLURM end jobs: each is told to save its run, and killed where that takes too long."""
-    if jobs:
-        subprocess.run(["scancel", *sorted(jobs)], check=False, timeout=PATIENCE)
+    if not jobs:
+        return
+    try:
+        subprocess.run(["scancel", *sorted(jobs)], check=True, timeout=PATIENCE)
+    except (OSError, subprocess.SubprocessError) as error:
+        # Called when the command is stopped, which must not fail over it.
+        log.warning("SLURM did not end its jobs, which may go on: %s; end them with: scancel %s", error, " ".join(jobs))

@@ -138,18 +138,26 @@ class SlurmLauncher(SubmititLauncher):
             self.parameters["srun_args"] = [f"--cpus-per-task={self.parameters['cpus_per_task']}"]
 
     def wait_for_earlier_jobs(self) -> None:
-        if not (jobs := self._earlier()):
+        jobs = self._earlier()
+        if jobs is None:
+            raise ValueError(
+                "squeue does not answer, so jobs of an earlier start of this sweep may still train its runs; "
+                "start the sweep again once SLURM answers"
+            )
+        if not jobs:
             return
         log.info("slurm    %d jobs of an earlier start of this sweep: waiting for them; Ctrl-C ends them", len(jobs))
         with ending_when_stopped(lambda: slurm_queue.cancel(jobs)):
-            while self._earlier():
+            # SLURM may be out of reach for a while.
+            while (left := self._earlier()) is None or left:
                 time.sleep(self.interval)
 
-    def _earlier(self) -> set[str]:
-        """Jobs of this sweep that wait or run: submitit made a folder for each."""
+    def _earlier(self) -> set[str] | None:
+        """Jobs of this sweep that wait or run: submitit made a folder for each. None if SLURM does not answer."""
         folder = Path(self.folder).parent
         names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        return (slurm_queue.unfinished() or set()) & names if names else set()
+        unfinished = slurm_queue.unfinished() if names else set()
+        return None if unfinished is None else unfinished & names
 
     def _remark(self, jobs: Sequence[Any]) -> str:
         array = jobs[0].job_id.partition("_")[0]
@@ -222,7 +230,7 @@ def _outcome(job: Any) -> JobReturn:
             raise RuntimeError("it was killed or cancelled, or ran out of time or memory")
         outcome: JobReturn = job.results()[0]
     except Exception as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         message = f"job {job.job_id} ended without a result: {reason}; its log is {job.paths.stderr}"
         log.warning("%s", message)
         return JobReturn(status=JobStatus.FAILED, _return_value=RuntimeError(message))

@@ -93,8 +93,8 @@ class GridSweeper(Sweeper):
             if not cells:
                 raise ValueError("the sweep has no runs: an option is swept over no values, as in seed=range(0,0)")
             write_plan(folder, cells)
-        if isinstance(self.launcher, SubmititLauncher):
-            self.launcher.wait_for_earlier_jobs()
+            if isinstance(self.launcher, SubmititLauncher):
+                self.launcher.wait_for_earlier_jobs()
         missing = [
             cell for cell in cells if cell.folder and (is_trial(cell.options or {}) or cell.outcome[0] != "done")
         ]

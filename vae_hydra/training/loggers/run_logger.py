@@ -78,8 +78,9 @@ class RunLogger(Logger):
             self.logged.note(values, step)
 
     def log_histograms(self, values: Mapping[str, Tensor], step: int) -> None:
-        """Log a histogram of each tensor, unless that of this step is logged already."""
-        marks = self.logged.new(dict.fromkeys(values, "histogram"), step)
+        """Log a histogram of each tensor of finite values, unless that of this step is logged already."""
+        finite = [name for name, value in values.items() if value.isfinite().all()]
+        marks = self.logged.new(dict.fromkeys(finite, "histogram"), step)
         if marks:
             self.send_histograms({name: values[name] for name in marks}, step)
             self.logged.note(marks, step)
