@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ import torch.multiprocessing
 
 from tests.support.composing import composed, options
 from vae_hydra.base.shares import DrawsOfShare, Share
-from vae_hydra.runs.build import build_experiment
+from vae_hydra.data.datamodule import DataModule
+from vae_hydra.runs.build import build_data, build_experiment
 from vae_hydra.training.batch_seeds import TRAIN
 
 SMALL = ("model.encoder.widths=[8]", "model.decoder.widths=[8]", "model.latent_dim=4", "noise=uniform")
@@ -38,12 +40,16 @@ def test_shares_are_the_batch_cut_into_parts(batch, ranks):
     assert [share.size for share in shares] == [len(part) for part in parts]
 
 
-def terms_and_gradient(case: str, share: Share) -> tuple[torch.Tensor, torch.Tensor]:
+@functools.cache
+def digits() -> DataModule:
+    return build_data(composed(*SMALL))
+
+
+def terms_and_gradient(config: dict, share: Share) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss of each row of a share, and the gradient that DDP would average."""
     # In double precision: rejection samplers repeat a draw or not by the last digits of their parameters.
-    experiment = build_experiment(composed(*CASES[case], *SMALL, "trainer.accelerator=cpu"))
-    module = experiment.module.double()
-    examples = experiment.data.prepared("train", BATCH)
+    module = build_experiment(config, digits()).module.double()
+    examples = digits().prepared("train", BATCH)
     module.seed_batch(TRAIN, 0, 0)
     x = examples.x.double()
     inputs, rows = module.noise(x)[share.rows], share.rows
@@ -53,25 +59,30 @@ def terms_and_gradient(case: str, share: Share) -> tuple[torch.Tensor, torch.Ten
     return terms["loss"].detach(), torch.cat([p.grad.flatten() for p in module.parameters() if p.grad is not None])
 
 
-def device(rank: int, ranks: int, folder: str) -> None:
+def device(rank: int, ranks: int, folder: str, configs: dict[str, dict]) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=ranks)
-    found = {case: terms_and_gradient(case, Share(rank, ranks, BATCH)) for case in CASES}
+    found = {case: terms_and_gradient(config, Share(rank, ranks, BATCH)) for case, config in configs.items()}
     torch.save(found, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
-def on_two(tmp_path_factory) -> list[dict[str, tuple[torch.Tensor, torch.Tensor]]]:
+def configs() -> dict[str, dict]:
+    return {case: composed(*options, *SMALL, "trainer.accelerator=cpu") for case, options in CASES.items()}
+
+
+@pytest.fixture(scope="module")
+def on_two(configs, tmp_path_factory) -> list[dict[str, tuple[torch.Tensor, torch.Tensor]]]:
     """The results of two devices for all cases."""
     folder = tmp_path_factory.mktemp("devices")
-    torch.multiprocessing.spawn(device, (2, str(folder)), nprocs=2)
+    torch.multiprocessing.spawn(device, (2, str(folder), configs), nprocs=2)
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_two_devices_compute_what_one_computes(case, on_two):
-    loss, gradient = terms_and_gradient(case, Share(0, 1, BATCH))
+def test_two_devices_compute_what_one_computes(case, configs, on_two):
+    loss, gradient = terms_and_gradient(configs[case], Share(0, 1, BATCH))
     torch.testing.assert_close(torch.cat([found[case][0] for found in on_two]), loss)
     torch.testing.assert_close(sum(found[case][1] for found in on_two) / 2, gradient)
 

@@ -143,7 +143,7 @@ def test_errors_of_other_functions_are_exceptions(call, message):
 
 def test_nothing_is_left_behind(small):
     root = logging.getLogger()
-    before = sys.argv, root.handlers[:], root.level
+    before = sys.argv, root.handlers[:], root.level, HydraConfig.instance().cfg
     with initialized(CONF):
         mine = GlobalHydra.instance().hydra
         vae_hydra.sweep([*small, "seed=0,1"])
@@ -152,8 +152,7 @@ def test_nothing_is_left_behind(small):
             vae_hydra.sweep(["model.latents=3,4"])
         assert GlobalHydra.instance().hydra is mine
         assert compose("train").seed == 0
-    assert not HydraConfig.initialized()
-    assert (sys.argv, root.handlers, root.level) == before
+    assert (sys.argv, root.handlers, root.level, HydraConfig.instance().cfg) == before
 
 
 def test_an_interrupt_is_an_interrupt_and_the_next_call_goes_on(small, monkeypatch):

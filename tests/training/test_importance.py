@@ -172,7 +172,7 @@ def test_both_gradients_have_the_same_mean(family, configure):
     means, errors = [], []
     for doubly in (False, True):
         torch.manual_seed(0)
-        encoder, _ = gradients(module, x, y, 3, doubly, 600)
+        encoder, _ = gradients(module, x, y, 3, doubly, 300)
         directions = torch.randn(encoder.shape[1], 20, generator=torch.Generator().manual_seed(1)).double()
         projected = encoder @ directions
         means.append(projected.mean(0))
