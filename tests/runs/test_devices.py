@@ -87,8 +87,15 @@ def epochs(folder) -> list:
     return read_epochs(found[0]) if found else []
 
 
-def test_a_sampler_of_lightning_is_refused(tmp_path):
-    config = composed("+trainer.use_distributed_sampler=true", f"output_dir={tmp_path}")
-    with pytest.raises(ValueError, match="each device takes its rows of every batch"):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("+trainer.use_distributed_sampler=true",), "each device takes its rows of every batch"),
+        (("compile=true", "trainer=ddp", "trainer.accelerator=cpu"), "not the shared draws of several"),
+    ],
+)
+def test_what_several_devices_exclude_is_refused(options, message, tmp_path):
+    config = composed(*options, f"output_dir={tmp_path}")
+    with pytest.raises(ValueError, match=message):
         train(config)
     assert not list(tmp_path.iterdir())

@@ -51,6 +51,11 @@ def build_trainer(
             logger=loggers,
             plugins=[AtomicCheckpointIO()],
         )
+    if trainer.world_size > 1 and config.get("compile"):
+        raise ValueError(
+            "compile=true compiles the step of one device, not the shared draws of several; use compile=false, or "
+            "trainer.devices=1"
+        )
     processor = trainer.strategy.root_device.type
     warn_of_busy_cores(trainer.num_devices, processor)
     warn_of_slow_options(config, processor)
