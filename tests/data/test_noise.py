@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import scipy.stats
 import torch
-from torch.distributions import Gamma, LogNormal, Normal, Uniform
+from torch.distributions import Distribution, Gamma, LogNormal, Normal, Uniform
 
+from tests.support.composing import composed
 from vae_hydra.data.noise import Noise
 from vae_hydra.data.noise_nodes import nodes_to_test
 from vae_hydra.distributions import InverseGaussian
+from vae_hydra.runs.build import build_noise
 
 FAMILIES = {
     "normal": (Normal(0.0, 1.0), scipy.stats.norm()),
@@ -109,3 +111,11 @@ def test_other_noises_take_the_mode_of_the_runs_own():
 def test_bad_noises_to_test_are_refused(others, message):
     with pytest.raises(ValueError, match=message):
         nodes_to_test(NONE, others)
+
+
+def test_arguments_are_checked_also_after_torch_has_switched_that_off(monkeypatch):
+    """As torch.export and torch.compile do for the whole process."""
+    monkeypatch.setattr(Distribution, "_validate_args", False)
+    with pytest.raises(ValueError, match="noise: Expected parameter scale"):
+        build_noise(composed("noise=normal", "noise.distribution.scale=-3"))
+    assert not Distribution._validate_args

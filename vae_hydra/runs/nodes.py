@@ -10,6 +10,7 @@ from typing import Any
 from hydra.errors import InstantiationException
 from hydra.utils import get_object
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch.distributions import Distribution
 
 from vae_hydra.base import checks, nested
 from vae_hydra.base.hydra_versions import instantiated
@@ -28,8 +29,19 @@ def make(key: str, node: Config, **arguments: Any) -> Any:
     _check_target(key, node)
     is_noise = key.split(".")[0] in ("noise", "test_noises")
     options = dict(node) if is_noise else {name: value for name, value in node.items() if name != "name"}
-    with naming(key):
+    with naming(key), _validating():
         return instantiated(options, permitted(options), **arguments)
+
+
+@contextmanager
+def _validating() -> Iterator[None]:
+    """Let distributions check their arguments, which torch.compile and torch.export switch off for a whole process."""
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(True)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
 
 
 def parameters_of(key: str, node: Config) -> list[str]:
