@@ -58,6 +58,13 @@ def _seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _distributions_check_arguments():
+    """torch.compile and torch.export switch that off for all later tests of a process."""
+    yield
+    torch.distributions.Distribution.set_default_validate_args(True)
+
+
 @pytest.fixture
 def configure(tmp_path):
     """``composed`` with small budgets and an output folder of its own: configure("sampler=lognormal", …)."""
