@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 import logging
@@ -202,6 +203,22 @@ def identifiers(lines: list[Line]) -> list[str]:
 
 def at_once_or_slow(line: Line):
     return pytest.param(line, marks=pytest.mark.slow) if line.document in MEASURED else line
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _groups_are_composed_once():
+    """Many lines sweep over the same groups, and composing them takes most of the time of planning."""
+    compose, known = GridSweeper._with_choices, {}
+
+    def composed_once(self, overrides):
+        key = (self.config.hydra.job.config_name, *overrides)
+        if key not in known:
+            known[key] = compose(self, overrides)
+        return copy.deepcopy(known[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GridSweeper, "_with_choices", composed_once)
+        yield
 
 
 @pytest.mark.parametrize("line", [*map(at_once_or_slow, OURS)], ids=identifiers(OURS))

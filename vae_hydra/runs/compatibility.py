@@ -154,8 +154,10 @@ def check_radius_is_positive(vae: VAE) -> None:
 
 def check_kl_exists(vae: VAE) -> None:
     """Refuse a posterior and a prior without a KL, closed or estimated, before the first step."""
-    q = vae.sampler(torch.zeros(KL_DRAWS, vae.sampler.feature_count(vae.latent_dim)))
-    if not torch.isfinite(vae.kl_divergence(q, q.sample())).all():
+    with torch.no_grad():
+        q = vae.sampler(torch.zeros(KL_DRAWS, vae.sampler.feature_count(vae.latent_dim)))
+        kl = vae.kl_divergence(q, q.sample())
+    if not kl.isfinite().all():
         families = f"KL({type(q).__name__} ‖ {type(vae.prior_distribution()).__name__})"
         raise ValueError(
             f"sampler.prior: {families} is not finite where training starts; choose a prior with a density where "
