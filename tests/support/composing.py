@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import functools
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra import compose
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -15,6 +17,8 @@ from omegaconf import DictConfig
 from vae_hydra.base.command import cli
 from vae_hydra.base.command.configuration import config_folder, plain
 from vae_hydra.base.hydra_versions import initialized
+from vae_hydra.runs.resolve import without_hydra
+from vae_hydra.studies.sweep.assembly import Assembler
 from vae_hydra.studies.sweep.register import register
 
 # Small enough for a test, large enough to exercise everything.
@@ -47,7 +51,15 @@ def composition(name: str, overrides: list[str]) -> DictConfig:
 
 @functools.cache
 def chosen(name: str, groups: tuple[str, ...]) -> DictConfig:
-    return compose(name, list(groups))
+    return assembler(name)(groups)[0]
+
+
+@functools.cache
+def assembler(name: str) -> Assembler:
+    def with_choices(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, Any]]:
+        return without_hydra(compose(name, list(overrides), return_hydra_config=True))
+
+    return Assembler(with_choices, GlobalHydra.instance().config_loader())
 
 
 def options(group: str) -> list[str]:

@@ -32,6 +32,7 @@ from vae_hydra.runs.folder import Run
 from vae_hydra.runs.identity import identifying_options
 from vae_hydra.runs.partial import is_trial
 from vae_hydra.runs.resolve import resolve, without_hydra
+from vae_hydra.studies.sweep.assembly import Assembler
 from vae_hydra.studies.sweep.composition import Composed, Composer
 from vae_hydra.studies.sweep.config_loader import files_read_once
 from vae_hydra.studies.sweep.outcome import conclude
@@ -79,6 +80,7 @@ class GridSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config, self.config_loader = config, hydra_context.config_loader
+        self._assembled = Assembler(self._with_choices, self.config_loader)
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -196,7 +198,7 @@ class GridSweeper(Sweeper):
             return Cell(composed.overrides, error=one_line(error))
 
     def _composed(self, overrides: Sequence[str]) -> DictConfig:
-        config, choices = self._with_choices(overrides)
+        config, choices = self._assembled(overrides)
         if config.init_from is None:
             # With init_from, ``resolve`` checks this: only it knows the other run's options.
             cli.refuse_unread(config, "train", choices, overrides, plain(config))
