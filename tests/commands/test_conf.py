@@ -8,7 +8,8 @@ import pytest
 import torch
 import yaml
 
-from tests.support.composing import cases, composed, options
+from tests.support.composing import QUICK, cases, composed, options
+from tests.support.covering import covering, pairs
 from tests.support.outcomes import assert_scores_agree
 from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.base.command.configuration import config_folder
@@ -142,28 +143,16 @@ def test_scores_agree_under_stacked_noise(configure):
     assert_scores_agree(train(configure("noise=normal", "noise.mode=stacked", *BRIEF)), 64)
 
 
-COMBINED = ("model", "sampler", "prior", "likelihood", "condition", "classifier")
+COMBINED = {group: options(group) for group in ("model", "sampler", "prior", "likelihood", "condition", "classifier")}
 
 
-@pytest.fixture(scope="module")
-def nodes():
-    """Group → option → its configuration, and the default around them."""
-    every = {group: options(group) for group in COMBINED}
-    # To choose from six groups at once takes as long as to choose from one.
-    rows = list(itertools.zip_longest(*every.values()))
-    configs = [composed(*(f"{g}={o}" for g, o in zip(every, row, strict=True) if o is not None)) for row in rows]
-    return composed("output_dir=unused", "test_noises=null"), {
-        group: {option: config[group] for option, config in zip(names, configs, strict=False)}
-        for group, names in every.items()
-    }
-
-
-def refusal(config: dict) -> str | None:
-    """Part of the message for two options that exclude each other; None for others."""
-    prior, sampler = config["prior"]["name"], config["sampler"]["name"]
-    if config["condition"] and config["classifier"]:
+def refusal(chosen: dict[str, str]) -> str | None:
+    """Part of the message for options, group → option, that exclude each other; None for others."""
+    prior, sampler = chosen.get("prior", "standard"), chosen.get("sampler")
+    has_condition = chosen.get("condition", "none") != "none"
+    if has_condition and chosen.get("classifier", "none") != "none":
         return "classifier and condition exclude each other"
-    if config["condition"] and prior == "vamp":
+    if has_condition and prior == "vamp":
         return "prior=vamp encodes pseudo-inputs without a class"
     if prior != "standard" and sampler == "deterministic":
         return "is trained by the KL, which a deterministic sampler lacks"
@@ -171,34 +160,63 @@ def refusal(config: dict) -> str | None:
         return "has no density on the sphere"
     if prior in ("learned", "mixture") and sampler == "kumaraswamy":
         return "the bounds of Uniform cannot be trained"
-    if {config["model"]["name"], config["likelihood"]["name"]} & set(RADIAL) and sampler not in POSITIVE_SAMPLERS:
+    if {chosen.get("model"), chosen.get("likelihood")} & set(RADIAL) and sampler not in (None, *POSITIVE_SAMPLERS):
         return "takes the first latent as a radius > 0"
     return None
 
 
+TOGETHER_ROWS = covering(COMBINED, lambda chosen: refusal(chosen) is None)
+REFUSED_PAIRS = [pair for pair in pairs(COMBINED) if refusal(pair) is not None]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    data = build.build_data(composed(*QUICK)), build.build_data(composed(*QUICK, "dataset.transform=exp"))
+    return {likelihood: data[likelihood in POSITIVE] for likelihood in options("likelihood")}
+
+
 @pytest.fixture
-def digits_are_built_once(configure, monkeypatch):
-    data, positive = build.build_data(configure()), build.build_data(configure("dataset.transform=exp"))
-    chosen = {**dict.fromkeys(options("likelihood"), data), **dict.fromkeys(POSITIVE, positive)}
-    monkeypatch.setattr(build, "build_data", lambda config: chosen[config["likelihood"]["name"]])
+def digits_are_built_once(digits, monkeypatch):
+    monkeypatch.setattr(build, "build_data", lambda config: digits[config["likelihood"]["name"]])
+
+
+@pytest.fixture(scope="module")
+def combined():
+    """A configuration of chosen options of six groups, by its parts: combined({"sampler": "gamma", …})."""
+    # To choose from six groups at once takes as long as to choose from one.
+    rows = [dict(zip(COMBINED, row, strict=True)) for row in itertools.zip_longest(*COMBINED.values())]
+    configs = [composed(*(f"{group}={option}" for group, option in row.items() if option)) for row in rows]
+    nodes = {(group, row[group]): config[group] for row, config in zip(rows, configs, strict=True) for group in row}
+    base = composed("output_dir=unused", "test_noises=null")
+
+    def config_of(chosen: dict[str, str]) -> dict:
+        config = {**base, **{item[0]: nodes[item] for item in chosen.items()}}
+        if config["sampler"]["name"] != "deterministic":
+            config["objective"] = {**base["objective"], "free_bits": 0.1}
+        return config
+
+    return config_of
+
+
+def test_every_two_options_that_fit_are_in_a_row():
+    found = {frozenset(pair) for row in TOGETHER_ROWS for pair in itertools.combinations(row.items(), 2)}
+    refused = {frozenset(pair.items()) for pair in REFUSED_PAIRS}
+    assert found == {frozenset(pair.items()) for pair in pairs(COMBINED)} - refused
+    assert all(row.keys() == COMBINED.keys() for row in TOGETHER_ROWS)
 
 
 @pytest.mark.usefixtures("digits_are_built_once")
-@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(COMBINED, 2)))
-def test_every_two_options_go_together(one, other, nodes):
-    """A model of any option of one group and any of another takes a training step on images."""
-    base, groups = nodes
-    for node, other_node in itertools.product(groups[one].values(), groups[other].values()):
-        config = {**base, one: node, other: other_node}
-        if config["sampler"]["name"] != "deterministic":
-            config["objective"] = {**base["objective"], "free_bits": 0.1}
-        if {config["model"]["name"], config["likelihood"]["name"]} & set(RADIAL) and "sampler" not in (one, other):
-            config["sampler"] = groups["sampler"]["radius_angle"]
-        if (reason := refusal(config)) is None:
-            assert_takes_a_step(config)
-        else:
-            with pytest.raises(ValueError, match=reason):
-                build_experiment(config)
+@pytest.mark.parametrize("row", TOGETHER_ROWS, ids=lambda row: "-".join(row.values()))
+def test_every_two_options_go_together(row, combined):
+    """A model takes a training step on images; every two options that fit are in one of the rows."""
+    assert_takes_a_step(combined(row))
+
+
+@pytest.mark.usefixtures("digits_are_built_once")
+@pytest.mark.parametrize("pair", REFUSED_PAIRS, ids=lambda pair: "-".join(pair.values()))
+def test_options_that_exclude_each_other_are_refused(pair, combined):
+    with pytest.raises(ValueError, match=refusal(pair)):
+        build_experiment(combined(pair))
 
 
 def test_noise_from_any_torch_distribution(configure):
