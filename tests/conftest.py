@@ -6,6 +6,7 @@ import copy
 import functools
 import gc
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import torch
 import torchvision
 from hydra._internal import defaults_list
+from hydra._internal.hydra import Hydra
 from hydra.core.default_element import ConfigDefault, GroupDefault
 from omegaconf import OmegaConf
 from sklearn import datasets
@@ -70,6 +72,19 @@ def _lists_of_defaults_have_no_interpolations():
         patch.setattr(defaults_list, "_create_interpolation_map", lambda *arguments: OmegaConf.create())
         for kind in (ConfigDefault, GroupDefault):
             patch.setattr(kind, "resolve_interpolation", resolve)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _a_mode_is_looked_for_where_one_may_be_set():
+    """Hydra composes a configuration twice, first to look for hydra.mode, which groups of these names alone set."""
+    look, setting = Hydra.get_mode, re.compile(r"\+*(sweep|experiment|debug|hydra)\b")
+
+    def get_mode(self, config_name, overrides, *arguments):
+        return look(self, config_name, overrides, *arguments) if any(map(setting.match, overrides)) else None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Hydra, "get_mode", get_mode)
         yield
 
 
