@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import made
 from vae_hydra import report, sweep, train
+from vae_hydra.runs import train as training
 from vae_hydra.runs.finished import finished_scores
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.identity import identity, run_name
@@ -39,6 +40,20 @@ def test_a_trial_is_trained_anew_each_time(option, run_command, steps, tmp_path)
     (folder,) = (path.parent for path in tmp_path.rglob("run.json"))
     assert folder.parent == tmp_path / ("outputs/debug" if "debug" in option else "outputs")
     assert Run.open(folder).record["tags"] == ["first", "second"]
+
+
+def test_a_trial_that_cannot_be_built_leaves_the_earlier_one(configure, monkeypatch):
+    config = configure(*SMALL, "debug=one_step")
+    train_run(config)
+    kept = {path: path.read_bytes() for path in Run.of(config).folder.rglob("*") if path.is_file()}
+
+    def fail(config):
+        raise ValueError("the data are gone")
+
+    monkeypatch.setattr(training, "build_experiment", fail)
+    with pytest.raises(ValueError, match="the data are gone"):
+        train_run(config)
+    assert {path: path.read_bytes() for path in kept} == kept
 
 
 def test_the_real_run_is_another_than_its_trial(configure, steps):

@@ -297,6 +297,14 @@ def test_mlflow_keeps_params_metrics_figures_and_the_model_of_a_resumed_run(conf
     assert_mlflow_has(local_mlflow, run, tmp_path / "downloaded")
 
 
+@pytest.mark.parametrize("uri", ["localhost:5000", "127.0.0.1:5000", "my_store", 5000])
+def test_an_address_that_is_no_uri_is_refused(uri, configure, monkeypatch):
+    """MLflow would make a folder of this name."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+    with pytest.raises(ValueError, match=r"logger\.mlflow\.tracking_uri must be a URI such as http://HOST:5000"):
+        train(configure("logger=mlflow", f"logger.mlflow.tracking_uri={uri}"))
+
+
 @needs_mlflow
 def test_mlflow_marks_a_failed_run(configure, local_mlflow):
     with pytest.raises(NonFiniteLossError):

@@ -91,16 +91,17 @@ def train(
     if (scores := finished_scores(config)) is not None:
         return scores
     run = Run.of(config)
-    if is_trial(config):
-        run.forget()
     # In a sweep the terminal shows one line a run; the run's own log has the rest.
     detail = logging.DEBUG if quiet or is_sweep() else logging.INFO
-    if run.is_done:
+    if run.is_done and not is_trial(config):
         log.info("%s is trained, but not tested on %s: testing it again", run.folder, ", ".join(run.untested(config)))
         # The scores keep the noises of earlier tests.
         config = {**config, "test_noises": (run.config.get("test_noises") or {}) | (config.get("test_noises") or {})}
     prepare_torch(config["threads"])
     experiment = build_experiment(config)
+    if is_trial(config):
+        # Only now, so that options which cannot work leave the earlier trial.
+        run.forget()
     start = _start(run, config, experiment)
     callbacks = [KeepOptimizer(start.checkpoint, experiment.module.vae)] if start and config["keep_optimizer"] else []
     with guard or InterruptGuard() as guard:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Tags by which runs are found again.
 RUN_TAG, GROUP_TAG, PARENT_TAG = "vae_hydra.run", "vae_hydra.group", "mlflow.parentRunId"
+# MLflow would take any other text, such as localhost:5000, as the name of a folder.
+URI = re.compile(r"\w[\w+.-]*://|databricks\b|file:|/")
 # MLflow's own limits.
 FORBIDDEN, LONGEST_PARAM, PARAMS_AT_ONCE = re.compile(r"[^/\w.\- :]"), 6000, 100
 
@@ -50,12 +52,15 @@ def mlflow_logger(
         run_tags: the option ``tags`` of the run, kept as the tag ``tags``.
 
     Raises:
-        ValueError: if mlflow is not installed.
+        ValueError: if mlflow is not installed, or for an address that is no URI.
     """
     checks.boolean("logger.mlflow.log_model", log_model)
     if importlib.util.find_spec("mlflow") is None:
         raise ValueError("logger=mlflow needs the package mlflow: pip install 'vae_hydra[mlflow]'")
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if uri is not None and not (isinstance(uri, str) and URI.match(uri)):
+        source = "logger.mlflow.tracking_uri" if tracking_uri else "MLFLOW_TRACKING_URI"
+        raise ValueError(f"{source} must be a URI such as http://HOST:5000 or sqlite:///FILE, but got {uri!r}")
     words = {"tags": ", ".join(run_tags)} if run_tags else {}
     all_tags = {**(tags or {}), **words, RUN_TAG: f"{folder.name}-{run_id}", **({GROUP_TAG: group} if group else {})}
     return MlflowRun(folder, experiment, uri, all_tags, log_model)
