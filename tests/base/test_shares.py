@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,9 @@ def configs() -> dict[str, dict]:
 def on_two(configs, tmp_path_factory) -> list[dict[str, tuple[torch.Tensor, torch.Tensor]]]:
     """The results of two devices for all cases."""
     folder = tmp_path_factory.mktemp("devices")
-    torch.multiprocessing.spawn(device, (2, str(folder), configs), nprocs=2)
+    # Where it can, a process begins as a copy of this one, which has imported everything.
+    method = "fork" if sys.platform == "linux" else "spawn"
+    torch.multiprocessing.start_processes(device, (2, str(folder), configs), nprocs=2, start_method=method)
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 
 

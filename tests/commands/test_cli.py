@@ -167,6 +167,7 @@ def test_output_folder_that_cannot_be_written(arguments, run_command, tmp_path):
     ("arguments", "expected"),
     [
         (["run=nowhere"], "run=nowhere is not a run"),
+        (["run=hf://owner/name"], "commands take a run's folder; vae_hydra.load in Python opens hf://"),
         ([], "Missing mandatory value: run"),
         (["run=null"], "run must be a folder, but got None"),
         (["run=5"], "run must be a folder, but got 5"),

@@ -62,6 +62,8 @@ class Run:
         if not run.record_path.is_file():
             if run.folder.is_file():
                 raise ValueError(f"{key}={folder} is a file; give its folder, and checkpoint=best or last")
+            if str(folder).startswith("hf:"):
+                raise ValueError(f"{key}={folder}: commands take a run's folder; vae_hydra.load in Python opens hf://")
             raise ValueError(f"{key}={folder} is not a run: there is no {run.record_path}{_runs_beside(run.folder)}")
         return run
 
