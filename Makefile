@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST := python -m pytest -n auto --maxprocesses 4
+PYTEST := python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: help setup train test lint test-slow test-slurm test-newest test-lowest bench notebooks docs dist clean
 
