@@ -89,6 +89,13 @@ def _a_mode_is_looked_for_where_one_may_be_set():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _files_need_not_outlive_a_power_cut():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _digits_are_read_once():
     """scikit-learn reads them from text each time, a third of what it takes to build a model and its data."""
     with pytest.MonkeyPatch.context() as patch:

@@ -16,6 +16,7 @@ import scipy.stats
 import torch
 
 from tests.support.composing import QUICK, composed, options
+from tests.support.slowly import KINDS, rest_slow
 from vae_hydra import figures as command
 from vae_hydra.distributions.tails import hill_statistic
 from vae_hydra.drawing.callback import Figures
@@ -35,8 +36,6 @@ OF_IMAGES = {"prior_samples", "quantile_grid", "traversals", "interpolations"}
 # What no sampler changes.
 OF_DATA = {"loss_curves", "reconstructions", "denoised", "noise_pixels"}
 OF_A_KL = {"draws_over_density", "kl_per_latent", "kl_over_time"}
-# A sampler of each kind of latents: real, positive, without a density, that depend on one another.
-KINDS = ("normal", "inverse_gaussian", "deterministic", "normal_full")
 SCIPY = {
     "normal": scipy.stats.norm(),
     "lognormal": scipy.stats.lognorm(1.0),
@@ -99,7 +98,7 @@ def without_layout(monkeypatch):
 
 
 @pytest.mark.usefixtures("without_layout")
-@pytest.mark.parametrize("sampler", options("sampler"))
+@pytest.mark.parametrize("sampler", rest_slow(options("sampler")))
 def test_every_figure_of_images_draws_or_says_why_not(sampler):
     found = reasons(untrained(f"sampler={sampler}", "noise=uniform"), PANELS.keys() - OF_DATA)
     no_kl = without_kl(sampler)

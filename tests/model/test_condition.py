@@ -7,6 +7,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch.nn.functional import cross_entropy
 
+from tests.support.slowly import rest_slow
 from vae_hydra import load
 from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.model.condition import Condition
@@ -100,10 +101,10 @@ def test_the_loss_has_the_heads_cross_entropy_at_its_weight(configure):
     torch.testing.assert_close(terms["loss"].mean(), 3 * head - elbo.mean())
 
 
-OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("normal", "lognormal", "student_t")]
+SOME = ("normal", "lognormal", "student_t", "inverse_gaussian", "deterministic")
 
 
-@pytest.mark.parametrize("sampler", ["inverse_gaussian", "deterministic", *OTHERS])
+@pytest.mark.parametrize("sampler", rest_slow(SOME, at_once=["inverse_gaussian"]))
 def test_the_head_learns_the_digits(sampler, configure):
     options = ("classifier=mlp", "classifier.weight=20", f"sampler={sampler}", "trainer.max_epochs=30")
     metrics = train(configure(*options))

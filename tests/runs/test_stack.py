@@ -11,6 +11,7 @@ import scipy.stats
 import torch
 
 import vae_hydra
+from tests.support.slowly import rest_slow
 from vae_hydra.runs import stack
 from vae_hydra.runs.build import build_experiment
 from vae_hydra.runs.checkpoint import read_checkpoint
@@ -60,6 +61,11 @@ KINDS = {
     "no validation": ("dataset.validation=0", *SMALL),
 }
 
+AT_ONCE = (
+    *("normal", "inverse_gaussian", "gamma", "deterministic", "convolutions", "a head and few labels", "vectors"),
+    *("a plateau and clipped gradients", "steps of β, AdamW", "student_t, all learned", "t³VAE"),
+)
+
 
 @pytest.fixture
 def both(configure, tmp_path):
@@ -85,9 +91,9 @@ def weights(run: Run) -> dict[str, torch.Tensor]:
     return {k: v for k, v in read_checkpoint(run.folder / "last.ckpt")["state_dict"].items() if k.startswith("vae.")}
 
 
-@pytest.mark.parametrize("overrides", KINDS.values(), ids=KINDS)
-def test_runs_come_out_of_a_stack_as_if_each_had_been_trained_alone(overrides, both):
-    together, alone = both(*overrides)
+@pytest.mark.parametrize("kind", rest_slow(KINDS, at_once=AT_ONCE))
+def test_runs_come_out_of_a_stack_as_if_each_had_been_trained_alone(kind, both):
+    together, alone = both(*KINDS[kind])
     train_together(together)
     for one, other in zip(together, alone, strict=True):
         train(other)

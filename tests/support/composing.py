@@ -51,6 +51,13 @@ def composition(name: str, overrides: list[str]) -> DictConfig:
 
 @functools.cache
 def chosen(name: str, groups: tuple[str, ...]) -> DictConfig:
+    if name == "train" and set(groups) & set(NOT_YET_COMPOSED):
+        # An option of every other group is learnt from the same configuration.
+        others = {one.split("=")[0]: one for one in NOT_YET_COMPOSED}
+        row = [*(others | {one.split("=")[0]: one for one in groups if one in NOT_YET_COMPOSED}).values()]
+        assembler(name)(row)
+        for one in row:
+            NOT_YET_COMPOSED.pop(one)
     return assembler(name)(groups)[0]
 
 
@@ -59,7 +66,9 @@ def assembler(name: str) -> Assembler:
     def with_choices(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, Any]]:
         return without_hydra(compose(name, list(overrides), return_hydra_config=True))
 
-    return Assembler(with_choices, GlobalHydra.instance().config_loader())
+    made = Assembler(with_choices, GlobalHydra.instance().config_loader())
+    made(())
+    return made
 
 
 def options(group: str) -> list[str]:
@@ -71,3 +80,12 @@ def options(group: str) -> list[str]:
 def cases(*groups: str) -> list[str]:
     """Every option of the groups, as it is chosen on the command line."""
     return [f"{group}={option}" for group in groups for option in options(group)]
+
+
+# Options of groups that are confined to themselves: sampler=normal, …
+NOT_YET_COMPOSED = dict.fromkeys(
+    cases(
+        *("model", "sampler", "prior", "dataset", "noise", "beta", "objective", "likelihood", "condition"),
+        *("classifier", "optimizer", "scheduler", "callbacks", "logger"),
+    )
+)

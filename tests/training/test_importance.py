@@ -11,6 +11,7 @@ from torch import nn
 from torch.distributions import Normal
 
 from tests.support.composing import options
+from tests.support.slowly import rest_slow
 from vae_hydra.data.noise import Noise
 from vae_hydra.model.likelihoods import GaussianLikelihood
 from vae_hydra.model.samplers import NormalSampler
@@ -160,7 +161,7 @@ def test_weights_of_a_sampler_have_no_doubly_reparameterised_gradient(configure)
         build_experiment(configure("sampler=flow", "objective=dreg"))
 
 
-@pytest.mark.parametrize("family", OF_FEATURES)
+@pytest.mark.parametrize("family", rest_slow(OF_FEATURES))
 def test_both_gradients_have_the_same_mean(family, configure):
     """A z test for each parameter of 20 directions, at 5 standard errors."""
     module, data = build_experiment(
@@ -216,7 +217,7 @@ def test_the_decoder_has_the_same_gradient_with_either(configure):
 
 @pytest.mark.parametrize(
     ("objective", "family"),
-    [*(("iwae", family) for family in FAMILIES), *(("dreg", family) for family in OF_FEATURES)],
+    rest_slow([*(("iwae", family) for family in FAMILIES), *(("dreg", family) for family in OF_FEATURES)]),
 )
 def test_every_family_is_trained_and_scored_as_before(objective, family, configure):
     choice = (f"sampler={family}", f"objective={objective}", "objective.draws=3", "test_noises=null")
