@@ -9,6 +9,7 @@ import scipy.stats
 import torch
 from torch import nn
 
+from tests.support.slowly import rest_slow
 from vae_hydra.distributions import ParetoTails, UpperParetoTail
 from vae_hydra.model.likelihoods import (
     GammaLikelihood,
@@ -134,7 +135,7 @@ def pareto(index, size=2000, dimensions=3):
     return torch.rand(size, dimensions).clamp(min=1e-7) ** (-1 / index)
 
 
-@pytest.mark.parametrize("index", [0.8, 2.0, 5.0])
+@pytest.mark.parametrize("index", rest_slow([0.8, 2.0, 5.0], at_once=[0.8]))
 @pytest.mark.parametrize(
     "make",
     [
