@@ -24,7 +24,7 @@ LENGTHS = ("T_max", "step_size", "T_0", "T_mult", "total_iters")
 # Non-negative numbers of optimizers in torch.optim.
 NOT_NEGATIVE = ("eps", "weight_decay", "momentum")
 # Enough draws to meet values at which a prior has no density.
-KL_DRAWS = 250
+KL_DRAWS = 1000
 
 
 def check_likelihood_fits(module: VAEModule, data: DataModule) -> None:
