@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.types import _size
 
-from vae_hydra.distributions.joint import is_joint
+from vae_hydra.distributions.exponential_family import log_densities
+from vae_hydra.distributions.joint import is_joint, log_density
 from vae_hydra.distributions.parameters import parameters, with_parameters
 
 
@@ -47,8 +48,12 @@ class Mixture(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """ln p(z) of shape [...] for z [..., L]."""
-        each = self.components.log_prob(value.unsqueeze(-2))
-        return torch.logsumexp(self.logits + (each if is_joint(self.components) else each.sum(-1)), dim=-1)
+        if self.components._validate_args:
+            self.components._validate_sample(value.unsqueeze(-2))
+        each = log_densities(self.components, value)
+        if each is None:
+            each = log_density(self.components, value.unsqueeze(-2))
+        return torch.logsumexp(self.logits + each, dim=-1)
 
     def sample(self, sample_shape: _size = ()) -> Tensor:
         """Draws of shape [*sample_shape, L]."""

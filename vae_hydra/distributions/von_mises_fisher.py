@@ -61,7 +61,7 @@ class VonMisesFisher(Distribution):
         return (weights.softmax(-1) * angles.cos()).sum(-1)
 
     @property
-    def _log_normaliser(self) -> Tensor:
+    def log_normaliser(self) -> Tensor:
         """ln C(κ), in double precision."""
         kappa, m = self.concentration.double(), self.event_shape[0]
         weights, _ = _angles(kappa, m)
@@ -71,12 +71,12 @@ class VonMisesFisher(Distribution):
         """ln f(z) of shape [...] for unit vectors [..., m]."""
         # κ·(μᵀz − 1) + (ln C + κ): both stay small where κ is large.
         cosine = (self.loc * value).sum(-1)
-        rest = (self._log_normaliser + self.concentration.double()).to(cosine)
+        rest = (self.log_normaliser + self.concentration.double()).to(cosine)
         return self.concentration * (cosine - 1) + rest
 
     def entropy(self) -> Tensor:
         """−ln C(κ) − κ·A(κ)."""
-        return -(self._log_normaliser + self.concentration.double() * self._mean_cosine).to(self.loc)
+        return -(self.log_normaliser + self.concentration.double() * self._mean_cosine).to(self.loc)
 
     def rsample(self, sample_shape: _size = ()) -> Tensor:
         shape = torch.Size(sample_shape) + self.batch_shape
@@ -163,4 +163,4 @@ def _kl_von_mises_fisher(p: VonMisesFisher, q: VonMisesFisher) -> Tensor:
     """ln C(κ₁) − ln C(κ₂) + A(κ₁)·(κ₁ − κ₂·μ₁ᵀμ₂), of all m coordinates together."""
     cosine = (p.loc * q.loc).sum(-1).double()
     difference = p.concentration.double() - q.concentration.double() * cosine
-    return (p._log_normaliser - q._log_normaliser + p._mean_cosine * difference).to(p.loc)
+    return (p.log_normaliser - q.log_normaliser + p._mean_cosine * difference).to(p.loc)
