@@ -44,6 +44,9 @@ def prepare_torch(threads: int | None) -> None:
         torch.set_num_threads(threads)
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    if not torch.cuda.is_available():
+        # Lightning has torch ask NVML, and Adam asks before each step: 60 µs where the library of NVML is missing.
+        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         logging.getLogger("vae_hydra").setLevel(logging.WARNING)
     for message in UNHELPFUL_WARNINGS:
