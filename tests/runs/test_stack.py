@@ -59,11 +59,21 @@ KINDS = {
         *("model=mlp_radial", "sampler=radius_angle", "likelihood=radius_angle"),
     ),
     "no validation": ("dataset.validation=0", *SMALL),
+    "a learned prior": ("prior=learned", *SMALL),
+    "a learned prior of vectors": ("prior=learned", "sampler=multivariate_t", *SMALL),
+    "a mixture": ("prior=mixture", "sampler=gamma", *SMALL),
+    "a mixture of vectors": ("prior=mixture", "sampler=multivariate_t", *SMALL),
+    "VampPrior": ("prior=vamp", "prior.components=7", *SMALL),
+    "VampPrior of convolutions": ("prior=vamp", "prior.components=7", "model=conv", "model.channels=[4]", *SMALL[:2]),
+    "VampPrior of Student's t": ("prior=vamp", "prior.components=7", "sampler=student_t", *SMALL),
+    "VampPrior on a sphere": ("prior=vamp", "prior.components=7", "sampler=von_mises_fisher", *SMALL),
+    "VampPrior under stacked noise": ("prior=vamp", "prior.components=7", "noise.mode=stacked", *SMALL),
 }
 
 AT_ONCE = (
     *("normal", "inverse_gaussian", "gamma", "deterministic", "convolutions", "a head and few labels", "vectors"),
     *("a plateau and clipped gradients", "steps of β, AdamW", "student_t, all learned", "t³VAE"),
+    *("a learned prior", "a mixture", "VampPrior"),
 )
 
 

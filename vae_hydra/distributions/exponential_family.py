@@ -18,9 +18,9 @@ class _NaturalForm(NamedTuple):
     """ln f(z) = Σᵢ ηᵢ·Tᵢ(z) − A + ln h(z), in double precision.
 
     Attributes:
-        parameters: the ηᵢ, each [K, L].
+        parameters: the ηᵢ, each [..., K, L].
         statistics: the Tᵢ(z), each [..., L].
-        log_partition: A, [K, L], or [K, 1] for all values of a vector together.
+        log_partition: A, [..., K, L], or [..., K, 1] for all values of a vector together.
         log_base: ln h(z), [..., L].
     """
 
@@ -31,9 +31,9 @@ class _NaturalForm(NamedTuple):
 
 
 def log_densities(components: Distribution, z: Tensor) -> Tensor | None:
-    """Σⱼ ln fₖⱼ(zⱼ) of shape [..., K], for z [..., L] and K distributions of L independent values
-    or of unit vectors.
+    """Σⱼ ln fₖⱼ(zⱼ) of shape [..., K], for z [..., L] and K distributions of L independent values or of unit vectors.
 
+    The components have the batch_shape [..., K, L], or [..., K] for vectors, whose leading axes broadcast with those of z.
     An array [..., K, L] is never made. The products are in double precision: in single precision they would lose
     what remains of large terms, such as z²/σ² − 2·z·μ/σ² + μ²/σ² where z is near μ and σ is small.
 
@@ -46,8 +46,18 @@ def log_densities(components: Distribution, z: Tensor) -> Tensor | None:
     form = natural(components, z.double())
     total = form.log_base.sum(-1, keepdim=True) - form.log_partition.sum(-1)
     for parameter, statistic in zip(form.parameters, form.statistics, strict=True):
-        total = total + statistic @ parameter.mT
+        total = total + _product(statistic, parameter)
     return total.to(z.dtype)
+
+
+def _product(statistic: Tensor, parameter: Tensor) -> Tensor:
+    """Σⱼ of a statistic [..., L] and a parameter [..., K, L], of shape [..., K]."""
+    if parameter.dim() == 2:
+        return statistic @ parameter.mT
+    if parameter.shape[-3] == 1 and statistic.dim() > 1:
+        # One product for all points that share their components.
+        return statistic @ parameter.squeeze(-3).mT
+    return (statistic.unsqueeze(-2) @ parameter.mT).squeeze(-2)
 
 
 def _normal(p: Any, z: Tensor) -> _NaturalForm:

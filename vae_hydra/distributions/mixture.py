@@ -19,9 +19,9 @@ class Mixture(Distribution):
     hundreds of components needs no more memory than one from a single component.
 
     Args:
-        logits: ln πₖ up to a constant, [K].
-        components: K distributions as one: of batch_shape [K, L] with independent values, or of batch_shape [K] and
-            event_shape [L].
+        logits: ln πₖ up to a constant, [..., K].
+        components: K distributions as one: of batch_shape [..., K, L] with independent values, or of batch_shape
+            [..., K] and event_shape [L].
 
     >>> components = torch.distributions.Normal(torch.tensor([[-1.0], [1.0]]), 1.0)
     >>> Mixture(torch.zeros(2), components).log_prob(torch.tensor([0.0])).exp()  # the density of N(1, 1) at 0
@@ -33,8 +33,10 @@ class Mixture(Distribution):
 
     def __init__(self, logits: Tensor, components: Distribution, validate_args: bool | None = None) -> None:
         self.logits, self.components = logits.log_softmax(-1), components
-        size = components.event_shape if is_joint(components) else components.batch_shape[1:]
-        super().__init__(torch.Size(), size, validate_args=validate_args)
+        axes = components.batch_shape if is_joint(components) else components.batch_shape[:-1]
+        batch = torch.broadcast_shapes(logits.shape[:-1], axes[:-1])
+        size = components.event_shape if is_joint(components) else components.batch_shape[-1:]
+        super().__init__(batch, size, validate_args=validate_args)
 
     @property
     def support(self) -> torch.distributions.constraints.Constraint | None:
@@ -43,8 +45,8 @@ class Mixture(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """Σₖ πₖ·E_k[z], of shape [L]."""
-        return self.logits.exp() @ self.components.mean
+        """Σₖ πₖ·E_k[z], of shape [..., L]."""
+        return (self.logits.exp().unsqueeze(-1) * self.components.mean).sum(-2)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """ln p(z) of shape [...] for z [..., L]."""
@@ -56,9 +58,18 @@ class Mixture(Distribution):
         return torch.logsumexp(self.logits + each, dim=-1)
 
     def sample(self, sample_shape: _size = ()) -> Tensor:
-        """Draws of shape [*sample_shape, L]."""
+        """Draws of shape [*sample_shape, ..., L]."""
         with torch.no_grad():
-            count = torch.Size(sample_shape).numel()
-            chosen = torch.multinomial(self.logits.exp(), count, replacement=True)
-            values = {name: value[chosen] for name, value in parameters(self.components).items()}
-            return with_parameters(self.components, values).sample().reshape(*sample_shape, *self.event_shape)
+            weights = self.logits.exp().expand(*self.batch_shape, -1).reshape(-1, self.logits.shape[-1])
+            chosen = torch.multinomial(weights, torch.Size(sample_shape).numel(), replacement=True)
+            rows = chosen + weights.shape[-1] * torch.arange(len(weights), device=chosen.device).unsqueeze(1)
+            values = {name: value[rows.T] for name, value in self._rows().items()}
+            draws = with_parameters(self.components, values).sample()
+            return draws.reshape(*sample_shape, *self.batch_shape, *self.event_shape)
+
+    def _rows(self) -> dict[str, Tensor]:
+        """Parameters of the components by name, a row for each component of each mixture of the batch."""
+        axes = [*self.batch_shape, self.logits.shape[-1]]
+        own = len(self.components.batch_shape) - (not is_joint(self.components))
+        given = parameters(self.components)
+        return {name: v.expand(*axes, *v.shape[own:]).flatten(0, len(axes) - 1) for name, v in given.items()}

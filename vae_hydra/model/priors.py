@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, TransformedDistribution, biject_to, constraints
 
 from vae_hydra.base import checks
-from vae_hydra.distributions import Mixture, StudentT, TrainableDistribution, is_joint
+from vae_hydra.distributions import Mixture, StudentT, TrainableDistribution, is_joint, parameters, with_parameters
 from vae_hydra.model.flows import imported_zuko, neural_spline_flow
 
 Encode = Callable[[Tensor], Distribution]
@@ -24,10 +24,12 @@ class Prior(nn.Module, ABC):
     Attributes:
         is_joint: whether the latents depend on one another, so that only the KL of all of them together exists.
         on_sphere: whether it has a density on the sphere of a von Mises–Fisher posterior.
+        has_runs: whether it holds the parameters of several runs, along a first axis.
     """
 
     is_joint = True
     on_sphere = False
+    has_runs = False
 
     @abstractmethod
     def forward(self, encode: Encode) -> Distribution:
@@ -103,7 +105,7 @@ class VampPrior(Prior):
     @property
     def components(self) -> int:
         """K, the number of pseudo-inputs."""
-        return len(self.inputs)
+        return self.inputs.shape[1 if self.has_runs else 0]
 
     @torch.no_grad()
     def start(self, examples: Tensor, least: float, greatest: float) -> None:
@@ -113,8 +115,12 @@ class VampPrior(Prior):
         self.greatest.fill_(greatest)
 
     def forward(self, encode: Encode) -> Distribution:
-        weights = torch.zeros(self.components, device=self.inputs.device, dtype=self.inputs.dtype)
-        return Mixture(weights, encode(self.inputs.clamp(self.least, self.greatest)))
+        components = encode(self.inputs.clamp(self.least, self.greatest))
+        if self.has_runs:
+            # An axis for the examples, which share the components of their run.
+            values = {name: value.unsqueeze(1) for name, value in parameters(components).items()}
+            components = with_parameters(components, values)
+        return Mixture(self.inputs.new_zeros(self.components), components)
 
 
 class FlowPrior(Prior):

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from vae_hydra.base.draws import CannotStack
-from vae_hydra.distributions import FixedDistribution
+from vae_hydra.distributions import FixedDistribution, TrainableDistribution
 from vae_hydra.model.likelihoods import Likelihood
 from vae_hydra.model.networks.conv import PlannedDecoder, PlannedEncoder
+from vae_hydra.model.priors import Prior, VampPrior
 from vae_hydra.model.samplers import Sampler
 from vae_hydra.model.vae import VAE
 
@@ -94,17 +95,26 @@ def _stack(members: Sequence[nn.Module], event_dims: int) -> nn.Module:
     if isinstance(first, nn.PReLU):
         return StackedPReLU(members)  # type: ignore[arg-type]
     own = list(first.named_parameters(recurse=False))
-    if own and not isinstance(first, Likelihood):
+    if own and not isinstance(first, (Likelihood, Prior, TrainableDistribution)):
         raise CannotStack(f"{type(first).__name__} holds parameters and has no stacked version")
     stacked = _shallow_copy(first)
     if isinstance(first, Likelihood):
         event_dims = len(first.x_shape)
     for name, _ in own:
-        values = [_with_leading(getattr(member, name).detach(), event_dims) for member in members]
+        values = [getattr(member, name).detach() for member in members]
+        if isinstance(first, Likelihood):
+            values = [_with_leading(value, event_dims) for value in values]
+        elif not isinstance(first, VampPrior):
+            # An axis for the examples. Pseudo-inputs have one: the encoder sees them as examples.
+            values = [value.unsqueeze(0) for value in values]
         stacked.register_parameter(name, _stacked_parameter(values))
     if isinstance(first, (FixedDistribution, Sampler, Likelihood)):
         _stack_buffers(stacked, members, event_dims)
-    if isinstance(first, (PlannedEncoder, PlannedDecoder)):
+    if isinstance(first, VampPrior):
+        for name, _ in first.named_buffers(recurse=False):
+            bounds = torch.stack([member.get_buffer(name) for member in members])
+            stacked.register_buffer(name, bounds.reshape(-1, *[1] * first.inputs.dim()))
+    if isinstance(first, (PlannedEncoder, PlannedDecoder, Prior)):
         stacked.has_runs = True  # type: ignore[assignment]
     for name, _ in first.named_children():
         stacked.add_module(name, _stack([member.get_submodule(name) for member in members], event_dims))

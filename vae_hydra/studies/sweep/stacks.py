@@ -35,6 +35,8 @@ FREE = (
 PARTS = ("model.encoder", "model.decoder", "sampler", "likelihood", "noise", "condition", "classifier.head")
 # Samplers with weights, which have no stacked version.
 NETWORKS = ("vae_hydra.model.samplers.FlowSampler",)
+# Trained priors that have one.
+PRIORS = tuple(f"vae_hydra.model.priors.{name}" for name in ("LearnedPrior", "MixturePrior", "VampPrior"))
 # Objectives that are elementwise over runs and draw nothing themselves.
 OBJECTIVES = (
     "vae_hydra.training.objective.ELBO",
@@ -92,7 +94,7 @@ def reason_against(config: Config) -> str | None:
     if nested.get(config, "sampler._target_") in NETWORKS:
         return f"sampler={nested.get(config, 'sampler.name')} has a network of its own"
     prior = nested.get(config, "prior._target_")
-    if prior:
+    if prior and prior not in PRIORS:
         return f"prior={nested.get(config, 'prior.name')}"
     if nested.get(config, "objective._target_") not in OBJECTIVES:
         return f"objective={nested.get(config, 'objective.name')}"
