@@ -97,6 +97,34 @@ def unit(z):
     return torch.nn.functional.normalize(z.double(), dim=-1).numpy()
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("shared", [True, False], ids=["components of a run", "components of a point"])
+def test_a_batch_of_mixtures_is_each_of_them(name, shared):
+    """Two mixtures of three components, of runs [2, 1] or of points [2, 5]."""
+    halves = [{key: value.unflatten(0, (2, 3))[run] for key, value in all_of(name).items()} for run in (0, 1)]
+    logits = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
+    points = 1 if shared else 5
+    axes = {key: torch.stack([half[key] for half in halves]).unsqueeze(1) for key in halves[0]}
+    components = with_parameters(FAMILIES[name][0], {k: v.expand(2, points, 3, L) for k, v in axes.items()})
+    batch = Mixture(logits.unsqueeze(1), components)
+    assert (batch.batch_shape, batch.event_shape, batch.mean.shape) == ((2, points), (L,), (2, points, L))
+    torch.manual_seed(0)
+    z = Mixture(torch.zeros(K), FAMILIES[name][0]).sample((2, 5))
+    for run, half in enumerate(halves):
+        alone = Mixture(logits[run], with_parameters(FAMILIES[name][0], half))
+        torch.testing.assert_close(batch.log_prob(z)[run], alone.log_prob(z[run]), rtol=1e-5, atol=1e-4)
+        torch.testing.assert_close(batch.mean[run, 0], alone.mean)
+        # Draws of either have the mean of ln p under it.
+        draws = batch.sample((4000,))
+        assert draws.shape == (4000, 2, points, L)
+        one, other = alone.log_prob(draws[:, run, 0]), alone.log_prob(alone.sample((4000,)))
+        assert abs(stats.ttest_ind(one.numpy(), other.numpy()).statistic) < 4.5
+
+
+def all_of(name):
+    return parameters(FAMILIES[name][0])
+
+
 class Largest(TorchDispatchMode):
     """The largest array that an operation returns."""
 

@@ -67,13 +67,37 @@ KINDS = {
     "VampPrior of convolutions": ("prior=vamp", "prior.components=7", "model=conv", "model.channels=[4]", *SMALL[:2]),
     "VampPrior of Student's t": ("prior=vamp", "prior.components=7", "sampler=student_t", *SMALL),
     "VampPrior on a sphere": ("prior=vamp", "prior.components=7", "sampler=von_mises_fisher", *SMALL),
+    "IWAE": ("objective=iwae", "objective.draws=5", *SMALL),
+    "DReG of labels": ("objective=dreg", "objective.draws=5", "condition=both", *SMALL),
+    "MIWAE of convolutions": ("objective=miwae", "objective.draws=3", "model=conv", "model.channels=[4]", *SMALL[:2]),
+    "CIWAE, biased gradients": (
+        *("objective=ciwae", "objective.draws=3", "sampler=inverse_gaussian", "sampler.gradient=pathwise", *SMALL),
+    ),
+    "IWAE on a sphere, learned scales": (
+        *(
+            "objective=iwae",
+            "objective.draws=3",
+            "sampler=von_mises_fisher",
+            "likelihood.learn_scale=per_pixel",
+            *SMALL,
+        ),
+    ),
+    "DReG of gamma latents, a mixture": (
+        "objective=dreg",
+        "objective.draws=3",
+        "sampler=gamma",
+        "prior=mixture",
+        *SMALL,
+    ),
+    "IWAE of vectors": ("objective=iwae", "sampler=multivariate_t", "likelihood=multivariate_t", *SMALL),
+    "IWAE, VampPrior": ("objective=iwae", "objective.draws=3", "prior=vamp", "prior.components=7", *SMALL),
     "VampPrior under stacked noise": ("prior=vamp", "prior.components=7", "noise.mode=stacked", *SMALL),
 }
 
 AT_ONCE = (
     *("normal", "inverse_gaussian", "gamma", "deterministic", "convolutions", "a head and few labels", "vectors"),
     *("a plateau and clipped gradients", "steps of β, AdamW", "student_t, all learned", "t³VAE"),
-    *("a learned prior", "a mixture", "VampPrior"),
+    *("a learned prior", "a mixture", "VampPrior", "DReG of labels", "MIWAE of convolutions"),
 )
 
 

@@ -60,9 +60,8 @@ def test_what_is_not_elementwise_makes_another_shape(overrides, configure):
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [
-        (["objective=iwae"], "objective=iwae"),
-        (["objective=miwae"], "objective=miwae"),
-        (["objective=ciwae"], "objective=ciwae"),
+        (["prior=flow"], "prior=flow"),
+        (["prior=learned", "prior._target_=mine.Prior", "prior.name=mine"], "prior=mine"),
         (["objective.name=mine", "objective._target_=mine.Loss"], "objective=mine"),
         (["logger=tensorboard"], "it logs to tensorboard"),
         (["trainer.precision=64-true"], "trainer.precision=64-true"),
@@ -119,9 +118,6 @@ def test_what_is_trained_alone_is_said_and_a_failure_does_not_stop_the_others(ru
     code, text = run_command(train, *SWEEP, "sampler=normal", "seed=0", "output_dir=other", "trainer.precision=64-true")
     assert code == 0, text
     assert "1 runs are trained alone: trainer.precision=64-true" in text
-    code, text = run_command(train, *SWEEP, "sampler=normal", "seed=0", "output_dir=other", "objective=miwae")
-    assert code == 0, text
-    assert "1 runs are trained alone: objective=miwae" in text
 
 
 @pytest.mark.parametrize(("launcher", "expected"), [({}, 1), ({"n_jobs": 3}, 3), ({"n_jobs": -1}, os.cpu_count())])
@@ -147,10 +143,16 @@ def test_a_wrong_size_is_refused(value, run_command):
     assert "Traceback" not in text
 
 
-@pytest.mark.parametrize("objective", ["beta_divergence", "gamma_power"])
-def test_objectives_that_are_elementwise_over_runs_are_stacked(objective, configure):
+@pytest.mark.parametrize("objective", options("objective"))
+def test_every_objective_can_be_stacked_with_runs_of_the_same_one(objective, configure):
     assert reason_against(configure(f"objective={objective}")) is None
-    assert shape_of(configure(f"objective={objective}")) != shape_of(configure())
+    assert (shape_of(configure(f"objective={objective}")) == shape_of(configure())) == (objective == "elbo")
+
+
+@pytest.mark.parametrize("prior", options("prior"))
+def test_every_prior_but_a_flow_can_be_stacked(prior, configure):
+    reason = reason_against(configure(f"prior={prior}"))
+    assert reason == ("prior=flow" if prior == "flow" else None)
 
 
 @pytest.mark.parametrize("sampler", options("sampler"))

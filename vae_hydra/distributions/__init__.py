@@ -15,7 +15,7 @@ from vae_hydra.distributions.kumaraswamy import Kumaraswamy
 from vae_hydra.distributions.location_scale import LocationScale
 from vae_hydra.distributions.mixture import Mixture
 from vae_hydra.distributions.multivariate_t import MultivariateT, ValuesOfT
-from vae_hydra.distributions.parameters import parameters, with_parameters
+from vae_hydra.distributions.parameters import parameters, with_axis, with_parameters
 from vae_hydra.distributions.pareto_tails import ParetoTails, UpperParetoTail
 from vae_hydra.distributions.power import NoPowerIntegral, log_power, log_power_integral
 from vae_hydra.distributions.quantiles import NoQuantiles, quantile
@@ -58,5 +58,6 @@ __all__ = [
     "marginals",
     "parameters",
     "quantile",
+    "with_axis",
     "with_parameters",
 ]

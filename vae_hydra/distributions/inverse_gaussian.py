@@ -68,6 +68,11 @@ class InverseGaussian(Distribution):
         return new
 
     @property
+    def constants(self) -> dict[str, str]:
+        """Arguments that are no parameters."""
+        return {"gradient": self.gradient}
+
+    @property
     def mean(self) -> Tensor:
         return self.loc
 

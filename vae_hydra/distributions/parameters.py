@@ -44,3 +44,16 @@ def with_parameters(distribution: Distribution, values: Mapping[str, Tensor]) ->
     # Arguments that are no parameters, such as the network of a flow.
     constants = getattr(distribution, "constants", {})
     return family(**values, **constants, validate_args=False)
+
+
+def with_axis(distribution: Distribution, axis: int, size: int) -> Distribution:
+    """The same distribution ``size`` times, along a new axis of its batch_shape.
+
+    >>> import torch
+    >>> with_axis(torch.distributions.Normal(torch.zeros(2, 3), 1.0), 1, 5).batch_shape
+    torch.Size([2, 5, 3])
+    """
+    values = parameters(distribution)
+    for name, value in values.items():
+        values[name] = value.unsqueeze(axis).expand(*value.shape[:axis], size, *value.shape[axis:])
+    return with_parameters(distribution, values)

@@ -78,9 +78,12 @@ class VAE(nn.Module):
         z = self.draw(q)
         return VAEOutput(q, z, self.decode(z, y))
 
-    def draw(self, q: Distribution) -> Tensor:
-        """z ~ q(z|x) with its gradient, of shape [..., L]; a stack of runs draws each run's from its own generator."""
-        return q.rsample()
+    def draw(self, q: Distribution, draws: int | None = None) -> Tensor:
+        """z ~ q(z|x) with its gradient, of shape [..., L], or several draws, [draws, ..., L].
+
+        A stack of runs draws each run's from its own generator, and puts the axis of draws behind that of the runs.
+        """
+        return q.rsample() if draws is None else q.rsample(torch.Size([draws]))
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Distribution:
         """q(z|x), of batch_shape [..., L], for inputs [..., *input_shape] and, if conditional, labels [...].

@@ -12,6 +12,7 @@ from pathlib import Path
 from vae_hydra.base.command.process import prepare_torch, processes_side_by_side
 from vae_hydra.base.draws import CannotStack
 from vae_hydra.base.memory import free_memory
+from vae_hydra.model.priors import VampPrior
 from vae_hydra.runs.anatomy import layers
 from vae_hydra.runs.build import build_data, build_experiment
 from vae_hydra.runs.checkpoint import read_checkpoint
@@ -160,9 +161,14 @@ def memory_of(member: Member) -> int:
 
     A weight takes eight numbers: the model that it was built in, the stack, gradient, two averages of Adam, and these
     three again in the best checkpoint. A value of a layer takes four: itself, its gradient, and copies on the way.
+    Layers see an example once for each pass of the objective, and the pseudo-inputs of a VampPrior.
     """
-    weights = sum(parameter.numel() for parameter in member.module.vae.parameters())
-    values = member.data.batch_size * sum(math.prod(layer.shape_out) for layer in layers(member.module))
+    module = member.module
+    weights = sum(parameter.numel() for parameter in module.vae.parameters())
+    examples = member.data.batch_size * module.objective.passes
+    if isinstance(module.vae.prior, VampPrior):
+        examples += module.vae.prior.components
+    values = examples * sum(math.prod(layer.shape_out) for layer in layers(module))
     return 4 * (8 * weights + 4 * values)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_hydra.base import checks
-from vae_hydra.distributions import log_density, parameters, with_parameters
+from vae_hydra.distributions import log_density, parameters, with_axis, with_parameters
 from vae_hydra.model.vae import VAE, VAEOutput
 from vae_hydra.training.objective import Objective, Pass
 
@@ -39,6 +39,7 @@ class ImportanceWeighted(_WeightsOfDraws):
         self.draws = checks.positive_integer("objective.draws", draws)
         self.groups = checks.positive_integer("objective.groups", groups)
         self.doubly = checks.boolean("objective.doubly", doubly)
+        self.passes = 1 + self.draws * self.groups
 
     def check(self, vae: VAE) -> None:
         super().check(vae)
@@ -71,11 +72,12 @@ class CombinedBounds(_WeightsOfDraws):
         if checks.non_negative("objective.elbo_weight", elbo_weight) > 1:
             raise ValueError(f"objective.elbo_weight must be a number in [0, 1], but got {elbo_weight!r}")
         self.elbo_weight = elbo_weight
+        self.passes = 1 + self.draws
 
     def __call__(self, vae: VAE, passed: Pass, beta: float | Tensor) -> Tensor:
         weights = log_weights(vae, passed.output.q, passed.x, passed.y, self.draws, beta)
-        bound = weights.logsumexp(0) - math.log(self.draws)
-        return -torch.lerp(bound, weights.mean(0), self.elbo_weight)
+        bound = weights.logsumexp(-2) - math.log(self.draws)
+        return -torch.lerp(bound, weights.mean(-2), self.elbo_weight)
 
 
 def importance_weighted_loss(
@@ -97,38 +99,52 @@ def importance_weighted_loss(
 
     Args:
         vae: the model.
-        q: q(z|x), of batch_shape [B, L].
-        x: examples [B, *x_shape].
-        y: labels [B] for a conditional model.
+        q: q(z|x), of batch_shape [..., B, L].
+        x: examples [..., B, *x_shape].
+        y: labels [..., B] for a conditional model.
         draws: K ≥ 1.
         beta: weight of the log-ratio.
         doubly: whether to use the doubly reparameterised gradient.
         groups: M ≥ 1.
 
     Returns:
-        [B].
+        [..., B].
 
     Sources: Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders", 2016; Tucker, Lawson, Gu and Maddison,
     "Doubly reparameterized gradient estimators for Monte Carlo objectives", 2019; Rainforth et al., "Tighter
     variational bounds are not necessarily better", 2018, for M > 1 (MIWAE).
     """
     weights = log_weights(vae, q, x, y, groups * draws, beta, draws if doubly else 0)
-    return math.log(draws) - weights.unflatten(0, (groups, draws)).logsumexp(1).mean(0)
+    return math.log(draws) - weights.unflatten(-2, (groups, draws)).logsumexp(-2).mean(-2)
 
 
 def log_weights(
     vae: VAE, q: Distribution, x: Tensor, y: Tensor | None, draws: int, beta: float | Tensor, doubly_within: int = 0
 ) -> Tensor:
-    """ln of p(x|z)·(p(z)/q(z|x))^β for ``draws`` draws of z ~ q(z|x) [nats], of shape [draws, B].
+    """ln of p(x|z)·(p(z)/q(z|x))^β for ``draws`` draws of z ~ q(z|x) [nats], of shape [..., draws, B].
 
     ``doubly_within`` is the number of draws in each bound of the doubly reparameterised gradient; 0 for the usual one.
     """
-    z = q.rsample(torch.Size([draws]))
+    # Behind the axis of runs, which q(z|x) and x have in a stack.
+    axis = x.dim() - len(vae.x_shape) - 1
+    z = vae.draw(q, draws)
     density = with_parameters(q, {name: v.detach() for name, v in parameters(q).items()}) if doubly_within else q
-    log_ratio = vae.log_prior(z) - log_density(density, z)
-    weights = vae.log_likelihood(VAEOutput(q, z, vae.decode(z, y)), x) + beta * log_ratio
+    log_q = log_density(with_axis(density, axis, draws) if axis else density, z)
+    # Networks take the draws for further examples.
+    folded = z.flatten(axis, axis + 1)
+    decoded = vae.decode(folded, None if y is None else _repeated(y, axis, draws))
+    log_likelihood = vae.log_likelihood(VAEOutput(q, folded, decoded), _repeated(x, axis, draws))
+    log_likelihood, log_prior = (v.unflatten(axis, (draws, -1)) for v in (log_likelihood, vae.log_prior(folded)))
+    beta = beta.unsqueeze(-1) if isinstance(beta, Tensor) and beta.dim() else beta
+    weights = log_likelihood + beta * (log_prior - log_q)
     if doubly_within and z.requires_grad:
         # The loss weights each draw's gradient by w̃ₖ already.
-        normalised = weights.detach().unflatten(0, (-1, doubly_within)).softmax(1).flatten(0, 1).unsqueeze(-1)
+        normalised = weights.detach().unflatten(-2, (-1, doubly_within)).softmax(-2).flatten(-3, -2).unsqueeze(-1)
         z.register_hook(lambda gradient: gradient * normalised)
     return weights
+
+
+def _repeated(values: Tensor, axis: int, count: int) -> Tensor:
+    """Values [..., B, ...] with each batch ``count`` times in a row, [..., count·B, ...], for the axis of the batch."""
+    wanted = [*values.shape[:axis], count, *values.shape[axis:]]
+    return values.unsqueeze(axis).expand(wanted).flatten(axis, axis + 1)

@@ -33,7 +33,13 @@ class Pass(NamedTuple):
 
 
 class Objective(ABC):
-    """The loss of each example, from a model and a pass of a batch through it."""
+    """The loss of each example, from a model and a pass of a batch through it.
+
+    Attributes:
+        passes: how often it decodes an example, the given pass included.
+    """
+
+    passes = 1
 
     @abstractmethod
     def check(self, vae: VAE) -> None:

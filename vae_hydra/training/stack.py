@@ -21,6 +21,7 @@ from vae_hydra.base.draws import DrawsOfRuns
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.examples import Examples
 from vae_hydra.data.noise import Noise
+from vae_hydra.distributions import with_axis
 from vae_hydra.model.stacking import member_state, stack_models
 from vae_hydra.training.batch_seeds import TEST, TRAIN, VALIDATION, batch_seed
 from vae_hydra.training.lightning_progress import progress_record
@@ -163,9 +164,9 @@ class Stack:
         with DrawsOfRuns([self._generators[run] for run in shared.runs]):
             return shared.noise(x)
 
-    def _draw_latents(self, q: Distribution) -> Tensor:
+    def _draw_latents(self, q: Distribution, draws: int | None = None) -> Tensor:
         with DrawsOfRuns(self._generators):
-            return q.rsample()
+            return (q if draws is None else with_axis(q, 1, draws)).rsample()
 
     @torch.no_grad()
     def validate(self) -> list[Scores]:

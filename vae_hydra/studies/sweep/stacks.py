@@ -37,11 +37,13 @@ PARTS = ("model.encoder", "model.decoder", "sampler", "likelihood", "noise", "co
 NETWORKS = ("vae_hydra.model.samplers.FlowSampler",)
 # Trained priors that have one.
 PRIORS = tuple(f"vae_hydra.model.priors.{name}" for name in ("LearnedPrior", "MixturePrior", "VampPrior"))
-# Objectives that are elementwise over runs and draw nothing themselves.
+# Objectives that are elementwise over runs: our own.
 OBJECTIVES = (
     "vae_hydra.training.objective.ELBO",
     "vae_hydra.training.beta_divergence.BetaDivergence",
     "vae_hydra.training.gamma_power.GammaPower",
+    "vae_hydra.training.importance.ImportanceWeighted",
+    "vae_hydra.training.importance.CombinedBounds",
 )
 # Options of the trainer that a stack honours, and the only values of others with which runs are stacked.
 FOLLOWED = ("max_epochs", "accelerator", "gradient_clip_val", "enable_model_summary", "num_sanity_val_steps")
