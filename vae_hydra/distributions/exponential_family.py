@@ -34,7 +34,7 @@ def log_densities(components: Distribution, z: Tensor) -> Tensor | None:
     """Σⱼ ln fₖⱼ(zⱼ) of shape [..., K], for z [..., L] and K distributions of L independent values or of unit vectors.
 
     The components have the batch_shape [..., K, L], or [..., K] for vectors; leading axes broadcast with those of z. An
-    array of points × components × L is never made. The products are in double precision: in single precision they would lose
+    array of points × components × L is never made. The products are in double precision: single precision would lose
     what remains of large terms, such as z²/σ² − 2·z·μ/σ² + μ²/σ² where z is near μ and σ is small.
 
     Returns:
