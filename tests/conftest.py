@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import gc
 import os
+import pickle
 import re
 import signal
 import sys
@@ -16,7 +18,9 @@ import pandas as pd
 import pytest
 import torch
 import torchvision
+from hydra._internal import config_loader_impl as loading
 from hydra._internal import defaults_list
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra.core.default_element import ConfigDefault, GroupDefault
 from omegaconf import OmegaConf
@@ -85,6 +89,44 @@ def _hydra_composes_without_detours():
         for kind in (ConfigDefault, GroupDefault):
             patch.setattr(kind, "resolve_interpolation", resolve)
         patch.setattr(Hydra, "get_mode", get_mode)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _equal_choices_of_groups_are_composed_once():
+    """Commands differ more in values than in groups, and to find and merge the files of groups takes the time."""
+    if HAS_WHITELIST:
+        yield
+        return
+    choose, merge = loading.create_defaults_list, ConfigLoaderImpl._compose_config_from_defaults_list
+    lists: dict = {}
+    configs: dict = {}
+
+    def are_ours(repo):
+        paths = [source.path for source in repo.get_sources() if source.scheme() == "file"]
+        return all(Path(path).is_relative_to(CONF) for path in paths)
+
+    def choose_once(repo, config_name, overrides_list, **rest):
+        if not are_ours(repo):
+            return choose(repo, config_name, overrides_list, **rest)
+        values = defaults_list.Overrides(repo, overrides_list).config_overrides
+        groups = [one.input_line for one in overrides_list if one not in values and not one.is_sweep_override()]
+        key = (config_name, *groups, *rest.items())
+        if key not in lists:
+            lists[key] = choose(repo, config_name, overrides_list, **rest)
+        return dataclasses.replace(lists[key], config_overrides=values)
+
+    def merge_once(self, defaults, repo):
+        if not are_ours(repo):
+            return merge(self, defaults, repo)
+        key = tuple(map(repr, defaults))
+        if key not in configs:
+            configs[key] = pickle.dumps(merge(self, defaults, repo))
+        return pickle.loads(configs[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "create_defaults_list", choose_once)
+        patch.setattr(ConfigLoaderImpl, "_compose_config_from_defaults_list", merge_once)
         yield
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from scipy import integrate
 
 from tests.support.composing import QUICK, composed, options
 from tests.support.slowly import KINDS, rest_slow
@@ -202,7 +203,7 @@ def test_draws_are_distributed_as_their_density_says(sampler):
         heights, edges, _ = axes.patches[0].get_data()
         x, density = axes.lines[0].get_data()
         fine = np.linspace(edges[:-1], edges[1:], 20)
-        shares = np.trapezoid(np.interp(fine, x, density), fine, axis=0)
+        shares = integrate.trapezoid(np.interp(fine, x, density), fine, axis=0)
         # Five standard deviations of a bin's count of 20,000; the first bin of a density that is infinite at 0 aside.
         error = 5 * np.sqrt(np.maximum(shares, 1e-4) / 20_000)
         assert (np.abs(heights * np.diff(edges) - shares) < error + 0.002)[1:].all()

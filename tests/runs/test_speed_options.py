@@ -33,13 +33,19 @@ def test_bfloat16_needs_its_instructions(capabilities, has):
     ],
 )
 def test_a_slow_option_is_warned_of(option, processor, warning, configure, caplog, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: AVX2)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: AVX2, raising=False)
     warn_of_slow_options(configure(option), processor)
     assert (warning in caplog.text) if warning else not caplog.text
 
 
 def test_a_cpu_with_bfloat16_is_not_warned_of(configure, caplog, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: AMX)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: AMX, raising=False)
+    warn_of_slow_options(configure("trainer.precision=bf16-mixed"), "cpu")
+    assert not caplog.text
+
+
+def test_a_torch_that_does_not_know_the_cpu_warns_of_nothing(configure, caplog, monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     warn_of_slow_options(configure("trainer.precision=bf16-mixed"), "cpu")
     assert not caplog.text
 

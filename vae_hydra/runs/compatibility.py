@@ -108,7 +108,9 @@ def warn_of_busy_cores(devices: int, processor: str) -> None:
 def warn_of_slow_options(config: Mapping[str, Any], processor: str) -> None:
     """Warn of options that make training slower on this CPU; docs/results.md has the measurements."""
     precision = str(config["trainer"]["precision"])
-    if processor == "cpu" and precision.startswith("bf16") and not has_bfloat16(torch.cpu.get_capabilities()):
+    # torch 2.10 does not tell.
+    known = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {"bf16": True}
+    if processor == "cpu" and precision.startswith("bf16") and not has_bfloat16(known):
         log.warning(
             "trainer.precision=%s was 12 to 20 times slower than 32-true on a CPU without bfloat16 arithmetic (AMX or "
             "AVX512-BF16), and this CPU has none",

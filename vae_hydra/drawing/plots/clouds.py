@@ -91,7 +91,7 @@ def latent_plane(codes: Any, y: Any, plane: str = "pca", seed: int = 0) -> Figur
     points, names = _in_a_plane(codes, plane, seed)
     figure, axes = single_axes(6, 5)
     classes = int(y.max()) + 1
-    colours = ListedColormap(CLASS_COLOURS[:classes]) if classes <= len(CLASS_COLOURS) else MANY_CLASSES
+    colours = ListedColormap(list(CLASS_COLOURS[:classes])) if classes <= len(CLASS_COLOURS) else MANY_CLASSES
     size = min(20, max(4, 10_000 / len(points)))
     across, up = points.T
     dots = axes.scatter(across, up, size, y, alpha=0.7, linewidths=0, cmap=colours, vmin=-0.5, vmax=classes - 0.5)
