@@ -349,6 +349,7 @@ def test_contrasts_show_both_samples_and_survive_infinities():
     assert high > 85
     assert [axes.get_title() for axes in figure.axes] == ["AUROC 1", "AUROC 1", "?", "?"]
     figure.draw_without_rendering()
-    written = [label.get_text() for label in figure.axes[0].get_xticklabels(which="both") if label.get_text()]
+    labels = [label for label in figure.axes[0].get_xticklabels(which="both") if label.get_text()]
+    written = [label.get_text() for label in labels if low <= label.get_position()[0] <= high]
     assert {"1", "3", "10", "30"} <= set(written)
-    assert all(text.strip("0") in ("1", "3", ".1", ".3") for text in written)
+    assert all(text.strip("0") in ("1", "3") for text in written)

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec
 
 from matplotlib import rc_context, rcParams
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 # Okabe and Ito's colours, which the colour-blind can tell apart, and a brown and a grey.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D31", "#777777")
@@ -76,11 +78,20 @@ def fit(figure: Figure) -> None:
 
 def overflow(figure: Figure) -> tuple[float, float]:
     """Inches by which the contents of a figure with a layout exceed its canvas, in width and in height."""
-    box = figure.get_tightbbox()
+    # Before 3.11.1 Matplotlib does not count how long the titles of axes are.
+    axes = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) if _has_title(axis)]
+    to_inches = figure.dpi_scale_trans.inverted()
+    titles = [axis.label.get_window_extent().transformed(to_inches) for axis in axes]
+    box = Bbox.union([figure.get_tightbbox(), *titles])
     width, height = figure.get_size_inches()
     ends = (box.x0, box.x1 - width), (box.y0, box.y1 - height)
     across, up = (max(0.0, -low) + max(0.0, high) for low, high in ends)
     return across, up
+
+
+def _has_title(axis: Axis) -> bool:
+    """Whether an axis has a title that is drawn."""
+    return bool(axis.label.get_text()) and axis.get_visible() and axis.axes.axison and axis.axes.get_visible()
 
 
 def _titles(figure: Figure) -> Iterator[tuple[Text, float]]:
