@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import functools
 import gc
@@ -58,8 +57,8 @@ def _files_of_options_are_parsed_once():
         if key is None:
             return load(file)
         if key not in parsed:
-            parsed[key] = load(file)
-        return copy.deepcopy(parsed[key])
+            parsed[key] = pickle.dumps(load(file))
+        return pickle.loads(parsed[key])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OmegaConf, "load", staticmethod(load_once))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import importlib
 import json
 import logging
+import pickle
 import re
 import tomllib
 from pathlib import Path
@@ -213,8 +213,8 @@ def _groups_are_composed_once():
     def composed_once(self, overrides):
         key = (self.config.hydra.job.config_name, *overrides)
         if key not in known:
-            known[key] = compose(self, overrides)
-        return copy.deepcopy(known[key])
+            known[key] = pickle.dumps(compose(self, overrides))
+        return pickle.loads(known[key])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(GridSweeper, "_with_choices", composed_once)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import functools
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,13 +44,15 @@ def composition(name: str, overrides: list[str]) -> DictConfig:
     values = [one for one in parsed if not exists(one.key_or_group)]
     if any(one.is_delete() or one.is_sweep_override() for one in parsed):
         return compose(name, overrides)
-    config = copy.deepcopy(chosen(name, tuple(one.input_line for one in parsed if one not in values)))
+    # To unpickle a configuration takes a fifth of the time of copying it.
+    config = pickle.loads(chosen(name, tuple(one.input_line for one in parsed if one not in values)))
     ConfigLoaderImpl._apply_overrides_to_config(values, config)
     return config
 
 
 @functools.cache
-def chosen(name: str, groups: tuple[str, ...]) -> DictConfig:
+def chosen(name: str, groups: tuple[str, ...]) -> bytes:
+    """The configuration with some options of groups, pickled."""
     if name == "train" and set(groups) & set(NOT_YET_COMPOSED):
         # An option of every other group is learnt from the same configuration.
         others = {one.split("=")[0]: one for one in NOT_YET_COMPOSED}
@@ -58,7 +60,7 @@ def chosen(name: str, groups: tuple[str, ...]) -> DictConfig:
         assembler(name)(row)
         for one in row:
             NOT_YET_COMPOSED.pop(one)
-    return assembler(name)(groups)[0]
+    return pickle.dumps(assembler(name)(groups)[0])
 
 
 @functools.cache
