@@ -34,6 +34,8 @@ def pytest_collection_finish(session):
     """Leave a million objects of libraries and tests out of what Python searches for garbage: a sixth of the time."""
     gc.collect()
     gc.freeze()
+    # A search after each 700 new objects, Python's default, takes a twentieth of the time.
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_sessionfinish(session):

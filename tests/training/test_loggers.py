@@ -46,6 +46,9 @@ def wandb_records(path: Path):
             position += left
             continue
         length, kind = int.from_bytes(data[position + 4 : position + 6], "little"), data[position + 6]
+        if position + RECORD_HEADER + length > len(data):
+            # W&B is still writing it.
+            return
         part += data[position + RECORD_HEADER : position + RECORD_HEADER + length]
         position += RECORD_HEADER + length
         # 1: whole, 2: first, 3: middle, 4: last.
