@@ -2,9 +2,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := python -m pytest -n auto --maxprocesses 4 --dist loadfile
-# Thousands of small models: glibc would return the memory of each to the system and ask for it again.
-export MALLOC_MMAP_THRESHOLD_ := 1073741824
-export MALLOC_TRIM_THRESHOLD_ := 1073741824
 
 .PHONY: help setup train test lint test-slow test-slurm test-newest test-lowest bench notebooks docs dist clean
 
