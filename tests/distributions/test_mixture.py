@@ -153,6 +153,11 @@ def test_autocast_leaves_the_precision_alone():
         torch.testing.assert_close(mixture.log_prob(z), mixture.log_prob(z.double()).float(), rtol=1e-6, atol=1e-5)
 
 
+def test_an_inverse_gaussian_with_other_parameters_keeps_its_gradient():
+    biased = InverseGaussian(torch.ones(2), torch.ones(2), gradient="pathwise")
+    assert with_parameters(biased, parameters(biased)).gradient == "pathwise"
+
+
 def test_values_beyond_the_support_are_refused():
     with pytest.raises(ValueError, match="within the support"):
         Mixture(torch.zeros(K), FAMILIES["gamma"][0]).log_prob(-torch.ones(L))

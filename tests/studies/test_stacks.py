@@ -118,6 +118,9 @@ def test_what_is_trained_alone_is_said_and_a_failure_does_not_stop_the_others(ru
     code, text = run_command(train, *SWEEP, "sampler=normal", "seed=0", "output_dir=other", "trainer.precision=64-true")
     assert code == 0, text
     assert "1 runs are trained alone: trainer.precision=64-true" in text
+    code, text = run_command(train, *SWEEP, "sampler=normal", "seed=0", "output_dir=other", "prior=flow")
+    assert code == 0, text
+    assert "1 runs are trained alone: prior=flow" in text
 
 
 @pytest.mark.parametrize(("launcher", "expected"), [({}, 1), ({"n_jobs": 3}, 3), ({"n_jobs": -1}, os.cpu_count())])

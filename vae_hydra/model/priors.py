@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, TransformedDistribution, biject_to, constraints
 
 from vae_hydra.base import checks
-from vae_hydra.distributions import Mixture, StudentT, TrainableDistribution, is_joint, parameters, with_parameters
+from vae_hydra.distributions import Mixture, StudentT, TrainableDistribution, is_joint, with_axis
 from vae_hydra.model.flows import imported_zuko, neural_spline_flow
 
 Encode = Callable[[Tensor], Distribution]
@@ -118,8 +118,7 @@ class VampPrior(Prior):
         components = encode(self.inputs.clamp(self.least, self.greatest))
         if self.has_runs:
             # An axis for the examples, which share the components of their run.
-            values = {name: value.unsqueeze(1) for name, value in parameters(components).items()}
-            components = with_parameters(components, values)
+            components = with_axis(components, 1, 1)
         return Mixture(self.inputs.new_zeros(self.components), components)
 
 

@@ -108,9 +108,7 @@ def warn_of_busy_cores(devices: int, processor: str) -> None:
 def warn_of_slow_options(config: Mapping[str, Any], processor: str) -> None:
     """Warn of options that make training slower on this CPU; docs/results.md has the measurements."""
     precision = str(config["trainer"]["precision"])
-    # torch 2.10 does not tell.
-    known = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {"bf16": True}
-    if processor == "cpu" and precision.startswith("bf16") and not has_bfloat16(known):
+    if processor == "cpu" and precision.startswith("bf16") and _lacks_bfloat16():
         log.warning(
             "trainer.precision=%s was 12 to 20 times slower than 32-true on a CPU without bfloat16 arithmetic (AMX or "
             "AVX512-BF16), and this CPU has none",
@@ -118,6 +116,11 @@ def warn_of_slow_options(config: Mapping[str, Any], processor: str) -> None:
         )
     if processor == "cpu" and config.get("compile"):
         log.warning("compile=true is for GPUs: it takes half a minute at the start, and rarely pays on a CPU")
+
+
+def _lacks_bfloat16() -> bool:
+    """Whether torch says that this CPU does not multiply bfloat16 matrices itself; torch 2.10 does not say."""
+    return hasattr(torch.cpu, "get_capabilities") and not has_bfloat16(torch.cpu.get_capabilities())
 
 
 def has_bfloat16(capabilities: Mapping[str, Any]) -> bool:

@@ -161,7 +161,8 @@ def memory_of(member: Member) -> int:
 
     A weight takes eight numbers: the model that it was built in, the stack, gradient, two averages of Adam, and these
     three again in the best checkpoint. A value of a layer takes four: itself, its gradient, and copies on the way.
-    Layers see an example once for each pass of the objective, and the pseudo-inputs of a VampPrior.
+    Every layer is counted for each pass of the objective, and for the pseudo-inputs of a VampPrior, which is an upper
+    bound: the encoder sees an example once, and the decoder no pseudo-input.
     """
     module = member.module
     weights = sum(parameter.numel() for parameter in module.vae.parameters())

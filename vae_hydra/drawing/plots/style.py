@@ -79,9 +79,9 @@ def fit(figure: Figure) -> None:
 def overflow(figure: Figure) -> tuple[float, float]:
     """Inches by which the contents of a figure with a layout exceed its canvas, in width and in height."""
     # Before 3.11.1 Matplotlib does not count how long the titles of axes are.
-    axes = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) if _has_title(axis)]
+    titled = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) if _has_title(axis)]
     to_inches = figure.dpi_scale_trans.inverted()
-    titles = [axis.label.get_window_extent().transformed(to_inches) for axis in axes]
+    titles = [axis.label.get_window_extent().transformed(to_inches) for axis in titled]
     box = Bbox.union([figure.get_tightbbox(), *titles])
     width, height = figure.get_size_inches()
     ends = (box.x0, box.x1 - width), (box.y0, box.y1 - height)

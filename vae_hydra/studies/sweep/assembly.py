@@ -23,7 +23,7 @@ class _Known(NamedTuple):
     """What Hydra composed for runs that differ in options of confined groups alone.
 
     Attributes:
-        packed: one of the configurations, pickled: unpickling it is five times as fast as copying it.
+        packed: one of the configurations, pickled: unpickling is faster than copying.
         choices: the option of each group in it.
         defaults: group → its option where a run chooses none.
         groups: (group, option) → the values of the group.
