@@ -24,8 +24,9 @@ lint: setup    ## ruff, mypy, and that imports only go down
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Commands that tests start would otherwise compile the package anew where the environment asks for no compiled files.
 test: lint     ## lint, types and tests, on up to four cores
-	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST)
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/$(PYTEST)
 
 test-slow: setup  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -143,9 +143,8 @@ def test_a_sample_without_a_tail():
     "overrides",
     [
         ("dataset=lognormal_2d", "+trainer.limit_train_batches=20"),
-        ("classifier=mlp", "classifier.labelled=0.02"),
-        ("sampler=deterministic",),
-        ("likelihood=bernoulli", "dataset.binarise=dynamic"),
+        (*("classifier=mlp", "classifier.labelled=0.02"), *("likelihood=bernoulli", "dataset.binarise=dynamic")),
+        pytest.param(("sampler=deterministic",), marks=pytest.mark.slow),
     ],
 )
 def test_evaluate_measures_generation_and_codes(overrides, configure, quick_recipe):

@@ -236,16 +236,6 @@ def test_help_imports_nothing_heavy():
     assert result.stdout.strip() == "[]"
 
 
-def test_training_imports_loggers_and_plots_only_where_used(tmp_path):
-    code = (
-        "import sys; sys.argv = ['train', 'trainer.max_epochs=1', 'callbacks.figures.enabled=false', "
-        f"'output_dir={tmp_path}']; from vae_hydra.train import main; main(); "
-        "print([m for m in ('wandb', 'tensorboard', 'vae_hydra.drawing.plots') if m in sys.modules])"
-    )
-    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert result.stdout.strip().splitlines()[-1] == "[]"
-
-
 @pytest.mark.slow
 def test_conf_and_plugin_travel_with_the_wheel(tmp_path):
     """An unpacked wheel has the whole configuration and Hydra's plugin; a sweep works far from the checkout."""

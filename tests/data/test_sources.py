@@ -143,7 +143,7 @@ def test_drawing_points_leaves_the_global_generator_alone():
 
 
 # Points that divide a distribution into as many equally probable parts, for means over it.
-MIDPOINTS = (np.arange(4000) + 0.5) / 4000
+MIDPOINTS = (np.arange(1000) + 0.5) / 1000
 
 
 @pytest.mark.parametrize("df", [5.0, 2.5])

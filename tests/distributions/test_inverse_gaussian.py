@@ -19,7 +19,7 @@ DTYPES = [torch.float32, torch.float64]
 
 
 def make(loc, concentration, dtype=torch.float64, **options):
-    parameters = (torch.tensor(float(value), dtype=dtype, requires_grad=True) for value in (loc, concentration))
+    parameters = (torch.tensor(value, dtype=dtype, requires_grad=True) for value in (loc, concentration))
     return InverseGaussian(*parameters, **options)
 
 
@@ -100,16 +100,16 @@ def test_entropy_has_a_gradient():
 @pytest.mark.parametrize(("loc", "concentration"), EXTREMES)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_implicit_gradient_is_minus_the_cdf_gradient_over_the_density(loc, concentration, dtype):
-    distribution = make(loc, concentration, dtype)
-    draws = distribution.rsample((200,))
-    expected = make(loc, concentration)
+    # Each draw has its own copy of the parameters, so that one backward pass tells the gradients of all apart.
+    distribution = make([loc] * 200, [concentration] * 200, dtype)
+    draws = distribution.rsample()
+    expected = make([loc] * 200, [concentration] * 200)
     at = draws.detach().double()
     for name in ("loc", "concentration"):
         parameter, exact_parameter = getattr(distribution, name), getattr(expected, name)
-        # Each draw has the same two scalar parameters, so each gradient is asked for by itself.
-        ours = torch.stack([torch.autograd.grad(x, parameter, retain_graph=True)[0] for x in draws])
+        (ours,) = torch.autograd.grad(draws.sum(), parameter, retain_graph=True)
         cdf = expected.cdf(at)
-        slope = torch.stack([torch.autograd.grad(f, exact_parameter, retain_graph=True)[0] for f in cdf])
+        (slope,) = torch.autograd.grad(cdf.sum(), exact_parameter)
         exact = -slope / expected.log_prob(at).exp()
         tolerance = 1e-6 if dtype == torch.float64 else 1e-3
         # Where the CDF is within rounding of 0 or 1 its numerical slope says nothing.

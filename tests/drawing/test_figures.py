@@ -107,7 +107,7 @@ def test_every_figure_of_images_draws_or_says_why_not(sampler):
 
 
 @pytest.mark.usefixtures("without_layout")
-@pytest.mark.parametrize("sampler", options("sampler"))
+@pytest.mark.parametrize("sampler", rest_slow(options("sampler")))
 def test_every_figure_of_vectors_draws_or_says_why_not(sampler):
     """Figures of latents, which do not ask what the data are, for one sampler of each kind."""
     small = ("dataset=student_t_mixture", "dataset.train_size=300", "dataset.test_size=300", "dataset.dimensions=2")

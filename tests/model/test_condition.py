@@ -59,7 +59,7 @@ def test_who_is_given_the_label(encoding, configure):
 
 
 def test_a_conditional_model_generates_the_class_it_is_asked_for(configure):
-    config = configure("condition=both", "trainer.max_epochs=40", "model.latent_dim=4")
+    config = configure("condition=both", "trainer.max_epochs=15", "optimizer.lr=3e-3", "model.latent_dim=4")
     train(config)
     data = build_experiment(config).data
     real = data.prepared("train")
@@ -106,8 +106,8 @@ SOME = ("normal", "lognormal", "student_t", "inverse_gaussian", "deterministic")
 
 @pytest.mark.parametrize("sampler", rest_slow(SOME, at_once=["inverse_gaussian"]))
 def test_the_head_learns_the_digits(sampler, configure):
-    options = ("classifier=mlp", "classifier.weight=20", f"sampler={sampler}", "trainer.max_epochs=30")
-    metrics = train(configure(*options))
+    options = ("classifier=mlp", "classifier.weight=20", f"sampler={sampler}", "trainer.max_epochs=15")
+    metrics = train(configure(*options, "optimizer.lr=3e-3"))
     assert metrics["reconstruct/clean/accuracy"] > 0.85
     assert metrics["reconstruct/clean/cross_entropy"] < 2.3
 

@@ -16,6 +16,7 @@ from scipy.special import gammaln
 
 import vae_hydra
 from tests.support.composing import composed, options
+from tests.support.slowly import KINDS
 from tests.support.untrained_runs import TINY, untrained
 from vae_hydra import export as command
 from vae_hydra.base.command.configuration import config_folder
@@ -31,8 +32,6 @@ from vae_hydra.runs.sharing.programs import FORMATS, largest_difference, log_gam
 from vae_hydra.training.module import CHECKPOINT_KEY
 
 SAMPLERS = tuple(options("sampler"))
-# Their programs are large: exported in the slow tests.
-LARGE = ("flow", "normal_full", "von_mises_fisher", "multivariate_t")
 LIKELIHOODS = (
     *("gaussian", "laplace", "student_t", "huber", "log_cosh", "bernoulli", "continuous_bernoulli", "multivariate_t"),
     *("gaussian likelihood.learn_scale=predicted", "laplace likelihood.learn_scale=per_pixel"),
@@ -115,8 +114,8 @@ def fresh(overrides: str) -> VAE:
 @torch.no_grad()
 @pytest.mark.parametrize(
     "samplers",
-    [tuple(name for name in SAMPLERS if name not in LARGE), pytest.param(LARGE, marks=pytest.mark.slow)],
-    ids=["small", "large"],
+    [KINDS, pytest.param(tuple(name for name in SAMPLERS if name not in KINDS), marks=pytest.mark.slow)],
+    ids=["kinds", "others"],
 )
 def test_every_sampler_in_every_format(samplers, tmp_path):
     encoders, x = {}, torch.rand(4, 1, 8, 8)

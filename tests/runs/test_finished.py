@@ -15,7 +15,9 @@ from vae_hydra.runs.train import train
 SLIM = (
     "import sys; from vae_hydra.train import main\n"
     "try: main()\n"
-    "finally: print('slow imports:', sorted({'torch', 'lightning', 'scipy', 'matplotlib'} & sys.modules.keys()))"
+    "finally:\n"
+    "    print('slow imports:', sorted({'torch', 'lightning', 'scipy', 'matplotlib'} & sys.modules.keys()))\n"
+    "    print('on request:', sorted({'wandb', 'tensorboard', 'vae_hydra.drawing.plots'} & sys.modules.keys()))"
 )
 
 
@@ -63,7 +65,8 @@ def test_wrong_values_are_refused_without_torch(option, message, tmp_path, confi
     assert not list(tmp_path.iterdir())
 
 
-def test_the_first_line_says_what_takes_time(tmp_path):
+def test_a_run_says_first_what_takes_time_and_imports_loggers_and_plots_only_where_used(tmp_path):
     code, text = slim(*QUICK, "trainer.max_epochs=1", f"output_dir={tmp_path}")
     assert code == 0, text
     assert text.startswith("loading  torch and Lightning\n")
+    assert "on request: []" in text
