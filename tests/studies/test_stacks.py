@@ -68,6 +68,11 @@ def test_what_is_not_elementwise_makes_another_shape(overrides, configure):
         (["trainer.devices=2"], "trainer.devices=2"),
         (["+trainer.limit_train_batches=2"], "trainer.limit_train_batches=2"),
         (["optimizer._target_=torch.optim.LBFGS"], "the steps of torch.optim.LBFGS may not be proportional"),
+        (
+            ["+scheduler._target_=torch.optim.lr_scheduler.OneCycleLR", "+scheduler.max_lr=0.1"],
+            "its schedule also changes the momentum, unless scheduler.cycle_momentum=false",
+        ),
+        (["scheduler=cosine", "scheduler._target_=mine.Schedule"], "scheduler is mine.Schedule, which may change more"),
         (["sampler._target_=mine.Sampler"], "sampler is mine.Sampler, which may take no run axis"),
         (["callbacks.figures.enabled=true", "callbacks.figures.epochs=[1]"], "it draws figures while it trains"),
         (["+callbacks.mine={_target_: x.Y}"], "it has the callbacks mine"),

@@ -194,6 +194,7 @@ def test_a_far_latent_has_a_wide_likelihood_in_decode():
         (["sampler.given_x=false"], "sampler.given_x=true"),
         (["likelihood.learn_scale=per_pixel"], "learn_scale must be true or false, but got 'per_pixel'"),
         (["sampler.x_scale=0.1", "sampler.df=2"], "sampler.x_scale needs sampler.df > 2"),
+        (["prior=learned"], "would train no other; use prior=standard"),
     ],
 )
 def test_other_models_are_refused(overrides, message, configure):
@@ -201,9 +202,21 @@ def test_other_models_are_refused(overrides, message, configure):
         build_experiment(configure(*T3VAE, *SMALL, *overrides))
 
 
-def test_members_of_a_stack_may_have_different_degrees_of_freedom():
+@pytest.mark.parametrize(
+    "differing",
+    [
+        [(f"sampler.df={df}", f"likelihood.df={df}") for df in (4, 7)],
+        [(f"likelihood.scale={scale}",) for scale in (1.0, 0.1)],
+        [
+            (f"sampler.df={df}", f"likelihood.df={df}", f"likelihood.scale={scale}")
+            for df, scale in ((4, 2.0), (7, 0.3))
+        ],
+    ],
+    ids=["df", "scale", "both"],
+)
+def test_members_of_a_stack_may_have_different_parameters(differing):
     """The terms of each are those that it has alone."""
-    members = [build_experiment(composed(*T3VAE, *SMALL, f"sampler.df={df}", f"likelihood.df={df}")) for df in (4, 7)]
+    members = [build_experiment(composed(*T3VAE, *SMALL, *options)) for options in differing]
     stacked = stack_models([module.vae for module, _ in members])
     x = members[0].data.prepared("train", 6).x
     output = stacked(x.expand(2, *x.shape))

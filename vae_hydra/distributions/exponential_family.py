@@ -50,6 +50,11 @@ def log_densities(components: Distribution, z: Tensor) -> Tensor | None:
     return total.to(z.dtype)
 
 
+def has_natural_form(components: Distribution) -> bool:
+    """Whether ``log_densities`` knows the family."""
+    return type(components) in _FORMS
+
+
 def _product(statistic: Tensor, parameter: Tensor) -> Tensor:
     """Σⱼ of a statistic [..., L] and a parameter [..., K, L], of shape [..., K]."""
     if parameter.dim() == 2:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.types import _size
 
-from vae_hydra.distributions.exponential_family import log_densities
+from vae_hydra.distributions.exponential_family import has_natural_form, log_densities
 from vae_hydra.distributions.joint import is_joint, log_density
 from vae_hydra.distributions.parameters import parameters, with_parameters
 
@@ -47,6 +47,11 @@ class Mixture(Distribution):
     def mean(self) -> Tensor:
         """Σₖ πₖ·E_k[z], of shape [..., L]."""
         return (self.logits.exp().unsqueeze(-1) * self.components.mean).sum(-2)
+
+    @property
+    def numbers_per_value(self) -> int:
+        """Size of the arrays that ``log_prob`` makes for one value, in numbers of single precision."""
+        return self.logits.shape[-1] * (2 if has_natural_form(self.components) else self.event_shape.numel())
 
     def log_prob(self, value: Tensor) -> Tensor:
         """ln p(z) of shape [...] for z [..., L]."""

@@ -35,6 +35,10 @@ class GammaPower(Objective):
             )
         if not sampler.values or likelihood.learn_scale:
             raise ValueError("objective=gamma_power needs sampler.given_x=true and likelihood.learn_scale=false")
+        if vae.prior is not None:
+            raise ValueError(
+                "objective=gamma_power has the sampler's own prior and would train no other; use prior=standard"
+            )
         prior_df, df = float(sampler.df), float(likelihood.df)
         if prior_df != df or df <= 2:
             raise ValueError(
@@ -48,7 +52,9 @@ class GammaPower(Objective):
         values = math.prod(vae.x_shape)
         squares = ((passed.x - passed.output.p.mean) / x_scale).square().flatten(-len(vae.x_shape)).sum(-1)
         log_variance = 2 * q.scale.log() + torch.log1p(values / df)
-        return 0.5 * (squares + beta * regulariser(q.loc, log_variance, df, values, x_scale))
+        # Beside the axis of latents, where the runs of a stack differ in σ.
+        beside = x_scale.reshape(-1, 1, 1) if x_scale.dim() else x_scale
+        return 0.5 * (squares + beta * regulariser(q.loc, log_variance, df, values, beside))
 
 
 def regulariser(loc: Tensor, log_variance: Tensor, df: Tensor, values: int, x_scale: Tensor) -> Tensor:
@@ -62,10 +68,10 @@ def regulariser(loc: Tensor, log_variance: Tensor, df: Tensor, values: int, x_sc
         log_variance: ln of the diagonal of Σ, [..., L].
         df: ν > 2, of shape [1].
         values: n.
-        x_scale: σ.
+        x_scale: σ, which broadcasts with df.
     """
     latents, below = loc.shape[-1], (df + values - 2).squeeze(-1)
-    base, nu = log_base(df, values, x_scale.reshape(-1)[0]).squeeze(-1), df.squeeze(-1)
+    base, nu = log_base(df, values, x_scale).squeeze(-1), df.squeeze(-1)
     log_ratio = (log_variance.sum(-1) - 2 * latents * base / below) / (below + latents) + torch.log1p(latents / below)
     spread = loc.square().sum(-1) + nu / below * log_variance.exp().sum(-1)
     # ν·T − ν·C·|Σ|^…, two large numbers for a large ν.

@@ -94,8 +94,9 @@ def importance_weighted_loss(
 
     At β = 1 it bounds −log p(x) from above, and more closely with more draws K. Its gradient with respect to the
     encoder has a signal-to-noise ratio that falls as √(M/K). With ``doubly``, the gradient of the same expectation
-    leaves out the score function: each draw's gradient counts w̃ₖ², the square of its normalised weight, and that of
-    q's parameters in log q(zₖ|x) not at all. Its ratio rises with K; at K = 1 it is that of "sticking the landing".
+    leaves out the score function: each draw's gradient counts (1 − β)·w̃ₖ + β·w̃ₖ², with its normalised weight w̃ₖ, and
+    that of q's parameters in log q(zₖ|x) not at all. At β = 1 its ratio rises with K; at K = 1 it is that of "sticking
+    the landing".
 
     Args:
         vae: the model.
@@ -138,9 +139,11 @@ def log_weights(
     beta = beta.unsqueeze(-1) if isinstance(beta, Tensor) and beta.dim() else beta
     weights = log_likelihood + beta * (log_prior - log_q)
     if doubly_within and z.requires_grad:
-        # The loss weights each draw's gradient by w̃ₖ already.
-        normalised = weights.detach().unflatten(-2, (-1, doubly_within)).softmax(-2).flatten(-3, -2).unsqueeze(-1)
-        z.register_hook(lambda gradient: gradient * normalised)
+        # The loss weights each draw's gradient by w̃ₖ already. The score function that is left out, E of
+        # −β·w̃ₖ·∇log q, is the mean of −β·(w̃ₖ − w̃ₖ²)·∂log wₖ/∂z.
+        normalised = weights.detach().unflatten(-2, (-1, doubly_within)).softmax(-2).flatten(-3, -2)
+        factor = (1 - beta + beta * normalised).unsqueeze(-1)
+        z.register_hook(lambda gradient: gradient * factor)
     return weights
 
 

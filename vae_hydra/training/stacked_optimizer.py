@@ -12,6 +12,9 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from vae_hydra.training.denormals import flush_denormals
 from vae_hydra.training.module import VAEModule
 
+# What torch's optimizers keep once for a parameter, not for each of its values.
+COUNTS = ("step", "mu_product")
+
 
 class LearningRate:
     """The learning rate of one run, from the optimizer and the schedule that it has alone."""
@@ -119,25 +122,24 @@ class StackedOptimizer:
     def state(self, run: int) -> dict[str, Any]:
         """The state dict that the optimizer of one run alone would have."""
         state = {
-            number: {
-                key: value[run].reshape(self._shapes[number]).clone() if _is_per_parameter(value) else value
-                for key, value in values.items()
-            }
+            number: {key: self._of_run(run, number, key, value) for key, value in values.items()}
             for number, values in self._optimizer.state_dict()["state"].items()
         }
         return {"state": state, "param_groups": [self.rates[run].group(len(self.parameters))]}
+
+    def _of_run(self, run: int, number: int, key: str, value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        return value.clone() if key in COUNTS else value[run].reshape(self._shapes[number]).clone()
 
     def load(self, states: Sequence[Mapping[str, Any]]) -> None:
         """Continue from state dicts of optimizers, one for each run."""
         stacked = self._optimizer.state_dict()
         for number, parameter in enumerate(self.parameters):
-            values = [state["state"][number] for state in states]
-            stacked["state"][number] = {
-                key: torch.stack([one[key] for one in values]).reshape(parameter.shape)
-                if _is_per_parameter(value)
-                else value
-                for key, value in values[0].items()
-            }
+            # Plain SGD keeps nothing, and no optimizer does for a parameter without a gradient.
+            values = [state["state"][number] for state in states if number in state["state"]]
+            if values:
+                stacked["state"][number] = {key: _of_all(key, values, parameter) for key in values[0]}
         self._optimizer.load_state_dict(stacked)
 
 
@@ -146,6 +148,9 @@ def _along_runs(values: Tensor, like: Tensor) -> Tensor:
     return values.reshape(-1, *[1] * (like.dim() - 1))
 
 
-def _is_per_parameter(value: Any) -> bool:
-    """Whether an entry of an optimizer's state has a parameter's shape; a count of steps has none."""
-    return isinstance(value, Tensor) and value.dim() > 0
+def _of_all(key: str, values: Sequence[Mapping[str, Any]], parameter: Tensor) -> Any:
+    """An entry of the states of all runs for a stacked parameter."""
+    first = values[0][key]
+    if key in COUNTS or not isinstance(first, Tensor):
+        return first
+    return torch.stack([one[key] for one in values]).reshape(parameter.shape)

@@ -50,6 +50,8 @@ FOLLOWED = ("max_epochs", "accelerator", "gradient_clip_val", "enable_model_summ
 PLAIN = {"devices": (1, "1"), "precision": ("32-true", 32, "32", "bf16-mixed"), "deterministic": (False,)}
 # Optimizers whose steps are proportional to the learning rate.
 OPTIMIZERS = tuple(f"torch.optim.{name}" for name in ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "SGD", "RMSprop"))
+# Schedules of which that is not all: by default they change the momentum, too.
+CYCLES = tuple(f"torch.optim.lr_scheduler.{name}" for name in ("OneCycleLR", "CyclicLR"))
 
 
 class Stacks(NamedTuple):
@@ -109,11 +111,22 @@ def reason_against(config: Config) -> str | None:
     target = config["optimizer"].get("_target_")
     if target not in OPTIMIZERS:
         return f"the steps of {target} may not be proportional to its learning rate"
+    if reason := _schedule_against(config.get("scheduler") or {}):
+        return reason
     for part in PARTS:
         target = nested.get(config, f"{part}._target_")
         if target and not str(target).startswith("vae_hydra."):
             return f"{part} is {target}, which may take no run axis"
     return _callbacks_against(config["callbacks"])
+
+
+def _schedule_against(schedule: Mapping[str, Any]) -> str | None:
+    target = schedule.get("_target_")
+    if target in CYCLES and schedule.get("cycle_momentum", True):
+        return "its schedule also changes the momentum, unless scheduler.cycle_momentum=false"
+    if target and not str(target).startswith("torch.optim.lr_scheduler."):
+        return f"scheduler is {target}, which may change more than the learning rate"
+    return None
 
 
 def _callbacks_against(callbacks: Mapping[str, Any]) -> str | None:
