@@ -10,7 +10,10 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from tests.support.composing import QUICK
+from vae_hydra import evaluate as evaluate_command
 from vae_hydra import generate as generate_command
+from vae_hydra import train as train_command
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.sources.table import load_table
 from vae_hydra.data.table_rows import rows_of_table
@@ -18,6 +21,7 @@ from vae_hydra.drawing.plots import clouds
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.stack import train_together
 from vae_hydra.runs.train import train
+from vae_hydra.studies.reporting.results import results
 
 ROWS = 200
 
@@ -277,9 +281,28 @@ def test_a_table_that_has_changed_is_refused(table, configure, run_command, tmp_
     assert "the table has changed since this run was trained" in text
     code, text = run_command(generate_command, *ask, f"dataset_root={old}")
     assert "the table has changed" not in text
+    assert run.record["data_digest"]
+    with pytest.raises(ValueError, match=r"rain.csv has changed since .* was trained; train a new run with another"):
+        train(config)
+    assert train({**config, "dataset": {**config["dataset"], "root": str(old)}}) == run.metrics
     (run.folder / "run.json").write_text('{"status": "interrupted"}')
     with pytest.raises(ValueError, match="the table has changed"):
         train(config)
+
+
+@pytest.mark.parametrize("options", [(), ("stack=2",)], ids=["alone", "stacked"])
+def test_a_sweep_notices_a_changed_table_and_a_report_does_not_average_both(options, table, run_command, tmp_path):
+    words = (*QUICK, "dataset=table", f"dataset.path={table()}", "test_noises=null", *options)
+    code, text = run_command(train_command, "-m", *words, "seed=0")
+    assert code == 0, text
+    table(frame().assign(rain=1.0 + np.arange(ROWS)))
+    code, text = run_command(train_command, "-m", *words, "seed=0,1")
+    assert code != 0
+    assert "1 done" in text
+    assert "rain.csv has changed since" in text
+    found = results([tmp_path / "outputs"])
+    assert list(found["status"]) == ["done", "done"]
+    assert found["options"].nunique() == found["dataset.content"].nunique() == 2
 
 
 def test_figures_of_a_table_are_in_its_units_and_under_its_names(table, configure, monkeypatch):
@@ -304,3 +327,19 @@ def test_a_stack_does_not_go_on_with_a_table_that_has_changed(table, configure):
     with pytest.raises(ValueError, match="the table has changed since this run was trained"):
         train_together([config])
     assert run.record["status"] == "failed"
+
+
+def test_a_saved_run_says_where_it_misses_its_table(table, configure, run_command, tmp_path):
+    path = table()
+    config = configure("dataset=table", f"dataset.path={path}", "test_noises=null")
+    train(config)
+    (tmp_path / "elsewhere").mkdir()
+    moved = (tmp_path / "rain.csv").rename(tmp_path / "elsewhere" / "rain.csv")
+    ask = (f"run={Run.of(config).folder}", "accelerator=cpu")
+    code, text = run_command(evaluate_command, *ask)
+    assert code == 2
+    assert f"there is no file {tmp_path / 'rain.csv'}; name the folder that holds rain.csv with dataset_root=" in text
+    # The scores of a finished run do not need it.
+    assert train(config) == Run.of(config).metrics
+    code, text = run_command(evaluate_command, *ask, f"dataset_root={moved.parent}")
+    assert code == 0, text

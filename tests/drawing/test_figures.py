@@ -370,9 +370,18 @@ def test_the_command_draws_what_is_asked_and_says_what_does_not_apply(run, run_c
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
     assert "left out tails: it needs vectors" in text
     before = set(moved.glob("figures/*"))
-    code, text = run_command(command, f"run={moved}", "accelerator=cpu", "show=[kl_over_time]", "seed=1")
+    drawn_in_training = {path: path.read_bytes() for path in moved.glob("figures/*.png")}
+    others = ["show=[latent_plane,prior_samples]", "plane=tsne", "samples=9", "seed=1", "checkpoint=last"]
+    code, text = run_command(command, f"run={moved}", "accelerator=cpu", *others)
     assert code == 0, text
-    assert set(moved.glob("figures/*")) - before == {moved / "figures" / "kl_over_time.png"}
+    new = {"latent_plane-last-s1-tsne.png", "prior_samples-last-s1-n9.png"}
+    assert {path.name for path in set(moved.glob("figures/*")) - before} == new
+    assert all(path.read_bytes() == content for path, content in drawn_in_training.items())
+    code, text = run_command(
+        command, f"run={moved}", "accelerator=cpu", "show=[kl_over_time]", f"seed={run.config['seed']}"
+    )
+    assert code == 0, text
+    assert (moved / "figures" / "kl_over_time.png").is_file()
 
 
 @pytest.mark.parametrize(

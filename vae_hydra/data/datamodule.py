@@ -140,6 +140,12 @@ class DataModule(L.LightningDataModule):
         return other
 
     @property
+    def own_digest(self) -> dict[str, Any]:
+        """The entry of a run's record that tells the user's own data from changed ones; empty for other data."""
+        digest = self.table.digest if self.table else self.digest
+        return {"data_digest": digest} if digest else {}
+
+    @property
     def has_validation(self) -> bool:
         """Whether there are validation examples."""
         return len(self.splits["validation"]) > 0

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -211,11 +211,3 @@ def _loaded(path: Path, in_memory: bool | None) -> Tensor:
         return torch.from_numpy(np.load(path, allow_pickle=False))
     mapped = MappedArray(path)
     return LazyRows(mapped, torch.arange(len(mapped.rows)))
-
-
-def content_digest(files: Iterable[Path], folder: Path) -> str:
-    """SHA-256 of the names and sizes of files in a folder, the same wherever it lies."""
-    described = hashlib.sha256()
-    for file in files:
-        described.update(f"{file.relative_to(folder)}\0{file.stat().st_size}\0".encode(errors="surrogateescape"))
-    return described.hexdigest()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from vae_hydra.base.files import replacing_folder
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Those of torchvision's ImageFolder, which a folder of images can be read without.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")

@@ -14,7 +14,7 @@ from vae_hydra.base.files import filling_folder, write_figure
 from vae_hydra.drawing.panels import Subject, chosen, drawn
 from vae_hydra.drawing.plots.clouds import PLANES
 from vae_hydra.runs.folder import finished_runs
-from vae_hydra.runs.saved import data_of, open_saved
+from vae_hydra.runs.saved import Saved, data_of, open_saved
 from vae_hydra.training.history import read_epochs
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def figures(config: Mapping[str, Any]) -> list[Path]:
     prepare_torch(config["threads"])
     names = chosen("show", config["show"])
     options = {
-        "seed": checks.seed("seed", config["seed"]),
+        "seed": None if config["seed"] is None else checks.seed("seed", config["seed"]),
         "samples": checks.positive_integer("samples", config["samples"]),
         "plane": checks.one_of("plane", config["plane"], PLANES),
     }
@@ -55,7 +55,9 @@ def figures(config: Mapping[str, Any]) -> list[Path]:
 def _figures_of_run(config: Mapping[str, Any], names: Sequence[str], options: Mapping[str, Any]) -> list[Path]:
     saved = open_saved(config)
     run = saved.run.folder
-    folder = output_folder(config["output"], run / "figures", [f"{name}.png" for name in names])
+    options = {**options, "seed": saved.module.seed if options["seed"] is None else options["seed"]}
+    file_of = {name: f"{name}{_suffix(name, saved, options)}.png" for name in names}
+    folder = output_folder(config["output"], run / "figures", list(file_of.values()))
     data = data_of(saved, config["dataset_root"])
     subject = Subject(saved.module, data, read_epochs(run / "metrics.csv"), run / "figures", **options)
     files, left_out = [], {}
@@ -64,7 +66,7 @@ def _figures_of_run(config: Mapping[str, Any], names: Sequence[str], options: Ma
             if isinstance(figure, str):
                 left_out[name] = figure
             else:
-                files.append(f"{name}.png")
+                files.append(file_of[name])
                 write_figure(figure, new / files[-1])
         _check_any(files, left_out)
     for file in files:
@@ -72,6 +74,18 @@ def _figures_of_run(config: Mapping[str, Any], names: Sequence[str], options: Ma
     for name, reason in left_out.items():
         log.info("left out %s: %s", name, reason)
     return [folder / file for file in files]
+
+
+def _suffix(name: str, saved: Saved, options: Mapping[str, Any]) -> str:
+    """The end of a file's name: what differs from the figure that training draws, which stays as it is."""
+    module, usual = saved.module, saved.run.checkpoint_path()
+    parts = [
+        f"-{saved.checkpoint.stem}" if saved.checkpoint != usual else "",
+        f"-s{options['seed']}" if options["seed"] != module.seed else "",
+        f"-{options['plane']}" if name == "latent_plane" and options["plane"] != PLANES[0] else "",
+        f"-n{options['samples']}" if name == "prior_samples" and options["samples"] != Subject.samples else "",
+    ]
+    return "".join(parts)
 
 
 def _check_any(files: Sequence[str], left_out: Mapping[str, str]) -> None:

@@ -17,10 +17,15 @@ log = logging.getLogger(__name__)
 
 
 def finished_scores(config: Mapping[str, Any]) -> dict[str, float] | None:
-    """Log and return the scores of a run that is done and tested on every noise of ``config``; else None."""
+    """Log and return the scores of a run that is done and tested on every noise of ``config``; else None.
+
+    Raises:
+        ValueError: if the user's own data have changed since the run was trained.
+    """
     run = Run.of(config)
     if is_trial(config) or not run.is_done or run.untested(config):
         return None
+    run.check_data(config["dataset"])
     log.info("%s is done already; its test scores\n%s", run.folder, table(run.metrics))
     warn_if_partial(run)
     return run.metrics

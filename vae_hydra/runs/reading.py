@@ -26,7 +26,7 @@ STATUSES = ("done", "running", "failed", "interrupted", "pruned")
 NAMED = ("dataset", "noise", "sampler")
 # Entries of a record → their types.
 RECORDED: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("started", "finished", "checkpoint", "error", "id", "git_commit", "partial"), str),
+    **dict.fromkeys(("started", "finished", "checkpoint", "error", "id", "git_commit", "partial", "data_digest"), str),
     "seconds_per_epoch": (int, float),
     "scores_version": int,
     "stacked": int,
@@ -89,7 +89,7 @@ def read_run(path: Path) -> RunFolder:
     """A run's record, configuration, scores, epochs and evaluations; damage is reported, not raised."""
     try:
         record, config = read_record(path / "run.json"), read_config(path / "config.yaml")
-        identifying = leaves(config)
+        identifying = {**leaves(config), **_content(record)}
         scores = read_scores(path / "metrics.json") if record["status"] == "done" else {}
         metrics = _averageable(scores, "metrics.json")
     except Exception as error:  # a stranger's file must not end the report
@@ -101,6 +101,12 @@ def read_run(path: Path) -> RunFolder:
     readable = {name: evaluation for name, evaluation in evaluations.items() if evaluation is not None}
     _guarded(remarks, lambda: check_examples(path))
     return RunFolder(path, record, config, identifying, metrics, epochs, readable, remarks=tuple(remarks))
+
+
+def _content(record: Mapping[str, Any]) -> dict[str, str]:
+    """What tells runs apart whose file has the same place, but not the same content."""
+    digest = record.get("data_digest")
+    return {"dataset.content": digest[:8]} if digest else {}
 
 
 def _guarded(remarks: list[str], read: Callable[[], Any]) -> Any:

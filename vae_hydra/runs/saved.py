@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vae_hydra.data.datamodule import DataModule
+from vae_hydra.data.located import missing_files
 from vae_hydra.data.noise import Noise
 from vae_hydra.runs.build import build_data
 from vae_hydra.runs.checkpoint import find_checkpoint, read_checkpoint, rebuild
@@ -87,8 +88,13 @@ def data_of(saved: Saved, root: str | None = None) -> DataModule:
         log.warning("dataset_root=%s is no existing folder", root)
     # A stranger's checkpoint must not start a download.
     location = {"download": False} if root is None else {"download": False, "root": root}
-    with from_stored(saved.trust):
-        data = build_data(saved.module.description["config"], **location)
+    try:
+        with from_stored(saved.trust):
+            data = build_data(saved.module.description["config"], **location)
+    except ValueError as error:
+        if missing := missing_files(error):
+            raise missing.of_saved_run() from error
+        raise
     check_same_files(saved.module.description, data)
     return data
 

@@ -48,7 +48,7 @@ class Member:
 
     def open(self, together: int) -> None:
         """Own the folder, as one of so many runs; ValueError if another process owns it."""
-        self._open.enter_context(self.run.writing(self.config, stacked=together))
+        self._open.enter_context(self.run.writing(self.config, stacked=together, **self.data.own_digest))
         self._history = History(self.run.folder / METRICS)
 
     def close(self, error: BaseException | None = None) -> None:

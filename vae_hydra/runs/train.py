@@ -109,7 +109,7 @@ def train(
         if isinstance(trainer.progress_bar_callback, Progress):
             trainer.progress_bar_callback.quiet = detail == logging.DEBUG
         together = {"devices": trainer.world_size} if trainer.world_size > 1 else {}
-        with run.writing(config, **together):
+        with run.writing(config, **together, **experiment.data.own_digest):
             _greet(run, experiment, start, detail)
             metrics = _fit_and_score(run, config, trainer, experiment, guard, detail)
             log.log(detail, "test scores\n%s", table(metrics))

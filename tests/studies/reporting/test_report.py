@@ -100,10 +100,18 @@ def test_the_report_is_beside_the_runs_unless_output_is_given(run_command, tmp_p
     assert run_command(report, "outputs")[0] == 0
     assert (tmp_path / "outputs" / "report" / "report.html").is_file()
     # Of a run: not into it.
-    assert run_command(report, str(folder), "metrics=[reconstruct/*]")[0] == 0
+    whole = (tmp_path / "outputs" / "report" / "results.csv").read_bytes()
+    other = made.run(tmp_path / "outputs", seed=1)
+    of_one, of_two = (
+        run_command(report, *map(str, runs), "metrics=[reconstruct/*]") for runs in ([folder], [folder, other])
+    )
+    assert (of_one[0], of_two[0]) == (0, 0)
+    # Nor in place of the report of all runs there.
+    assert len(list((tmp_path / "outputs").glob("report-*/report.html"))) == 2
+    assert (tmp_path / "outputs" / "report" / "results.csv").read_bytes() == whole
     assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "metrics.csv", "metrics.json", "run.json"]
     # Reporting again reads the same runs.
-    assert "1 done" in run_command(report, "outputs")[1]
+    assert "2 done" in run_command(report, "outputs")[1]
 
 
 def test_runs_that_all_failed_are_a_report_too(run_command, tmp_path):

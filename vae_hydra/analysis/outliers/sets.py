@@ -12,6 +12,7 @@ from torch import Tensor
 from vae_hydra.base import checks
 from vae_hydra.base.randomness import seeded
 from vae_hydra.data.datamodule import DataModule
+from vae_hydra.data.located import missing_files
 from vae_hydra.data.outlier_draws import shuffled_values, uniform_values
 from vae_hydra.data.splits import generator_for
 from vae_hydra.runs.build import build_data, build_noise, without_short_names
@@ -157,8 +158,8 @@ def _dataset(config: Node, node: Node, x_shape: tuple[int, ...], root: str | Non
     try:
         other = build_data({**config, "classifier": {}, "dataset": options}, **location)
     except ValueError as error:
-        hint = "; this command never downloads: name its folder with dataset_root=FOLDER" if "root" in source else ""
-        raise ValueError(f"{error}{hint}") from error
+        missing = missing_files(error)
+        raise ValueError(str(missing.of_saved_run() if missing else error)) from error
     if other.x_shape != x_shape:
         raise ValueError(f"its examples have shape {_shape(other.x_shape)}, those of the run {_shape(x_shape)}")
     return other

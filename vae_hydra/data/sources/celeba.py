@@ -13,6 +13,7 @@ from torchvision import datasets
 from vae_hydra.base import checks
 from vae_hydra.data.examples import Examples, Source
 from vae_hydra.data.image_cache import converted, picture
+from vae_hydra.data.located import MissingFiles
 
 # Published work with VAEs cuts the square of this side from the centre of the 178×218 images.
 CROP = 148
@@ -86,9 +87,11 @@ def _existing(root: Path, given: str, download: bool) -> Path:
     if missing or reason is not None:
         problem = f"could not be downloaded ({reason})" if download else f"was not found under dataset.root={given}"
         remedy = "" if download else "With a network and the package gdown, add dataset.download=true. "
-        raise ValueError(
-            f"CelebA {problem}. {remedy}Without a network, put {', '.join(needed)} into {folder}, or say where they "
-            "are: dataset.root=FOLDER (or the environment variable VAE_HYDRA_DATA)"
+        raise MissingFiles(
+            f"CelebA {problem}",
+            FOLDER,
+            f". {remedy}Without a network, put {', '.join(needed)} into {folder}, or say where they are: "
+            "dataset.root=FOLDER (or the environment variable VAE_HYDRA_DATA)",
         ) from reason
     return folder
 

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 
 from vae_hydra.data.examples import Examples, Source
-from vae_hydra.data.image_cache import content_digest, converted, picture
+from vae_hydra.data.image_cache import converted, picture
 from vae_hydra.data.image_folder import image_splits
-from vae_hydra.data.located import located
+from vae_hydra.data.located import MissingFiles, located
+from vae_hydra.data.own_files import images_digest
 from vae_hydra.data.splits import random_test, test_count
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def load_image_folder(
             raise ValueError(f"the images in {folder} leave nothing for {split}; use another value of dataset.test")
     everything = Examples(images.x, y)
     found = {split: everything[positions] for split, positions in rows.items()}
-    digest = content_digest(files, folder)
+    digest = images_digest(files, folder)
     return Source(found["train"], found["test"], 1 / 255, validation=found.get("validation"), digest=digest)
 
 
@@ -77,5 +78,5 @@ def _existing(path: Any, root: str | None) -> Path:
         raise ValueError(f"dataset=image_folder needs a folder of images: dataset.path=FOLDER, but got {path!r}")
     folder = located(path, root)
     if not folder.is_dir():
-        raise ValueError(f"dataset.path={path}: there is no folder {folder}")
+        raise MissingFiles(f"dataset.path={path}: there is no folder {folder.absolute()}", folder.name)
     return folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +13,8 @@ import torch
 
 from vae_hydra.base import checks
 from vae_hydra.data.examples import Examples, Source, Table
-from vae_hydra.data.located import located
+from vae_hydra.data.located import MissingFiles, located
+from vae_hydra.data.own_files import file_digest
 from vae_hydra.data.splits import random_test, test_count
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def load_table(
     for name in ("train", "test"):
         if not len(parts[name]):
             raise ValueError(f"the table {file} leaves nothing for {name}; use other values of split, test or window")
-    table = Table(names, window, label, classes, hashlib.sha256(file.read_bytes()).hexdigest())
+    table = Table(names, window, label, classes, file_digest(file))
     log.info("table    %s: %d rows of %s", file, int(valid.sum()), ", ".join(names))
     return Source(
         parts["train"],
@@ -106,7 +106,7 @@ def _existing(path: Any, root: str | None) -> Path:
     if file.suffix not in READERS:
         raise ValueError(f"dataset.path must end with {', '.join(READERS)}, but got {path!r}")
     if not file.is_file():
-        raise ValueError(f"dataset.path={path}: there is no file {file}")
+        raise MissingFiles(f"dataset.path={path}: there is no file {file.absolute()}", file.name)
     return file
 
 

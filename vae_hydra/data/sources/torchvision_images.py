@@ -12,6 +12,7 @@ from torchvision import datasets
 from vae_hydra.base import checks
 from vae_hydra.base.integrity import check_idx
 from vae_hydra.data.examples import Examples, Source
+from vae_hydra.data.located import MissingFiles
 
 EMNIST_SPLITS = datasets.EMNIST.splits
 
@@ -96,9 +97,11 @@ def load_torchvision(dataset: str, root: str, download: bool, variant: str = "ba
         problem = "could not be downloaded" if download else f"was not found under dataset.root={root}"
         remedy = "" if download else "With a network, add dataset.download=true. "
         files = "four idx files" if family.prefixes else "files"
-        raise ValueError(
-            f"{dataset} {problem}. {remedy}Without a network, put its {files} into {folder}, "
-            "or say where they are: dataset.root=FOLDER (or the environment variable VAE_HYDRA_DATA)"
+        raise MissingFiles(
+            f"{dataset} {problem}",
+            family.folder,
+            f". {remedy}Without a network, put its {files} into {folder}, "
+            "or say where they are: dataset.root=FOLDER (or the environment variable VAE_HYDRA_DATA)",
         ) from error
     return Source(family.examples(train), family.examples(test), scale=1 / 255)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def report(config: Mapping[str, Any]) -> Path:
     if not isinstance(folders, list) or not all(isinstance(folder, str) and folder for folder in folders):
         raise ValueError(f"folders must be a list of folders, but got {folders!r}")
     results = collect(folders)
-    output = _output(config["output"], Path(folders[0]).expanduser())
+    output = _output(config["output"], [Path(folder).expanduser() for folder in folders])
     pivots = [pivot(results.frame, metric, config["level"]) for metric in _chosen(config["metrics"], results.frame)]
     page = write_report(output, results, pivots, [Path(folder) for folder in folders])
     counts = results.frame["status"].value_counts()
@@ -76,14 +77,22 @@ def _matches(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"*/{pattern}")
 
 
-def _output(option: Any, first: Path) -> Path:
+def _output(option: Any, folders: Sequence[Path]) -> Path:
     """The report's folder, which is never inside a run: a report changes no run."""
     if option is not None and not (isinstance(option, str) and option):
         raise ValueError(f"output must be a folder, but got {option!r}")
-    is_run = (first / "run.json").exists()
-    output = Path(option).expanduser() if option else (first.resolve().parent if is_run else first) / "report"
+    output = Path(option).expanduser() if option else _usual_output(folders)
     run = next((folder for folder in [output, *output.resolve().parents] if (folder / "run.json").exists()), None)
     if run is not None:
         raise ValueError(f"output={output} is inside the run {run}, which is only read; give another folder")
     check_output(output, f"output={output}")
     return output
+
+
+def _usual_output(folders: Sequence[Path]) -> Path:
+    """``report`` in the first folder; beside a run, with a digest, so that the report of all runs there stays."""
+    first = folders[0].resolve()
+    if not (first / "run.json").exists():
+        return folders[0] / "report"
+    named = "\0".join(sorted({str(folder.resolve()) for folder in folders}))
+    return first.parent / f"report-{hashlib.sha256(named.encode()).hexdigest()[:8]}"

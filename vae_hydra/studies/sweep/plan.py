@@ -18,7 +18,7 @@ from vae_hydra.runs.folder import Run
 
 PLAN = "plan.json"
 # Groups of a run's configuration that the sweep needs after planning.
-KEPT = ("noise", "test_noises", "classifier", "logger")
+KEPT = ("noise", "test_noises", "classifier", "logger", "dataset")
 # Statuses of a run whose job could not record its error.
 UNFINISHED = ("missing", "running")
 
@@ -51,6 +51,7 @@ class Cell:
         run = Run(self.folder)
         try:
             if run.is_done:
+                run.check_data(self.config["dataset"])
                 return ("not tested on every noise" if run.untested(self.config) else "done"), None
             status, error = run.record.get("status", "missing"), run.record.get("error")
             return ("failed", self.raised) if self.raised and status in UNFINISHED else (status, error)
