@@ -17,7 +17,8 @@ __getattr__ = attributes_of(__name__)
 @cli.typed_in_any_order
 def main() -> None:
     """Report on the folders on the command line."""
-    sys.argv = [sys.argv[0], *folders_first(sys.argv[1:])]
+    with cli.user_errors():
+        sys.argv = [sys.argv[0], *folders_first(sys.argv[1:])]
     _main()
 
 

@@ -18,7 +18,10 @@ from vae_hydra.base.command.configuration import config_folder
 from vae_hydra.runs.folder import Run
 
 BAD = {
-    "unknown option": (["sampler=cauchy"], ["sampler/cauchy", "deterministic", "inverse_gaussian", "lognormal"]),
+    "unknown option": (
+        ["sampler=cauchy"],
+        ["sampler=cauchy: there is no such option", "deterministic", "inverse_gaussian", "lognormal"],
+    ),
     "unknown key": (["model.latents=3"], ["error: model.latents: there is no such option"]),
     "wrong type": (["model.latent_dim=many"], ["model.latent_dim must be an integer ≥ 1, but got 'many'"]),
     "wrong type of the optimizer": (["optimizer.lr=fast"], ["optimizer"]),
@@ -168,7 +171,7 @@ def test_output_folder_that_cannot_be_written(arguments, run_command, tmp_path):
     [
         (["run=nowhere"], "run=nowhere is not a run"),
         (["run=hf://owner/name"], "commands take a run's folder; vae_hydra.load in Python opens hf://"),
-        ([], "Missing mandatory value: run"),
+        ([], "run is missing; give run=outputs/RUN"),
         (["run=null"], "run must be a folder, but got None"),
         (["run=5"], "run must be a folder, but got 5"),
     ],

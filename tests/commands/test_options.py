@@ -26,7 +26,10 @@ REFUSED = {
     "added to nothing": (["+lr=0.1"], "lr: nothing reads this option; did you mean optimizer.lr?"),
     "forced": (["++model.latentdim=3"], "did you mean model.latent_dim?"),
     "a whole group": (["+modell={latent_dim:3}"], "modell: nothing reads this option; did you mean model?"),
-    "of another choice": (["+model.depth=4"], "model.depth: nothing reads this option; model has activation, "),
+    "of another choice": (
+        ["+model.depth=4"],
+        "model.depth: nothing reads this option; it belongs to model=mlp_tapered",
+    ),
     "of another dataset": (["+dataset.df=3"], "dataset.df: nothing reads this option"),
     "not of the sampler": (["+sampler.kll=x"], "did you mean sampler.kl?"),
     "not of the prior": (["+sampler.prior.sclae=2"], "did you mean sampler.prior.scale?"),

@@ -248,6 +248,25 @@ def test_a_stack_that_was_cut_off_ends_as_one_that_was_not(options, both, monkey
             assert torch.equal(weights(Run.of(one))[name], value)
 
 
+@pytest.mark.parametrize("every", [3, 100])
+def test_the_best_epoch_is_one_of_the_epochs_with_checkpoints(every, both):
+    options = (f"callbacks.checkpoints.every_n_epochs={every}", "trainer.max_epochs=5", "optimizer.lr=0.1")
+    together, alone = both(*SMALL, *options)
+    train_together(together)
+    for one, other in zip(together, alone, strict=True):
+        train(other)
+        epochs = [read_checkpoint(Run.of(config).folder / "best.ckpt")["epoch"] for config in (one, other)]
+        assert epochs[0] == epochs[1]
+        assert epochs[0] in (2, 4)
+
+
+def test_a_validation_loss_that_is_no_number_is_no_improvement(configure):
+    (member,) = stack._built([configure(*SMALL)])
+    losses = (5.0, 4.0, float("nan"), 6.0, 3.0)
+    found = [member.improves(epoch, False, {"val/loss": loss}, True) for epoch, loss in enumerate(losses)]
+    assert found == [True, True, False, False, True]
+
+
 def test_the_state_of_a_run_that_is_kept_does_not_age(configure):
     runs = stack._stack(stack._built([configure(*SMALL)]))
     runs.train_epoch()

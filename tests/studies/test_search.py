@@ -157,7 +157,7 @@ def test_a_failed_trial_is_logged_and_the_search_goes_on(run_command, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["search.space.sampler.choices=[normal,cauchy]"], "Could not find 'sampler/cauchy'"),
+        (["search.space.sampler.choices=[normal,cauchy]"], "sampler=cauchy: there is no such option"),
         (["model=conv"], "at model.encoder.widths=[128]: Key 'widths' is not in struct"),
         ([*SPACE, "trainer.max_epochs=0"], "trainer.max_epochs must be an integer ≥ 1"),
         (["trials=0"], "trials must be an integer ≥ 1, but got 0"),

@@ -79,6 +79,8 @@ class Request:
                 checks.non_negative_integer(name, value)
         if self.mix is not None and (self.by != "class_embedding" or self.label is None):
             raise ValueError("mix mixes the embeddings of two classes: it needs by=class_embedding and class=NUMBER")
+        if self.mix is None and self.weight != Request.weight:
+            raise ValueError(f"weight={self.weight} is that of a second class; add mix=NUMBER, or leave weight out")
 
 
 class Generated(NamedTuple):

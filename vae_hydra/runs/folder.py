@@ -266,7 +266,9 @@ def finished_runs(folder: str | Path) -> list[Path]:
 
 
 def _runs_beside(folder: Path) -> str:
-    beside = sorted(path.parent for path in folder.parent.glob("*/run.json"))
+    # In the folder, if it is one of runs, else beside it.
+    found = [sorted(path.parent for path in place.glob("*/run.json")) for place in (folder, folder.parent)]
+    beside = found[0] or found[1]
     return "" if not beside else "; runs there: " + ", ".join(str(path) for path in beside[:5])
 
 

@@ -266,10 +266,11 @@ class _Training:
         return None if math.isfinite(loss) else NonFiniteLossError.of(self.stack.epoch - 1, loss)
 
     def _observe(self, number: int, row: Scores, seconds: float) -> None:
-        member = self.members[number]
-        member.observe(self.stack.epoch - 1, row, seconds, self.stack.kl_per_latent[number])
+        member, epoch = self.members[number], self.stack.epoch - 1
+        member.observe(epoch, row, seconds, self.stack.kl_per_latent[number])
         self.stack.optimizer.rates[number].step(row.get("val/loss", row["train/loss"]))
-        if member.improves(row, self.stack.is_annealed(number)):
+        is_last = self.stack.epoch == self.stack.max_epochs or member.has_stopped
+        if member.improves(epoch, is_last, row, self.stack.is_annealed(number)):
             member.best = self.stack.checkpoint(number, member.callback_states())
 
     def _leave(self, errors: Sequence[BaseException | None]) -> None:

@@ -98,14 +98,10 @@ class Member:
         if stop and stop.monitor in row:
             stop._evaluate_stopping_criteria(torch.tensor(row[stop.monitor]))
 
-    def improves(self, row: Scores, is_annealed: bool) -> bool:
+    def improves(self, epoch: int, is_last: bool, row: Scores, is_annealed: bool) -> bool:
         """Whether best.ckpt is to hold the weights after this epoch; its score then counts from now on."""
         checkpoints: Checkpoints = self._callback(Checkpoints)
-        counts = "val/loss" in row and (is_annealed or not checkpoints.after_annealing)
-        if not counts or row["val/loss"] >= checkpoints.best_score:
-            return False
-        checkpoints.best_score = row["val/loss"]
-        return True
+        return checkpoints.is_due(epoch, is_last) and checkpoints.improves(row.get("val/loss"), is_annealed)
 
     def save(self, last: dict[str, Any]) -> None:
         """Write metrics.csv, best.ckpt and last.ckpt: in this order, a kill in between loses nothing."""

@@ -127,7 +127,7 @@ def test_runs_that_all_failed_are_a_report_too(run_command, tmp_path):
         (["nowhere"], "nowhere is not a folder"),
         (["empty"], "there are no runs under empty"),
         (["runs", "level=2"], "level must be a number in (0, 1), but got 2"),
-        (["runs", "level=high"], "level must be a number > 0, but got 'high'"),
+        (["runs", "level=high"], "level must be a number in (0, 1), but got 'high'"),
         (["runs", "metrics=[fid]"], "no run has any of fid; there are reconstruct/clean/half_sse"),
         (["runs", "metrics=fid"], "metrics must be a list of names, but got 'fid'"),
         (["runs", "output=5"], "output must be a folder, but got 5"),

@@ -11,6 +11,7 @@ from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_hydra.base.command.overrides import key_of
+from vae_hydra.base.command.plain_words import plain_words
 from vae_hydra.base.system_errors import explained
 
 # Whether a caller in Python, rather than a command line, gets the errors.
@@ -34,7 +35,8 @@ def in_words(error: Exception, output: str | None = None) -> str | None:
     # By name: importing Lightning to know its class would slow down every error before it is needed.
     is_misconfiguration = type(error).__name__ == "MisconfigurationException"
     is_about_values = isinstance(error, (ValueError, FloatingPointError, OmegaConfBaseException, HydraException))
-    return explained(error, output) or (one_line(error) if is_misconfiguration or is_about_values else None)
+    message = one_line(error) if is_misconfiguration or is_about_values else None
+    return explained(error, output) or (None if message is None else plain_words(message))
 
 
 def is_called() -> bool:

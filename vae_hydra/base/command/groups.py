@@ -10,6 +10,7 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
+from vae_hydra.base import nested
 from vae_hydra.base.command.configuration import config_folder, hydra_in_use, plain
 
 
@@ -42,6 +43,22 @@ def option_names(group: str) -> list[str]:
     with hydra_in_use():
         names = GlobalHydra.instance().config_loader().get_group_options(group)
     return [name for name in names if not name.startswith("_")]
+
+
+def choices_with(path: str) -> list[str]:
+    """The choices of a group that have the option at ``path``, such as those of ``likelihood`` with a scale."""
+    group, _, option = path.partition(".")
+    files = (config_folder() / group).rglob("[!_]*.yaml") if option else []
+    return sorted(file.stem for file in files if nested.has(_own_options(file), option))
+
+
+@functools.cache
+def _own_options(file: Path) -> dict[str, Any]:
+    """The options in a file, and in those of its folder that it builds on."""
+    options: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False) or {}
+    parts = [entry for entry in options.pop("defaults", []) if isinstance(entry, str) and entry != "_self_"]
+    below = [_own_options(file.with_name(f"{part}.yaml")) for part in parts if file.with_name(f"{part}.yaml").is_file()]
+    return {key: value for each in (*below, options) for key, value in each.items()}
 
 
 def option(group: str, name: str) -> dict[str, Any]:

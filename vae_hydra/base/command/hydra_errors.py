@@ -18,6 +18,7 @@ from yaml import YAMLError
 
 from vae_hydra.base.command.errors import UnknownOption, in_words, is_called, one_line
 from vae_hydra.base.command.pipes import EXIT_CODE
+from vae_hydra.base.command.plain_words import plain_words
 from vae_hydra.base.command.unread import is_named, suggestion
 
 
@@ -92,7 +93,7 @@ def _compact(function: Callable[[], Any]) -> Any:
     except BrokenPipeError:
         sys.exit(EXIT_CODE)
     except Exception as error:
-        message = str(error) if isinstance(error, CompactHydraException) else in_words(error)
+        message = plain_words(str(error)) if isinstance(error, CompactHydraException) else in_words(error)
         if message is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         sys.stderr.write(f"error: {message}\n")

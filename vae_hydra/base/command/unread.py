@@ -15,6 +15,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from vae_hydra.base import nested
+from vae_hydra.base.command.groups import choices_with
 
 # Groups without a _target_ of their own whose options are the arguments of a class.
 ARGUMENTS_OF = {"trainer": "lightning.Trainer"}
@@ -79,7 +80,13 @@ def suggestion(path: str, known: Config, config: Config) -> str:
     near = _nearest(leaf, [*siblings, *(_arguments(parent, group) or ())])
     if near:
         return f"; did you mean {parent + '.' if parent else ''}{near}?"
-    elsewhere = [other for other, _ in nested.walk(known) if _plain(other.rpartition(".")[2]) == _plain(leaf)]
+    if owners := choices_with(path):
+        return f"; it belongs to {path.partition('.')[0]}={'|'.join(owners)}"
+    elsewhere = [
+        other
+        for other, _ in nested.walk(known)
+        if _plain(other.rpartition(".")[2]) == _plain(leaf) and not other.startswith("hydra.")
+    ]
     if elsewhere:
         return f"; did you mean {min(elsewhere, key=lambda other: (other.count('.'), other))}?"
     return f"; {parent} has {', '.join(siblings)}" if siblings and parent else "; leave it out"

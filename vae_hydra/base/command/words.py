@@ -43,7 +43,12 @@ def folders_first(arguments: Sequence[str]) -> list[str]:
 
     >>> folders_first(["outputs", "it's", "level=0.1", "--cfg", "job"])
     ['level=0.1', '--cfg', 'job', "folders=['outputs','it\\\\'s']"]
+
+    Raises:
+        ValueError: for ``run=FOLDER``, as other commands have it.
     """
+    if named := next((word for word in arguments if word.startswith("run=")), None):
+        raise ValueError(f"{named}: folders have no name here; type {named.partition('=')[2]} alone")
     before = ["", *arguments]
     is_folder = [
         "=" not in argument and not argument.startswith("-") and previous not in TAKE_A_VALUE

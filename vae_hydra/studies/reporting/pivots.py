@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from vae_hydra.base import checks
 from vae_hydra.studies.reporting.cells import by_name
 from vae_hydra.studies.reporting.measures import OWN, better
 from vae_hydra.studies.reporting.paired_test import Replicate, fewest, is_better
@@ -127,8 +126,8 @@ def pivot(frame: pd.DataFrame, metric: str, level: float = 0.05) -> Pivot:
     Raises:
         ValueError: if no run has the metric, two runs are the same replicate of a cell, or ``level`` is out of range.
     """
-    if checks.positive("level", level) >= 1:
-        raise ValueError(f"level must be a number in (0, 1), but got {level}")
+    if not isinstance(level, int | float) or not 0 < level < 1:
+        raise ValueError(f"level must be a number in (0, 1), but got {level!r}")
     placed = frame.dropna(subset=["dataset", "noise_label", "sampler_label", "options"])
     if metric.startswith(OWN):
         placed = placed[placed["noise"] != "none"]

@@ -30,7 +30,9 @@ def conclude(folder: Path, cells: Sequence[Cell], seconds: float) -> None:
             log.error("%-8s %s: %s", status.upper(), cell.folder or " ".join(cell.overrides), error)
     _log_tables(folder, cells)
     runs = shlex.quote(str(folder.parent.parent))
-    log.info("table    python -m vae_hydra.report %s", runs)
+    # Runs of debug=… stand in no report.
+    if not any((cell.options or {}).get("debug") for cell in cells):
+        log.info("table    python -m vae_hydra.report %s", runs)
     if any(_lacks_figures(cell.folder) for cell in cells if cell.folder):
         log.info("figures  python -m vae_hydra.figures run=%s show=default", runs)
     if counts["done"] < len(cells):

@@ -83,17 +83,28 @@ class Checkpoints(Checkpoint):
         row = {name: float(v) for name, v in trainer.callback_metrics.items() if name.startswith(parts)}
         self._rows.append((trainer.current_epoch, row))
         is_last = _is_last_epoch(trainer)
-        if not is_last and (trainer.current_epoch + 1) % self.every_n_epochs:
+        if not self.is_due(trainer.current_epoch, is_last):
             return
-        eligible = validated and (pl_module.is_annealed or not self.after_annealing)
-        improved = eligible and row["val/loss"] < self.best_score
-        if improved:
-            self.best_score = row["val/loss"]
+        improved = self.improves(row.get("val/loss"), pl_module.is_annealed)
         # Processes that train together must agree, so they do not look at their clocks.
         if is_last or trainer.world_size > 1 or time.monotonic() - self._written >= self.every_seconds:
             self._write(trainer, improved)
         elif improved:
             self._best = copy.deepcopy(trainer._checkpoint_connector.dump_checkpoint())
+
+    def is_due(self, epoch: int, is_last: bool) -> bool:
+        """Whether there are checkpoints after this epoch, counted from 0; there are after the last one."""
+        return is_last or (epoch + 1) % self.every_n_epochs == 0
+
+    def improves(self, loss: float | None, is_annealed: bool) -> bool:
+        """Whether a validation loss is the least so far, which it then is; None in an epoch without validation.
+
+        A loss that is no number is no improvement. ``is_annealed``: whether β has reached its final value.
+        """
+        if loss is None or not (is_annealed or not self.after_annealing) or not loss < self.best_score:
+            return False
+        self.best_score = loss
+        return True
 
     def _write(self, trainer: L.Trainer, is_best: bool) -> None:
         """Write the state after this epoch, which is the best one or not.
