@@ -20,8 +20,9 @@ from vae_hydra.analysis.outliers import command
 from vae_hydra.analysis.outliers.command import ood
 from vae_hydra.analysis.outliers.scores import SCORES, auroc, compressed_length, outlier_scores
 from vae_hydra.data.noise import Noise
+from vae_hydra.data.sources.inverse_gaussian_2d import draw_inverse_gaussian_2d
 from vae_hydra.drawing import plots
-from vae_hydra.runs.build import build_experiment
+from vae_hydra.runs.build import build_data, build_experiment
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
 from vae_hydra.studies.reporting import results
@@ -278,6 +279,17 @@ def test_vectors_have_outliers_too(trained, ask):
     assert not any("complexity" in name for name in scores)
     with pytest.raises(ValueError, match="against=shuffled: an example has one value"):
         ask(trained(*points), "against=[shuffled]")
+
+
+def test_points_are_scaled_as_those_of_the_run(trained, ask, scored_sets):
+    """By their own statistics they would not be outliers any more."""
+    run = trained("dataset=lognormal_2d", "dataset.scaling=standard", *BRIEFLY)
+    ask(run, "against=[inverse_gaussian_2d]")
+    own = {**run.config["dataset"], "scaling": "none"}
+    training = build_data({**run.config, "dataset": own}).prepared("train").x.double()
+    back = scored_sets[1].double() * training.std(0, correction=0) + training.mean(0)
+    points = draw_inverse_gaussian_2d(1.0, 0.01, seed=0).test.x.double()
+    torch.testing.assert_close(back.sort(0).values, points.sort(0).values, rtol=1e-4, atol=1e-4)
 
 
 def test_a_likelihood_of_positive_data_has_no_outliers_with_other_values(trained, ask):

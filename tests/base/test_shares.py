@@ -28,6 +28,7 @@ CASES = {
     "dreg": ("objective=dreg", "sampler=gamma", "objective.draws=5"),
     "mixture": ("prior=mixture",),
     "labels": ("condition=both",),
+    **{f"{bits} free bits": (f"objective.free_bits={bits}",) for bits in (0.03, 0.2)},
 }
 # Odd, so that shares are unequal.
 BATCH = 13

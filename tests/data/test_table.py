@@ -142,6 +142,20 @@ def test_rows_that_lack_values_are_refused_or_dropped(table):
     assert windows.train.x.isfinite().all()
 
 
+def test_windows_of_a_column_s_parts_are_of_neighbours_and_share_no_row(table):
+    """Parts that alternate: no window spans the rows of another part, and validation is apart from training."""
+    parts = ["train"] * 60 + ["test"] * 20 + ["train"] * 100 + ["test"] * 20
+    content = frame().assign(row=np.arange(ROWS, dtype=float), part=parts)
+    source = load_table(table(content), columns=["row"], split="part", window=5)
+    assert (source.train.x.diff(dim=1) == 1).all()
+    assert len(source.train) == 56 + 96
+    assert len(source.test) == 16 + 16
+    data = DataModule(source, 16, validation=0.2)
+    rows = {name: set(part.x.flatten().tolist()) for name, part in data.splits.items()}
+    assert not rows["train"] & rows["validation"]
+    assert not (rows["train"] | rows["validation"]) & rows["test"]
+
+
 @pytest.mark.parametrize("scaling", ["standard", "robust"])
 @pytest.mark.parametrize("window", [1, 3])
 def test_columns_are_scaled_by_the_training_part_alone_and_back(scaling, window, table):

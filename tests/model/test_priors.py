@@ -15,6 +15,7 @@ from vae_hydra.model.likelihoods import GaussianLikelihood
 from vae_hydra.model.priors import FlowPrior, LearnedPrior, MixturePrior, VampPrior
 from vae_hydra.model.samplers import GammaSampler, LogNormalSampler, NormalSampler
 from vae_hydra.model.vae import VAE
+from vae_hydra.runs.build import build_experiment
 
 LATENTS = 3
 
@@ -213,3 +214,35 @@ def test_a_flow_leaves_the_checks_of_other_distributions_on():
     FlowPrior(start=Normal(0.0, 1.0), latent_dim=2)
     with pytest.raises(ValueError, match="scale"):
         Normal(0.0, -1.0)
+
+
+D = "torch.distributions"
+WITHOUT_DENSITY = [
+    ("normal", f"{{_target_:{D}.Exponential,rate:1.0}}"),
+    ("student_t", f"{{_target_:{D}.Gamma,concentration:1.0,rate:1.0}}"),
+    ("normal", f"{{_target_:{D}.Poisson,rate:1.0}}"),
+    ("lognormal", f"{{_target_:{D}.Beta,concentration1:1.0,concentration0:1.0}}"),
+    ("gamma", f"{{_target_:{D}.Pareto,scale:1.0,alpha:3.0}}"),
+    ("normal", "{_target_:vae_hydra.distributions.Kumaraswamy,concentration1:1.0,concentration0:1.0}"),
+]
+
+
+@pytest.mark.parametrize(("sampler", "prior"), WITHOUT_DENSITY)
+@pytest.mark.parametrize("kind", ["standard", "mixture"])
+def test_a_prior_without_a_density_where_latents_are_is_refused(sampler, prior, kind, configure):
+    """Without checks of their arguments, torch's densities are finite outside their support."""
+    config = configure(
+        f"sampler={sampler}", "~sampler.prior", f"+sampler.prior={prior}", "sampler.kl=monte_carlo", f"prior={kind}"
+    )
+    with pytest.raises(ValueError, match="prior"):
+        build_experiment(config)
+
+
+@pytest.mark.parametrize("sampler", ["exponential", "half_normal"])
+def test_a_prior_on_the_positive_numbers_is_one_for_positive_latents(sampler, configure):
+    prior = {
+        "exponential": f"{{_target_:{D}.Exponential,rate:1.0}}",
+        "half_normal": f"{{_target_:{D}.HalfNormal,scale:1.0}}",
+    }[sampler]
+    own = ("~sampler.prior", f"+sampler.prior={prior}", "sampler.kl=monte_carlo")
+    build_experiment(configure("sampler=gamma", *own))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 
 import numpy as np
@@ -13,9 +14,10 @@ import torch
 from vae_hydra.base.files import replace_atomically
 from vae_hydra.drawing import plots
 from vae_hydra.drawing.callback import Figures
+from vae_hydra.runs.build import build_experiment
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
-from vae_hydra.training.callbacks import CollapseWarning, EpochTimer, Progress
+from vae_hydra.training.callbacks import CollapseWarning, EarlyStop, EpochTimer, Progress
 from vae_hydra.training.history import History, read_epochs
 
 
@@ -267,3 +269,36 @@ def test_best_counts_only_once_beta_has_reached_its_end_if_asked(configure):
     # Its ramp is shortened to end in the last epoch, the only one that counts then.
     assert torch.load(Run.of(short).folder / "best.ckpt", weights_only=True)["epoch"] == 2
     assert Run.of(short).record["checkpoint"] == "best"
+
+
+@pytest.mark.parametrize("duration", [21, 42, 63])
+def test_only_epochs_whose_last_step_had_the_final_beta_count(duration, configure):
+    """Cycles of 21 steps, as an epoch has, and multiples."""
+    options = (
+        "beta=cyclical",
+        "beta.unit=step",
+        f"beta.duration={duration}",
+        "callbacks.checkpoints.after_annealing=true",
+    )
+    config = configure(*options, "trainer.max_epochs=6", "dataset.batch_size=62", "test_noises=null")
+    betas, counted = [], []
+    module = build_experiment(config).module
+    module.beta_schedule.last = 6 * 21 - 1
+    for epoch in range(6):
+        betas.append(module.beta_schedule.at(21 * (epoch + 1) - 1, epoch))
+        counted.append(module.beta_schedule.is_final(21 * (epoch + 1), epoch))
+    assert counted == [math.isclose(beta, module.beta_schedule.final) for beta in betas]
+    assert any(counted)
+    train(config)
+    rows = read_epochs(Run.of(config).folder / "metrics.csv")
+    assert [row["train/beta"] for row in rows] == pytest.approx(betas)
+    assert counted[torch.load(Run.of(config).folder / "best.ckpt", weights_only=True)["epoch"]]
+
+
+def test_an_infinite_validation_loss_is_a_check_without_improvement():
+    stop = EarlyStop(patience=3)
+    found = [stop._evaluate_stopping_criteria(torch.tensor(loss))[0] for loss in (5.0, 4.0, math.inf, 3.0)]
+    assert found == [False] * 4
+    found = [stop._evaluate_stopping_criteria(torch.tensor(loss))[0] for loss in (math.inf, math.nan, 9.0)]
+    assert found == [False, False, True]
+    assert stop.has_stopped

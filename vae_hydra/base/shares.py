@@ -131,3 +131,14 @@ DRAWS: dict[Any, Callable[..., Tensor]] = {
     aten.randn_like.default: _like,
     aten.rand_like.default: _like,
 }
+
+
+def batch_mean(values: Tensor) -> Tensor:
+    """The mean of values [..., B, L] over the batch, [..., 1, L], of the whole batch if devices share it."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return values.mean(-2, keepdim=True)
+    count = values.new_tensor([float(values.shape[-2])])
+    total = values.sum(-2, keepdim=True)
+    dist.all_reduce(total)
+    dist.all_reduce(count)
+    return total / count

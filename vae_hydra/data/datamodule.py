@@ -46,7 +46,7 @@ class DataModule(L.LightningDataModule):
         seed: seed of every draw here except the order of batches.
         order_seed: seed of the order of the training batches.
         fraction: share of the training examples to keep, in (0, 1]; a larger share contains every smaller one.
-            The test set stays whole.
+            The test set stays whole; a fold for testing is one of the examples that are kept.
         folds: number of parts of nearly equal size into which cross-validation divides the training examples.
         fold: index of the part that becomes the test set; training and validation use the others, and nothing uses
             the source's own test set. None for no cross-validation.
@@ -138,6 +138,12 @@ class DataModule(L.LightningDataModule):
         other = copy.copy(self)
         other.order_seed = mixed(checks.non_negative_integer("seed", seed))
         return other
+
+    def scaled_as(self, other: DataModule) -> DataModule:
+        """The same examples, scaled as those of ``other``."""
+        scaled = copy.copy(self)
+        scaled._preparation = replace(self._preparation, scaling=other._preparation.scaling)
+        return scaled
 
     @property
     def own_digest(self) -> dict[str, Any]:

@@ -88,9 +88,10 @@ def member_state(stacked: Mapping[str, Tensor], member: VAE, run: int) -> dict[s
 
 def _stack(members: Sequence[nn.Module], event_dims: int) -> nn.Module:
     first = members[0]
-    if isinstance(first, nn.Linear):
+    # Not their subclasses, which may do more.
+    if type(first) is nn.Linear:
         return StackedLinear(members)  # type: ignore[arg-type]
-    if isinstance(first, Convolution):
+    if type(first) in (nn.Conv2d, nn.ConvTranspose2d):
         return StackedConvolution(members)  # type: ignore[arg-type]
     if isinstance(first, nn.PReLU):
         return StackedPReLU(members)  # type: ignore[arg-type]

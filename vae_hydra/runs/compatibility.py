@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.distributions import Distribution
 
 from vae_hydra.base import checks
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.noise import Noise
+from vae_hydra.distributions import Mixture
 from vae_hydra.model.vae import VAE
 from vae_hydra.training.module import VAEModule
 
@@ -161,11 +164,24 @@ def check_kl_exists(vae: VAE) -> None:
     """Refuse a posterior and a prior without a KL, closed or estimated, before the first step."""
     with torch.no_grad():
         q = vae.sampler(torch.zeros(KL_DRAWS, vae.sampler.feature_count(vae.latent_dim)))
-        kl = vae.kl_divergence(q, q.sample())
-    if not kl.isfinite().all():
+        z = q.sample()
+        kl = vae.kl_divergence(q, z)
+    # Without checks of its argument, a density may be finite where it is 0.
+    if not (kl.isfinite().all() and _has_density(vae.prior_distribution(), z)):
         families = f"KL({type(q).__name__} ‖ {type(vae.prior_distribution()).__name__})"
         raise ValueError(
             f"sampler.prior: {families} is not finite where training starts; choose a prior with a density where "
             "q(z|x) has one, raise sampler.min_concentration or sampler.df where there is one, or use "
             "sampler.kl=monte_carlo"
         )
+
+
+def _has_density(prior: Distribution, z: Tensor) -> bool:
+    """Whether all of z lies where the prior has a density; true where the prior does not say."""
+    try:
+        support = prior.support
+    except NotImplementedError:
+        support = None
+    # Each component of a mixture has the same support.
+    values = z.unsqueeze(-2) if isinstance(prior, Mixture) else z
+    return support is None or (not support.is_discrete and bool(support.check(values).all()))

@@ -32,8 +32,8 @@ class BetaSchedule(ABC):
         return self(step if self.unit == "step" else epoch)
 
     def is_final(self, step: int, epoch: int) -> bool:
-        """Whether β has reached its final value."""
-        return math.isclose(self.at(step, epoch), self.final)
+        """Whether the latest of ``step`` completed optimizer steps, in epoch ``epoch``, had the final β."""
+        return math.isclose(self.at(max(step - 1, 0), epoch), self.final)
 
     def remark(self) -> str | None:
         """A message for the user once ``last`` is known; None without one."""

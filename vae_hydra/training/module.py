@@ -117,7 +117,7 @@ class VAEModule(L.LightningModule):
 
     @property
     def is_annealed(self) -> bool:
-        """Whether β has reached its final value."""
+        """Whether the latest step had the final β."""
         return self.beta_schedule.is_final(self.global_step, self.current_epoch)
 
     def on_train_start(self) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vae_hydra.base import checks
+from vae_hydra.base.shares import batch_mean
 from vae_hydra.model.vae import VAE, VAEOutput
 
 KL_REDUCTIONS = ("sum", "mean")
@@ -107,5 +108,5 @@ class ELBO(Objective):
 
     def _free(self, kl: Tensor) -> Tensor:
         """Replace the KL of latents with a batch mean below λ by λ, which has no gradient."""
-        mean = kl.mean(-2, keepdim=True) if kl.dim() > 1 else kl
+        mean = batch_mean(kl.detach()) if kl.dim() > 1 else kl
         return torch.where(mean < self.free_bits, self.free_bits, kl)

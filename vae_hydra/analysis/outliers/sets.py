@@ -20,8 +20,9 @@ from vae_hydra.training.module import VAEModule
 
 # Options of a source that locate its files and do not change its examples.
 LOCATION = ("root", "download", "cache", "in_memory")
-# Values of the options that select and replace examples, so that all of another dataset is used as it is.
-WHOLE = {"fraction": 1.0, "validation": 0.0, "fold": None, "imbalance": 1.0, "contamination": 0.0}
+# Values of the options that select and replace examples, so that all of another dataset is used as it is. Its scale is
+# that of the run's data: the model would be blind to what differs after a scaling by its own.
+WHOLE = {"fraction": 1.0, "validation": 0.0, "fold": None, "imbalance": 1.0, "contamination": 0.0, "scaling": "none"}
 Node = Mapping[str, Any]
 Maker = Callable[[], Tensor]
 
@@ -71,7 +72,7 @@ def outlier_makers(
     """
 
     def from_dataset(node: Callable[[], Node]) -> Tensor:
-        other = _dataset(config, node(), tuple(data.x_shape), root)
+        other = _dataset(config, node(), tuple(data.x_shape), root).scaled_as(data)
         return other.shuffled("test", generator_for(seed, "order"), limit).x
 
     return {

@@ -81,7 +81,7 @@ def load_table(
     codes, classes = _labels(frame, label)
 
     def examples(rows: np.ndarray) -> Examples:
-        return _windows(values[rows], codes[rows], valid[rows], window)
+        return _windows(values[rows], codes[rows], valid[rows], rows, window)
 
     parts = {name: examples(rows) for name, rows in _parts(frame, split, test, valid, window, seed).items()}
     for name in ("train", "test"):
@@ -93,7 +93,7 @@ def load_table(
         parts["train"],
         parts["test"],
         validation=parts.get("validation"),
-        in_order=split == "time",
+        in_order=split == "time" or window > 1,
         gap=window - 1,
         table=table,
     )
@@ -235,10 +235,11 @@ def _parts(
     return {"train": rows[train.numpy()], "test": rows[tested.numpy()]}
 
 
-def _windows(values: torch.Tensor, labels: torch.Tensor, valid: np.ndarray, window: int) -> Examples:
-    """Windows of rows that are all valid: [N − w + 1, w·c]."""
+def _windows(values: torch.Tensor, labels: torch.Tensor, valid: np.ndarray, rows: np.ndarray, window: int) -> Examples:
+    """Windows of rows that are all valid and follow one another in the table: [at most N − w + 1, w·c]."""
     if len(values) < window:
         return Examples(values[:0].repeat(1, window), labels[:0])
     x = values.unfold(0, window, 1).transpose(1, 2).flatten(1)
-    whole = torch.from_numpy(valid).unfold(0, window, 1).all(1)
+    are_neighbours = torch.from_numpy(rows[window - 1 :] - rows[: len(rows) - window + 1] == window - 1)
+    whole = torch.from_numpy(valid).unfold(0, window, 1).all(1) & are_neighbours
     return Examples(x[whole], labels[window - 1 :][whole])
