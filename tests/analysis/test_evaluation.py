@@ -103,3 +103,13 @@ def test_bad_requests_are_refused(configure, trained):
         again(configure, run, "noises=all", "noise=normal")
     with pytest.raises(ValueError, match="accelerator"):
         again(configure, run, "accelerator=quantum")
+
+
+def test_a_noise_that_a_later_test_has_changed_is_the_one_that_is_scored(configure):
+    config = configure("noise=none")
+    train(config)
+    again = configure("noise=none", "test_noises.normal.distribution.scale=3")
+    scores = train(again)
+    assert scores["denoise/normal/half_sse"] != 0
+    found = evaluate(configure(f"run={Run.of(config).folder}", "accelerator=cpu", name="evaluate"))
+    assert found == pytest.approx(scores)

@@ -11,6 +11,7 @@ import scipy.integrate
 import scipy.stats
 import torch
 
+from vae_hydra.analysis import two_samples
 from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.analysis.kernel_tests import mmd_permutation_test
 from vae_hydra.analysis.measures import generation
@@ -212,3 +213,20 @@ def test_bad_requests_are_refused(request_, message, configure):
     (options[parent[0]] if parent else options)[leaf] = int(value)
     with pytest.raises(ValueError, match=message):
         evaluate(options)
+
+
+def test_a_distance_and_its_floor_are_of_samples_of_one_size(configure, quick_recipe, monkeypatch):
+    """The sliced Wasserstein distance falls with the size of the samples."""
+    sizes = []
+
+    def remember(x, y, projections, generator):
+        sizes.append((len(x), len(y)))
+        return sliced_wasserstein(x, y, projections, generator)
+
+    monkeypatch.setattr(two_samples, "sliced_wasserstein", remember)
+    config = configure("dataset.fraction=0.1", "trainer.max_epochs=1", "test_noises=null")
+    train(config)
+    options = ("generation.samples=400", "generation.permutations=20", "generation.features=false")
+    evaluate(configure(f"run={Run.of(config).folder}", "accelerator=cpu", *options, name="evaluate"))
+    assert len(sizes) == 2
+    assert len({size for pair in sizes for size in pair}) == 1

@@ -246,3 +246,10 @@ def test_a_prior_on_the_positive_numbers_is_one_for_positive_latents(sampler, co
     }[sampler]
     own = ("~sampler.prior", f"+sampler.prior={prior}", "sampler.kl=monte_carlo")
     build_experiment(configure("sampler=gamma", *own))
+
+
+def test_pseudo_inputs_of_noisy_channels_need_data_in_the_unit_interval(configure):
+    noise = ("noise=normal", "noise.mode=stacked", "prior=vamp", "prior.components=3")
+    build_experiment(configure(*noise))
+    with pytest.raises(ValueError, match="further channels of noise.mode=stacked are in"):
+        build_experiment(configure(*noise, "dataset.transform=exp"))

@@ -9,6 +9,7 @@ import pytest
 from vae_hydra import train
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.partial import partial_options
+from vae_hydra.runs.scoring import CURRENT, standing
 from vae_hydra.training.callbacks import EarlyStop
 
 SMALL = ("dataset.fraction=0.1", "test_noises=null", "callbacks.figures.enabled=false", "trainer.accelerator=cpu")
@@ -56,3 +57,8 @@ def test_which_options_cut_a_run(options, steps, stopped_epoch, partial):
     )
     said = partial and ", ".join(f"trainer.{option}" for option in partial.split(", "))
     assert partial_options(options, trainer) == said
+
+
+def test_a_run_without_validation_stands_in_a_report():
+    assert standing({"trainer": {"limit_val_batches": 0}}, {"scores_version": CURRENT}) is None
+    assert standing({"trainer": {"limit_val_batches": 3}}, {"scores_version": CURRENT})[0] == "partial"

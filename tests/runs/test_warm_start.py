@@ -249,3 +249,19 @@ def test_an_optimizer_of_other_shapes_is_refused(first, run_command):
     code, text = run_command(train, f"init_from={first.folder}", "keep_optimizer=true", "model.latent_dim=6")
     assert code == 2
     assert "keep_optimizer=true needs a run whose parameters have the same shapes" in text
+
+
+def test_the_prior_is_inherited(first, run_command, tmp_path):
+    code, text = run_command(train, *SHORT, "prior=mixture", "prior.components=3", "seed=5")
+    assert code == 0, text
+    code, text = run_command(train, f"init_from={newest(tmp_path).folder}", *SHORT, "optimizer.lr=1e-4")
+    assert code == 0, text
+    assert newest(tmp_path).config["prior"]["components"] == 3
+    assert "is not used" not in text
+
+
+@pytest.mark.parametrize("source", ["5", "true", "[a]"])
+def test_a_source_that_is_no_folder_is_refused(source, run_command):
+    code, text = run_command(train, f"init_from={source}", *SHORT)
+    assert code == 2
+    assert "init_from must be a run's folder or a checkpoint, but got" in text

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import optuna
 import pytest
 import yaml
 from hydra import compose
@@ -28,7 +29,7 @@ from vae_hydra.runs.identity import identity
 from vae_hydra.studies.reporting import collect
 from vae_hydra.studies.search.experiment_file import experiment_file
 from vae_hydra.studies.search.search import fixed_overrides
-from vae_hydra.studies.search.space import read_space, written
+from vae_hydra.studies.search.space import read_space, suggest, written
 from vae_hydra.studies.search.study import PRUNERS, next_trial, open_study, report
 from vae_hydra.studies.search.trial import check_searchable
 from vae_hydra.training.callbacks import Pruned, Pruning
@@ -154,9 +155,19 @@ def test_a_failed_trial_is_logged_and_the_search_goes_on(run_command, tmp_path):
     assert len(list(tmp_path.glob("outputs/digits-*/best.ckpt"))) == 1
 
 
+def test_an_option_of_one_choice_is_left_out_with_the_others():
+    space = read_space({"sampler": {"choices": ["normal", "student_t"], "df": {"low": 3.0, "high": 10.0}}}, [])
+    study = optuna.create_study()
+    found = [suggest(study.ask(), space) for _ in range(20)]
+    assert {len(overrides) for overrides in found} == {1, 2}
+    for choice, *options in found:
+        assert (choice == "sampler=student_t") == any(option.startswith("sampler.df=") for option in options)
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
+        (["+search.space.condition={choices:[none,both]}"], "which cannot be compared with log p(x)"),
         (["search.space.sampler.choices=[normal,cauchy]"], "sampler=cauchy: there is no such option"),
         (["model=conv"], "at model.encoder.widths=[128]: Key 'widths' is not in struct"),
         ([*SPACE, "trainer.max_epochs=0"], "trainer.max_epochs must be an integer ≥ 1"),

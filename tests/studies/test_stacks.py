@@ -66,6 +66,8 @@ def test_what_is_not_elementwise_makes_another_shape(overrides, configure):
         (["logger=tensorboard"], "it logs to tensorboard"),
         (["trainer.precision=64-true"], "trainer.precision=64-true"),
         (["trainer.devices=2"], "trainer.devices=2"),
+        (["keep_optimizer=true"], "keep_optimizer=true"),
+        (["~callbacks.finite_loss"], "callbacks.finite_loss is left out"),
         (["+trainer.limit_train_batches=2"], "trainer.limit_train_batches=2"),
         (["optimizer._target_=torch.optim.LBFGS"], "the steps of torch.optim.LBFGS may not be proportional"),
         (

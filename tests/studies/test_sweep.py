@@ -359,3 +359,7 @@ def test_sigterm_ends_the_workers_of_joblib_and_the_sweep_goes_on_later(tmp_path
 
 def _environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"} | {"PYTHONPATH": str(REPOSITORY)}
+
+
+def test_two_spellings_of_a_run_are_one_run(planned):
+    assert len(planned("-m", "beta.value=1,1.0,2")) == 2

@@ -117,9 +117,9 @@ def generation(
     against, floor = real.x.flatten(1), others.x.flatten(1)
     if are_vectors:
         generated, against, floor = (data.restore(x) for x in (generated, against, floor))
-    floors, measures = (
-        distances(x, against, permutations, generator, kernel_examples=kernel_examples) for x in (floor, generated)
-    )
+    # Distances and their floors are of samples of one size.
+    sizes = {"kernel_examples": kernel_examples, "sliced_examples": min(len(floor), len(generated), len(against))}
+    floors, measures = (distances(x, against, permutations, generator, **sizes) for x in (floor, generated))
     if are_vectors:
         compare = partial(
             _vector_measures,

@@ -24,10 +24,15 @@ def distances(
     generator: torch.Generator,
     projections: int = 500,
     kernel_examples: int = KERNEL_EXAMPLES,
+    sliced_examples: int | None = None,
 ) -> dict[str, float]:
-    """``mmd``, its p value ``mmd_p``, and ``sliced_wasserstein`` of two samples [N, D] and [M, D]."""
+    """``mmd``, its p value ``mmd_p``, and ``sliced_wasserstein`` of two samples [N, D] and [M, D].
+
+    The last falls with the size of the samples: of each, it takes at most ``sliced_examples``.
+    """
     mmd, p = mmd_permutation_test(generated, real, permutations, generator, kernel_examples)
-    return {"mmd": mmd, "mmd_p": p, "sliced_wasserstein": sliced_wasserstein(generated, real, projections, generator)}
+    first, second = generated[:sliced_examples], real[:sliced_examples]
+    return {"mmd": mmd, "mmd_p": p, "sliced_wasserstein": sliced_wasserstein(first, second, projections, generator)}
 
 
 def sliced_wasserstein(x: Tensor, y: Tensor, projections: int, generator: torch.Generator) -> float:

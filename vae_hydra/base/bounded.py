@@ -42,10 +42,10 @@ def check_size(path: Path, largest: int = LARGEST_FILE) -> None:
         raise ValueError(f"{path.name} is damaged (it has {path.stat().st_size:,} bytes; at most {largest:,} are read)")
 
 
-def read_json(path: Path) -> Any:
-    """The value in a JSON file; ValueError for a file that cannot be read within the limits."""
-    text = read_text(path)
-    return checked(_parsed(json.loads, text, path.name), path.name)
+def read_json(path: Path, largest: int = LARGEST_FILE, most: int = MOST_VALUES) -> Any:
+    """The value in a JSON file of ``largest`` bytes and ``most`` values at most; ValueError for any other file."""
+    text = read_text(path, largest)
+    return checked(_parsed(json.loads, text, path.name), path.name, most)
 
 
 def read_yaml(path: Path) -> Any:
@@ -101,7 +101,7 @@ def _parsed(parse: Callable[[str], Any], text: str, name: str) -> Any:
         raise ValueError(f"{name} is damaged ({reason})") from error
 
 
-def checked(value: Any, name: str) -> Any:
+def checked(value: Any, name: str, most: int = MOST_VALUES) -> Any:
     """``value`` if it consists of plain values within the limits; an alias counts wherever it stands.
 
     Raises:
@@ -111,7 +111,7 @@ def checked(value: Any, name: str) -> Any:
     while left:
         node, depth = left.pop()
         count += 1
-        problem = _problem(node, depth, count)
+        problem = _problem(node, depth, count, most)
         if problem:
             raise ValueError(f"{name} is damaged (it holds {problem})")
         children = [*node, *node.values()] if isinstance(node, dict) else node if isinstance(node, list) else ()
@@ -119,13 +119,13 @@ def checked(value: Any, name: str) -> Any:
     return value
 
 
-def _problem(node: Any, depth: int, count: int) -> str | None:
+def _problem(node: Any, depth: int, count: int, most: int) -> str | None:
     if type(node) not in PLAIN:
         return f"a value of the kind {type(node).__name__}; only text, numbers, lists and groups are read"
     if depth > DEEPEST:
         return f"values nested more than {DEEPEST} deep"
-    if count > MOST_VALUES:
-        return f"more than {MOST_VALUES:,} values"
+    if count > most:
+        return f"more than {most:,} values"
     if type(node) is int and not -LARGEST_INTEGER <= node < LARGEST_INTEGER:
         return "an integer that is too large for 64 bits"
     return _problem_of_text(node) if type(node) is str else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ def find_checkpoint(path: str | Path, which: str | None = None, key: str = "run"
     Raises:
         ValueError: if there is no such file, run or checkpoint.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(f"{key} must be a run's folder or a checkpoint, but got {path!r}")
     place = Path(path).expanduser()
     return place if place.is_file() else Run.open(place, key=key).checkpoint_path(which)
 

@@ -53,5 +53,7 @@ def refuse_early(config: Mapping[str, Any]) -> None:
     if config["threads"] is not None:
         checks.integer("threads", config["threads"], 1, MOST_THREADS)
     source = config["init_from"]
-    if isinstance(source, str) and not source.endswith(".ckpt") and not Path(source).expanduser().is_file():
+    if source is not None and not isinstance(source, str):
+        raise ValueError(f"init_from must be a run's folder or a checkpoint, but got {source!r}")
+    if source and not source.endswith(".ckpt") and not Path(source).expanduser().is_file():
         Run.open(source, "init_from")

@@ -27,9 +27,7 @@ def partial_options(options: Mapping[str, Any], trainer: L.Trainer) -> str | Non
         options: of the trainer, as configured.
         trainer: after training; ``max_steps`` and ``max_time`` count only where they ended it.
     """
-    # No validation at all is a choice, as dataset.validation=0 is.
-    validated = {key: value for key, value in options.items() if key != "limit_val_batches" or value != 0}
-    found = limiting_options(validated)
+    found = limiting_options(options)
     is_cut = not found and _is_cut(trainer)
     found += [name for name in ("max_steps", "max_time") if is_cut and options.get(name) not in (None, -1)]
     return as_overrides(found, options) or None
@@ -37,7 +35,9 @@ def partial_options(options: Mapping[str, Any], trainer: L.Trainer) -> str | Non
 
 def limiting_options(options: Mapping[str, Any]) -> list[str]:
     """The options of a trainer that leave out batches."""
-    return [name for name in SWITCHES if options.get(name)] + [name for name in LIMITS if _limits(options.get(name))]
+    # No validation at all is a choice, as dataset.validation=0 is.
+    limits = [name for name in LIMITS if name != "limit_val_batches" or options.get(name) != 0]
+    return [name for name in SWITCHES if options.get(name)] + [name for name in limits if _limits(options.get(name))]
 
 
 def _limits(value: Any) -> bool:

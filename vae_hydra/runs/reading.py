@@ -37,6 +37,7 @@ RECORDED: dict[str, type | tuple[type, ...]] = {
 # Options of ``generation`` that older evaluations did not record, and what they did.
 LATER_GENERATION: dict[str, Any] = {"kernel_examples": 2000, "tail_level": 0.95, "tail_threshold": None}
 LONGEST_NAME = 200
+CONTENT = "dataset.content"
 LARGEST_HISTORY = 64 * 2**20
 # Squares of larger scores, and their sums, are not finite.
 LARGEST_SCORE = 1e150
@@ -89,7 +90,7 @@ def read_run(path: Path) -> RunFolder:
     """A run's record, configuration, scores, epochs and evaluations; damage is reported, not raised."""
     try:
         record, config = read_record(path / "run.json"), read_config(path / "config.yaml")
-        identifying = {**leaves(config), **_content(record)}
+        identifying = {**identifying_leaves(config), **_content(record)}
         scores = read_scores(path / "metrics.json") if record["status"] == "done" else {}
         metrics = _averageable(scores, "metrics.json")
     except Exception as error:  # a stranger's file must not end the report
@@ -106,7 +107,18 @@ def read_run(path: Path) -> RunFolder:
 def _content(record: Mapping[str, Any]) -> dict[str, str]:
     """What tells runs apart whose file has the same place, but not the same content."""
     digest = record.get("data_digest")
-    return {"dataset.content": digest[:8]} if digest else {}
+    return {CONTENT: digest[:8]} if digest else {}
+
+
+def _division(config: Mapping[str, Any]) -> dict[str, bool]:
+    """What tells runs of folds, which are averaged, from runs on the test set."""
+    dataset = config.get("dataset")
+    return {"dataset.in_folds": True} if isinstance(dataset, Mapping) and dataset.get("fold") is not None else {}
+
+
+def identifying_leaves(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted path → value of the options that tell runs apart in a report."""
+    return {**leaves(options), **_division(options)}
 
 
 def _guarded(remarks: list[str], read: Callable[[], Any]) -> Any:

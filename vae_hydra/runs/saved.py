@@ -17,7 +17,7 @@ from vae_hydra.runs.sharing import hub
 from vae_hydra.runs.sharing.weights import read_weights, weights_path
 from vae_hydra.runs.trainer import choose_device
 from vae_hydra.runs.trust import from_stored
-from vae_hydra.training.module import VAEModule
+from vae_hydra.training.module import CHECKPOINT_KEY, VAEModule
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,11 @@ def open_run(
     """
     opened = Run.open(run)
     path = opened.checkpoint_path(checkpoint)
-    module = rebuild(read_checkpoint(path), trust, test_noises, others)
+    content = read_checkpoint(path)
+    if (opened.folder / "config.yaml").is_file():
+        # A later test may have changed them.
+        content[CHECKPOINT_KEY]["config"]["test_noises"] = opened.config.get("test_noises")
+    module = rebuild(content, trust, test_noises, others)
     return Saved(opened, path, module.to(choose_device(accelerator)), trust)
 
 

@@ -26,6 +26,7 @@ from vae_hydra.training.module import CHECKPOINT_KEY, vae_weights
 INHERITED = (
     "model",
     "sampler",
+    "prior",
     "likelihood",
     "condition",
     "classifier",

@@ -155,6 +155,26 @@ def test_a_report_is_never_written_into_a_run(run_command, tmp_path):
     assert not (folder / "report").exists()
 
 
+def test_a_folder_of_ones_own_files_is_no_place_for_a_report(run_command, tmp_path):
+    made.run(tmp_path / "runs")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "results.csv").write_text("mine")
+    code, text = run_command(report, "runs", "output=mine")
+    assert code == 2
+    assert "output=mine holds results.csv of no report; give another folder" in text
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["results.csv"]
+
+
+def test_a_report_has_no_tables_of_an_earlier_one(run_command, tmp_path):
+    made.run(tmp_path / "runs", {"reconstruct/clean/half_sse": 1.0, "reconstruct/clean/kl": 2.0})
+    assert run_command(report, "runs")[0] == 0
+    folder = tmp_path / "runs" / "report"
+    (folder / "tables" / "notes.txt").write_text("mine")
+    assert run_command(report, "runs", "metrics=[reconstruct/clean/kl]")[0] == 0
+    assert {path.name for path in (folder / "tables").iterdir()} == {"reconstruct-clean-kl.tex", "notes.txt"}
+    assert {path.stem for path in (folder / "figures").iterdir()} == {"means-reconstruct-clean-kl"}
+
+
 def test_metrics_that_no_run_has_are_logged(run_command, tmp_path):
     made.run(tmp_path / "runs")
     code, text = run_command(report, "runs", "metrics=[reconstruct/clean/half_sse,generation/fid]")

@@ -33,9 +33,13 @@ OF_A_MACHINE: dict[str, Any] = {
     "dataset.download": False,
     "dataset.source.root": "data",
     "dataset.source.download": False,
-    **{f"dataset.{group}cache": "outputs/images" for group in ("", "source.")},
-    **{f"dataset.{group}in_memory": None for group in ("", "source.")},
+    "dataset.contaminant.root": "data",
+    "dataset.contaminant.download": False,
+    **{f"dataset.{group}cache": "outputs/images" for group in ("", "source.", "contaminant.")},
+    **{f"dataset.{group}in_memory": None for group in ("", "source.", "contaminant.")},
 }
+# Options of which only the name is kept, which dataset.root completes.
+PLACES = ("init_from", "dataset.path", "dataset.source.path", "dataset.contaminant.path")
 
 
 def write_weights(folder: Path, module: VAEModule, value_range: tuple[float, float]) -> None:
@@ -63,13 +67,15 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def portable(config: Mapping[str, Any]) -> dict[str, Any]:
-    """``config`` without paths and settings of the machine; of the run ``init_from`` it keeps the name."""
+    """``config`` without paths and settings of the machine; of places it keeps the name."""
     kept = copy.deepcopy(dict(config))
     for path, value in OF_A_MACHINE.items():
         if nested.has(kept, path):
             nested.put(kept, path, copy.copy(value))
-    if isinstance(kept.get("init_from"), str):
-        kept["init_from"] = Path(kept["init_from"]).name
+    for path in PLACES:
+        place = nested.get(kept, path)
+        if isinstance(place, str) and (path == "init_from" or Path(place).expanduser().is_absolute()):
+            nested.put(kept, path, Path(place).name)
     return kept
 
 

@@ -15,7 +15,7 @@ from vae_hydra.base.command.output import check_output
 from vae_hydra.studies.reporting.pivots import measured, pivot
 from vae_hydra.studies.reporting.results import collect
 from vae_hydra.studies.reporting.tables import markdown
-from vae_hydra.studies.reporting.write import write_report
+from vae_hydra.studies.reporting.write import check_replaceable, write_report
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +85,7 @@ def _output(option: Any, folders: Sequence[Path]) -> Path:
     run = next((folder for folder in [output, *output.resolve().parents] if (folder / "run.json").exists()), None)
     if run is not None:
         raise ValueError(f"output={output} is inside the run {run}, which is only read; give another folder")
+    check_replaceable(output, f"output={output}")
     check_output(output, f"output={output}")
     return output
 

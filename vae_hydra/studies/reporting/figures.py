@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -70,12 +71,28 @@ def styles(frame: pd.DataFrame) -> dict[str, Style]:
     return {label: style(numbers[name], i) for name, labels in variants.items() for i, label in enumerate(labels)}
 
 
+def entries(options: str) -> list[str]:
+    """The options of a row one by one; a comma within brackets is part of a value.
+
+    >>> entries("beta=0.1, widths=[64, 32]")
+    ['beta=0.1', 'widths=[64, 32]']
+    """
+    found, depth = [""], 0
+    for part in re.split(r"(, |[\[\]{}])", options):
+        depth += (part in ("[", "{")) - (part in ("]", "}"))
+        if part == ", " and not depth:
+            found.append("")
+        else:
+            found[-1] += part
+    return found
+
+
 def means(pivot: Pivot, looks: Mapping[str, Style]) -> Drawn:
     """A metric's means with standard deviations: a panel a dataset, a group a row of the pivot, a line a sampler."""
     panels: dict[str, dict[str, dict[str, Point]]] = {}
     for row, column, cell in pivot:
         if cell.n:
-            name = ", ".join([row.noise, *map(_short, filter(None, row.options.split(", ")))])
+            name = ", ".join([row.noise, *map(_short, filter(None, entries(row.options)))])
             panels.setdefault(row.dataset, {}).setdefault(name, {})[column] = Point(cell.mean, cell.spread)
     shown = {column: looks[column] for column in pivot.columns}
     draw = partial(plots.means, panels, shown, axis_label(pivot.metric))
@@ -90,7 +107,7 @@ def beta_curves(frame: pd.DataFrame, pivots: Sequence[Pivot], looks: Mapping[str
     for pivot in pivots:
         panels: dict[str, dict[str, dict[float, Point]]] = {}
         for row, column, cell in pivot:
-            settings = dict(entry.partition("=")[::2] for entry in row.options.split(", "))
+            settings = dict(entry.partition("=")[::2] for entry in entries(row.options))
             beta = pd.to_numeric(settings.pop(BETA, None), errors="coerce")
             if cell.n and pd.notna(beta):
                 rest = [f"{key}={value}" for key, value in settings.items()]

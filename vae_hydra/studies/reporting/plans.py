@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import shlex
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -11,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from vae_hydra.base import bounded
-from vae_hydra.runs.identity import Leaves, leaves
-from vae_hydra.runs.reading import RunFolder, checked_config, named_values
+from vae_hydra.runs.identity import Leaves
+from vae_hydra.runs.reading import RunFolder, checked_config, identifying_leaves, named_values
 from vae_hydra.studies.reporting.cells import GROUPS, Places
 from vae_hydra.studies.reporting.options import ROLES, value, value_text, with_roles
 
+log = logging.getLogger(__name__)
+
+# A cell has 200 values in 9 kB; these are some 20,000 of them.
+LARGEST_PLAN, MOST_VALUES = 256 * 2**20, 5_000_000
 NAME = re.compile(r"(?P<dataset>\w+)-(?P<noise>\w+)-(?P<sampler>\w+)-s(?P<seed>\d+)-[0-9a-f]{8}")
 # The options of cells and replicates: cells of a sweep with the same other overrides have the same other options.
 VARIED = (*GROUPS, "seed", "dataset.fold")
@@ -58,7 +63,7 @@ def read_plan(path: Path) -> list[PlannedRun]:
     Raises:
         ValueError: if it is damaged.
     """
-    plan = named_values(bounded.read_json(path), path.name)
+    plan = named_values(bounded.read_json(path, LARGEST_PLAN, MOST_VALUES), path.name)
     try:
         return [
             PlannedRun(
@@ -68,7 +73,7 @@ def read_plan(path: Path) -> list[PlannedRun]:
                 path.parent,
                 str(plan.get("command") or ""),
                 str(plan.get("started") or ""),
-                None if cell.get("options") is None else leaves(checked_config(cell["options"], path.name)),
+                None if cell.get("options") is None else identifying_leaves(checked_config(cell["options"], path.name)),
             )
             for cell in plan["cells"]
         ]
@@ -83,8 +88,10 @@ def readable_plans(paths: Iterable[Path]) -> list[list[PlannedRun]]:
 
 
 def _readable_plan(path: Path) -> Iterator[list[PlannedRun]]:
-    with contextlib.suppress(Exception):
+    try:
         yield read_plan(path)
+    except Exception as error:
+        log.warning("plan     %s cannot be read, so its missing runs are not reported: %s", path, error)
 
 
 def absent(plans: Sequence[Plan], present: Container[str]) -> list[tuple[PlannedRun, Plan]]:

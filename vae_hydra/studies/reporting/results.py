@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from vae_hydra.base import bounded
-from vae_hydra.runs.reading import RunFolder, read_run
+from vae_hydra.runs.reading import CONTENT, RunFolder, read_run
 from vae_hydra.studies.reporting.cells import GROUPS, Places, by_name, grouped, in_order, plain
 from vae_hydra.studies.reporting.folders import find, without_duplicates
 from vae_hydra.studies.reporting.noise_names import noise_names, own_noise
@@ -88,6 +88,7 @@ def collect(folders: Iterable[str | Path], with_debug: bool = False) -> Results:
         raise ValueError(f"there are no runs under {', '.join(map(str, paths))}: no folder there has a run.json")
     read = [run for run in map(read_run, found) if with_debug or not run.config.get("debug")]
     runs, duplicates = without_duplicates(read)
+    runs = _with_contents_that_differ(runs)
     cells = absent(readable_plans(plans), {path.resolve().name for path in found})
     cells = [(cell, plan) for cell, plan in cells if with_debug or not (cell.options or {}).get("debug")]
     if found and not runs and not cells:
@@ -102,6 +103,20 @@ def collect(folders: Iterable[str | Path], with_debug: bool = False) -> Results:
     frame = _ordered(pd.DataFrame(rows), places.keys)
     planned = [cell for cell, _ in cells]
     return Results(frame, places.keys, places.compared.differences(), duplicates, runs, planned)
+
+
+def _with_contents_that_differ(runs: Sequence[RunFolder]) -> list[RunFolder]:
+    """The runs, told apart by the content of their file only where files of one place had several."""
+    known: dict[Any, set[Any]] = {}
+    for run in runs:
+        if CONTENT in run.leaves:
+            known.setdefault(run.leaves.get("dataset.path"), set()).add(run.leaves[CONTENT])
+    return [
+        run
+        if len(known.get(run.leaves.get("dataset.path"), ())) > 1
+        else replace(run, leaves={path: value for path, value in run.leaves.items() if path != CONTENT})
+        for run in runs
+    ]
 
 
 def _with_copies(runs: Iterable[RunFolder]) -> list[RunFolder]:

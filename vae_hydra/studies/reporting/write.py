@@ -23,6 +23,7 @@ from vae_hydra.studies.reporting.results import Results
 from vae_hydra.studies.reporting.tables import latex, markdown
 
 PAGE = "report.html"
+FILES = ("results.csv", "tables.md", "comparisons.csv", "tables", "figures")
 # Starting a process takes as long as drawing so many figures.
 FIGURES_A_PROCESS = 8
 # Of a PNG; the SVG has every detail.
@@ -37,6 +38,7 @@ def write_report(output: Path, results: Results, pivots: Sequence[Pivot], folder
     drawn = draw(results, pivots, comparisons)
     looks = figures.styles(results.frame)
     page = Page(results, pivots, comparisons, looks, folders, output, without_examples(results))
+    earlier = _drawings(output) if (output / PAGE).exists() else []
     with filling_folder(output) as new:
         for folder in (new / "tables", new / "figures"):
             folder.mkdir()
@@ -47,7 +49,32 @@ def write_report(output: Path, results: Results, pivots: Sequence[Pivot], folder
             write_text(new / "tables" / f"{figures.file_name(pivot.metric)}.tex", latex(pivot))
         save_all(drawn, new / "figures")
         write_text(new / PAGE, render(page))
+        present = {path.relative_to(new) for path in _drawings(new)}
+    # Those of other metrics and runs.
+    for file in earlier:
+        if file.relative_to(output) not in present:
+            file.unlink()
     return output / PAGE
+
+
+def check_replaceable(output: Path, name: str) -> None:
+    """Refuse a folder that holds files of a report's names, but no report; ``name`` is what messages call it.
+
+    Raises:
+        ValueError: naming the files.
+    """
+    found = [file for file in FILES if (output / file).exists()]
+    if found and not (output / PAGE).exists():
+        raise ValueError(f"{name} holds {', '.join(found)} of no report; give another folder, or move them away")
+
+
+def _drawings(report: Path) -> list[Path]:
+    """The tables and figures of a report, which each have a file."""
+    return [
+        *(report / "tables").glob("*.tex"),
+        *(report / "figures").glob("*.png"),
+        *(report / "figures").glob("*.svg"),
+    ]
 
 
 def as_csv(frame: pd.DataFrame) -> str:

@@ -10,6 +10,7 @@ from optuna import Trial
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from vae_hydra.base import checks
+from vae_hydra.base.command.groups import choices_with
 from vae_hydra.base.command.overrides import split
 from vae_hydra.base.command.words import quoted
 from vae_hydra.studies.sweep.names import is_about_runs
@@ -40,6 +41,7 @@ def read_space(space: Any, typed: Collection[str]) -> dict[str, BaseDistribution
     for option in found:
         _check_can_be_searched(option)
     _check_likelihoods(found.get("likelihood"))
+    _check_conditions(found.get("condition"))
     left = {option: domain for option, domain in found.items() if split(option)[0] not in typed}
     if not left:
         raise ValueError(
@@ -50,8 +52,17 @@ def read_space(space: Any, typed: Collection[str]) -> dict[str, BaseDistribution
 
 
 def suggest(trial: Trial, space: Mapping[str, BaseDistribution]) -> list[str]:
-    """The overrides of a trial, one an option; values that ``trial`` lacks are drawn now."""
-    return [f"{option}={_suggested(trial, option, domain)}" for option, domain in space.items()]
+    """The overrides of a trial, one an option; values that ``trial`` lacks are drawn now.
+
+    An option that only some choices of a searched group have is left out with the others.
+    """
+    found: dict[str, str] = {}
+    for option in sorted(space, key=lambda option: _searched_group(option, space) is not None):
+        group = _searched_group(option, space)
+        owners = choices_with(option) if group else []
+        if not owners or found[str(group)] in owners:
+            found[option] = _suggested(trial, option, space[option])
+    return [f"{option}={value}" for option, value in found.items()]
 
 
 def first_values(space: Mapping[str, BaseDistribution]) -> list[str]:
@@ -180,4 +191,12 @@ def _check_likelihoods(domain: BaseDistribution | None) -> None:
         raise ValueError(
             "search.space.likelihood: bernoulli is no density of grey values, so its ELBO cannot be compared with that "
             "of another likelihood; leave it out, or fix it with likelihood=bernoulli"
+        )
+
+
+def _check_conditions(domain: BaseDistribution | None) -> None:
+    if isinstance(domain, CategoricalDistribution) and len(domain.choices) > 1:
+        raise ValueError(
+            "search.space.condition: the ELBO of a model that is given labels bounds log p(x|y), which cannot be "
+            "compared with log p(x); leave it out, or fix it with condition=NAME"
         )

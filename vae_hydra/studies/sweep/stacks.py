@@ -93,8 +93,9 @@ def reason_against(config: Config) -> str | None:
         return "it starts from another run"
     if is_trial(config):
         return "debug=… or trainer.fast_dev_run, which start anew"
-    if config.get("compile"):
-        return "compile=true"
+    for option in ("compile", "keep_optimizer"):
+        if config.get(option):
+            return f"{option}=true"
     if nested.get(config, "sampler._target_") in NETWORKS:
         return f"sampler={nested.get(config, 'sampler.name')} has a network of its own"
     prior = nested.get(config, "prior._target_")
@@ -133,6 +134,8 @@ def _callbacks_against(callbacks: Mapping[str, Any]) -> str | None:
     figures = callbacks.get("figures") or {}
     if figures.get("enabled") and (figures.get("every_n_epochs") or figures.get("epochs")):
         return "it draws figures while it trains"
+    if not callbacks.get("finite_loss"):
+        return "callbacks.finite_loss is left out"
     known = ("checkpoints", "finite_loss", "collapse", "timer", "figures", "histograms", "progress", "early_stopping")
     others = [name for name, node in callbacks.items() if node and name not in known]
     return f"it has the callbacks {', '.join(others)}" if others else None

@@ -178,7 +178,8 @@ class GridSweeper(Sweeper):
         for key, numbers in unknown.items():
             log.info("sweep    %d of %d runs have no option %s: it is left out there", len(numbers), len(runs), key)
         in_order = (cells[number] for number in range(len(runs)))
-        return list({tuple(cell.overrides): cell for cell in in_order}.values())
+        # Different overrides may be one run, as beta.value=1 and beta.value=1.0 are.
+        return list({cell.folder or tuple(cell.overrides): cell for cell in in_order}.values())
 
     def _cell(self, composed: Composed, shared: Mapping[str, Any]) -> Cell:
         try:
