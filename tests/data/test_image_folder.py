@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import runpy
 import shutil
 from pathlib import Path
@@ -21,6 +22,8 @@ from vae_hydra.analysis.outliers.command import ood
 from vae_hydra.data import image_cache
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.lazy import LazyRows
+from vae_hydra.data.located import MissingFiles
+from vae_hydra.data.own_files import present_digest
 from vae_hydra.data.sources.celeba import load_celeba
 from vae_hydra.data.sources.image_folder import load_image_folder
 from vae_hydra.runs.folder import Run
@@ -339,3 +342,18 @@ def test_the_benchmark_runs(tmp_path):
     benchmark["write_images"](tmp_path / "images", 200)
     seconds = benchmark["compare"](tmp_path / "images", 1)
     assert min(seconds.values()) > 0
+
+
+def test_an_empty_folder_and_a_missing_one_are_not_changed_images(tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert present_digest({"path": str(tmp_path / "empty"), "root": None}) is None
+    assert present_digest({"path": str(tmp_path / "nowhere"), "root": None}) is None
+    assert present_digest({"name": "digits"}) is None
+
+
+def test_an_error_about_missing_files_travels_between_processes():
+    error = pickle.loads(pickle.dumps(MissingFiles("MNIST was not found", "MNIST/raw", ". Put it there")))
+    assert str(error) == "MNIST was not found. Put it there"
+    assert str(error.of_saved_run()) == (
+        "MNIST was not found; name the folder that holds MNIST/raw with dataset_root=FOLDER"
+    )

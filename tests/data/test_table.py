@@ -313,7 +313,9 @@ def test_a_sweep_notices_a_changed_table_and_a_report_does_not_average_both(opti
     code, text = run_command(train_command, "-m", *words, "seed=0,1")
     assert code != 0
     assert "1 done" in text
+    assert "1 of changed data" in text
     assert "rain.csv has changed since" in text
+    assert "start the same command again" not in text
     found = results([tmp_path / "outputs"])
     assert list(found["status"]) == ["done", "done"]
     assert found["options"].nunique() == found["dataset.content"].nunique() == 2

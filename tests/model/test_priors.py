@@ -234,7 +234,7 @@ def test_a_prior_without_a_density_where_latents_are_is_refused(sampler, prior, 
     config = configure(
         f"sampler={sampler}", "~sampler.prior", f"+sampler.prior={prior}", "sampler.kl=monte_carlo", f"prior={kind}"
     )
-    with pytest.raises(ValueError, match="prior"):
+    with pytest.raises(ValueError, match="prior: .*(has no density where|with a density where)"):
         build_experiment(config)
 
 
@@ -251,5 +251,5 @@ def test_a_prior_on_the_positive_numbers_is_one_for_positive_latents(sampler, co
 def test_pseudo_inputs_of_noisy_channels_need_data_in_the_unit_interval(configure):
     noise = ("noise=normal", "noise.mode=stacked", "prior=vamp", "prior.components=3")
     build_experiment(configure(*noise))
-    with pytest.raises(ValueError, match="further channels of noise.mode=stacked are in"):
+    with pytest.raises(ValueError, match="channels of noise.mode=stacked take values"):
         build_experiment(configure(*noise, "dataset.transform=exp"))

@@ -23,11 +23,13 @@ from tests.support.composing import CONF, REPOSITORY
 from tests.support.outcomes import assert_same_outcome
 from vae_hydra import search, train
 from vae_hydra.base.command.configuration import config_folder, plain
+from vae_hydra.base.command.groups import has_option
 from vae_hydra.base.hydra_versions import initialized
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.identity import identity
 from vae_hydra.studies.reporting import collect
 from vae_hydra.studies.search.experiment_file import experiment_file
+from vae_hydra.studies.search.results import draw, write_table
 from vae_hydra.studies.search.search import fixed_overrides
 from vae_hydra.studies.search.space import read_space, suggest, written
 from vae_hydra.studies.search.study import PRUNERS, next_trial, open_study, report
@@ -162,6 +164,33 @@ def test_an_option_of_one_choice_is_left_out_with_the_others():
     assert {len(overrides) for overrides in found} == {1, 2}
     for choice, *options in found:
         assert (choice == "sampler=student_t") == any(option.startswith("sampler.df=") for option in options)
+
+
+@pytest.mark.parametrize("first", ["normal", "student_t"])
+def test_options_of_one_choice_are_drawn_and_written(first, tmp_path):
+    """Whichever trial is the first, which may lack the option."""
+    space = read_space({"sampler": {"choices": ["normal", "student_t"], "df": {"low": 3.0, "high": 10.0}}}, [])
+    study = optuna.create_study(direction="maximize")
+    study.enqueue_trial({"sampler": first})
+    for number in range(8):
+        trial = study.ask()
+        suggest(trial, space)
+        if number == 5:
+            trial.report(1.0, 1)
+            study.tell(trial, state=TrialState.PRUNED)
+        else:
+            study.tell(trial, -float(number))
+    assert [path.name for path in draw(study, tmp_path / "figures")] == ["history.png", "options.png"]
+    write_table(study, tmp_path / "trials.csv")
+    rows = list(csv.DictReader((tmp_path / "trials.csv").open()))
+    assert {row["sampler"] for row in rows if row["sampler.df"]} == {"student_t"}
+    assert {row["sampler"] for row in rows if not row["sampler.df"]} == {"normal"}
+
+
+def test_an_option_may_belong_to_a_choice_of_ones_own():
+    assert has_option("student_t", "sampler.df")
+    assert not has_option("normal", "sampler.df")
+    assert has_option("mine", "sampler.df")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
 def located(path: str, root: str | None) -> Path:
@@ -26,6 +27,10 @@ class MissingFiles(ValueError):
     def __init__(self, problem: str, wanted: str, remedy: str = "") -> None:
         super().__init__(f"{problem}{remedy}")
         self.problem, self.wanted = problem, wanted
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is copied with the message as its only argument.
+        return type(self), (self.problem, self.wanted, str(self).removeprefix(self.problem))
 
     def of_saved_run(self) -> ValueError:
         """The error for a command that downloads nothing, and whose option is ``dataset_root``."""

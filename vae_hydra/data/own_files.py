@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from vae_hydra.data.image_folder import image_splits
 from vae_hydra.data.located import located
+
+# Seconds before a folder of images is looked at again.
+LOOK_AGAIN = 10
 
 
 def file_digest(file: Path) -> str:
@@ -34,13 +38,21 @@ def present_digest(dataset: Mapping[str, Any]) -> str | None:
     place = located(path, root)
     if place.is_file():
         state = place.stat()
-        return _known_digest(place, state.st_mtime_ns, state.st_size)
-    if not place.is_dir():
-        return None
-    return images_digest([file for part in image_splits(place).values() for file in part.files], place)
+        return _known_file_digest(place, state.st_mtime_ns, state.st_size)
+    return _known_images_digest(place, int(time.monotonic() // LOOK_AGAIN)) if place.is_dir() else None
 
 
-# A sweep asks once for each of its runs.
+# A sweep asks for each of its runs, more than once.
 @functools.lru_cache(maxsize=16)
-def _known_digest(file: Path, changed: int, size: int) -> str:
+def _known_file_digest(file: Path, changed: int, size: int) -> str:
     return file_digest(file)
+
+
+@functools.lru_cache(maxsize=16)
+def _known_images_digest(folder: Path, period: int) -> str | None:
+    try:
+        parts = image_splits(folder)
+    except ValueError:
+        # An empty folder, such as a disk that is not mounted, is none of changed images.
+        return None
+    return images_digest([file for part in parts.values() for file in part.files], folder)

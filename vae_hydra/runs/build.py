@@ -156,10 +156,11 @@ def _start_prior(vae: VAE, noise: Noise, data: DataModule, seed: int) -> None:
         return
     if vae.condition is not None:
         raise ValueError("prior=vamp encodes pseudo-inputs without a class; use condition=none")
-    if noise.mode == "stacked" and tuple(data.value_range()) != (0.0, 1.0):
+    low, high = data.value_range()
+    if noise.mode == "stacked" and (low > 0 or high < 1):
         raise ValueError(
-            "prior=vamp keeps its pseudo-inputs in the range of the data, and the further channels of "
-            "noise.mode=stacked are in [0, 1]; use data in [0, 1], noise.mode=additive or another prior"
+            f"prior=vamp keeps its pseudo-inputs in the range of the data, here [{low:g}, {high:g}], and the further "
+            "channels of noise.mode=stacked take values from 0 to 1; use noise.mode=additive or another prior"
         )
     examples = data.shuffled("train", torch.Generator().manual_seed(seed), vae.prior.components)
     vae.prior.start(noise.clean(examples.x), *data.value_range())

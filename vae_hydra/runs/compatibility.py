@@ -166,13 +166,19 @@ def check_kl_exists(vae: VAE) -> None:
         q = vae.sampler(torch.zeros(KL_DRAWS, vae.sampler.feature_count(vae.latent_dim)))
         z = q.sample()
         kl = vae.kl_divergence(q, z)
-    # Without checks of its argument, a density may be finite where it is 0.
-    if not (kl.isfinite().all() and _has_density(vae.prior_distribution(), z)):
-        families = f"KL({type(q).__name__} ‖ {type(vae.prior_distribution()).__name__})"
+    prior = vae.prior_distribution()
+    if not kl.isfinite().all():
+        families = f"KL({type(q).__name__} ‖ {type(prior).__name__})"
         raise ValueError(
             f"sampler.prior: {families} is not finite where training starts; choose a prior with a density where "
             "q(z|x) has one, raise sampler.min_concentration or sampler.df where there is one, or use "
             "sampler.kl=monte_carlo"
+        )
+    # Without checks of its argument, a density may be finite where it is 0.
+    if not _has_density(prior, z):
+        raise ValueError(
+            f"sampler.prior: {type(prior).__name__} has no density where latents of {type(q).__name__} lie, so their "
+            "KL is infinite; choose a prior with a density on all of them"
         )
 
 

@@ -23,9 +23,11 @@ def finished_scores(config: Mapping[str, Any]) -> dict[str, float] | None:
         ValueError: if the user's own data have changed since the run was trained.
     """
     run = Run.of(config)
-    if is_trial(config) or not run.is_done or run.untested(config):
+    if is_trial(config) or not run.is_done:
         return None
     run.check_data(config["dataset"])
+    if run.untested(config):
+        return None
     log.info("%s is done already; its test scores\n%s", run.folder, table(run.metrics))
     warn_if_partial(run)
     return run.metrics

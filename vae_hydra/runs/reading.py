@@ -189,7 +189,7 @@ def _readable_config(path: Path) -> dict[str, Any]:
     """Configuration and leaves of a run that is damaged elsewhere, as arguments of RunFolder."""
     try:
         config = read_config(path / "config.yaml")
-        return {"config": config, "leaves": leaves(config)}
+        return {"config": config, "leaves": identifying_leaves(config)}
     except Exception:
         return {}
 

@@ -103,8 +103,10 @@ def data_of(saved: Saved, root: str | None = None) -> DataModule:
     return data
 
 
-def check_same_files(description: Mapping[str, Any], data: DataModule) -> None:
+def check_same_files(description: Mapping[str, Any], data: DataModule, option: str = "dataset_root") -> None:
     """Refuse a table, or a folder of images, that is not the one that a model was trained on.
+
+    ``option`` is the command's option for the folder of the data.
 
     Raises:
         ValueError: if the table has changed, or the names and sizes of the images.
@@ -115,7 +117,7 @@ def check_same_files(description: Mapping[str, Any], data: DataModule) -> None:
         if known and found and found != known:
             raise ValueError(
                 f"dataset.path: the {thing} has changed since this run was trained; name the folder of the old {place} "
-                "with dataset_root=FOLDER, or train a new run on a copy of another name"
+                f"with {option}=FOLDER, or train a new run on a copy of another name"
             )
 
 

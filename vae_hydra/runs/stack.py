@@ -211,7 +211,7 @@ class _Training:
             checkpoints = [read_checkpoint(path) for path in paths]
             self.stack.resume(checkpoints)
             for member, checkpoint in zip(self.members, checkpoints, strict=True):
-                check_same_files(checkpoint[CHECKPOINT_KEY], member.data)
+                check_same_files(checkpoint[CHECKPOINT_KEY], member.data, "dataset.root")
                 member.load_callback_states(checkpoint["callbacks"])
             self._leave([None] * len(paths))
 

@@ -145,7 +145,7 @@ def _fit_and_score(
     if resume is not None:
         # Refuse damaged checkpoints before training: the best one is read at its end.
         for path in run.checkpoints():
-            check_same_files(read_checkpoint(path)[CHECKPOINT_KEY], data)
+            check_same_files(read_checkpoint(path)[CHECKPOINT_KEY], data, "dataset.root")
     with finishing(trainer.loggers, config, detail):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
         guard.stop_if_interrupted(trainer)

@@ -170,9 +170,13 @@ def test_a_report_has_no_tables_of_an_earlier_one(run_command, tmp_path):
     assert run_command(report, "runs")[0] == 0
     folder = tmp_path / "runs" / "report"
     (folder / "tables" / "notes.txt").write_text("mine")
+    for own in ("figures/mine.png", "tables/mine.tex"):
+        (folder / own).write_text("mine")
     assert run_command(report, "runs", "metrics=[reconstruct/clean/kl]")[0] == 0
-    assert {path.name for path in (folder / "tables").iterdir()} == {"reconstruct-clean-kl.tex", "notes.txt"}
-    assert {path.stem for path in (folder / "figures").iterdir()} == {"means-reconstruct-clean-kl"}
+    assert {path.name for path in (folder / "tables").iterdir()} == {
+        *("reconstruct-clean-kl.tex", "notes.txt", "mine.tex")
+    }
+    assert {path.stem for path in (folder / "figures").iterdir()} == {"means-reconstruct-clean-kl", "mine"}
 
 
 def test_metrics_that_no_run_has_are_logged(run_command, tmp_path):

@@ -52,6 +52,13 @@ def choices_with(path: str) -> list[str]:
     return sorted(file.stem for file in files if nested.has(_own_options(file), option))
 
 
+def has_option(choice: str, path: str) -> bool:
+    """Whether a choice of a group has the option at ``path``; of choices that are not our own, any may be theirs."""
+    owners = choices_with(path)
+    is_ours = any(file.stem == choice for file in (config_folder() / path.partition(".")[0]).rglob("[!_]*.yaml"))
+    return choice in owners or not owners or not is_ours
+
+
 @functools.cache
 def _own_options(file: Path) -> dict[str, Any]:
     """The options in a file, and in those of its folder that it builds on."""

@@ -19,7 +19,8 @@ def plain_words(message: str) -> str:
 
 
 def _no_such_choice(found: re.Match[str], message: str) -> str:
-    group, _, choice = found[1].partition("/")
+    # Groups of Hydra's own lie in one another.
+    group, _, choice = found[1].rpartition("/") if found[1].startswith("hydra/") else found[1].partition("/")
     listed = re.search(r"Available options in '[^']*':\n((?:\t.*\n?)+)", message)
     of_user = listed[1].split() if listed and "/" not in choice else []
     names = sorted({*_choices(group), *(name for name in of_user if not name.startswith("_"))})
@@ -39,7 +40,7 @@ def _choices(group: str) -> list[str]:
 
 
 def _not_of_this_command(found: re.Match[str], message: str) -> str:
-    return f"{found[1]}: this command has no such option; a saved run keeps the options that it was trained with"
+    return f"{found[1]}: this command has no such option. (A saved run keeps the options that it was trained with.)"
 
 
 def _not_a_pair(found: re.Match[str], message: str) -> str:

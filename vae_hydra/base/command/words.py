@@ -48,7 +48,7 @@ def folders_first(arguments: Sequence[str]) -> list[str]:
         ValueError: for ``run=FOLDER``, as other commands have it.
     """
     if named := next((word for word in arguments if word.startswith("run=")), None):
-        raise ValueError(f"{named}: folders have no name here; type {named.partition('=')[2]} alone")
+        raise ValueError(f"{named}: folders have no name here; type {named.partition('=')[2] or 'a folder'} alone")
     before = ["", *arguments]
     is_folder = [
         "=" not in argument and not argument.startswith("-") and previous not in TAKE_A_VALUE

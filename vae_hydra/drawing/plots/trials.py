@@ -67,17 +67,23 @@ def search_options(
 ) -> Figure:
     """The value of each trial against each option: a panel an option, the most important first.
 
+    A panel has the trials that have its option: that of one sampler is no option of another.
+
     Args:
-        trials: at least one is done; all have each of the options.
-        importances: option → share of the variation that it accounts for.
+        trials: at least one is done.
+        importances: option → share of the variation that it accounts for; options that not all trials have are not
+            compared so, and come last.
         domains: option → its range, or its choices.
         label: of the value, with its unit.
     """
-    figure, grid = axes_grid(len(importances), 4, (3.1, 2.9), sharey=True)
-    for axes, (option, importance) in zip(grid.flat, importances.items(), strict=False):
-        places = _places(axes, [trial.options[option] for trial in trials], domains[option])
-        _scatter(axes, trials, places, _lower_edge(trials))
-        axes.set_title(f"{option}\nimportance {importance:.2f}")
+    options = [*importances, *(option for option in domains if option not in importances)]
+    figure, grid = axes_grid(len(options), 4, (3.1, 2.9), sharey=True)
+    for axes, option in zip(grid.flat, options, strict=False):
+        having = [trial for trial in trials if option in trial.options]
+        places = _places(axes, [trial.options[option] for trial in having], domains[option])
+        _scatter(axes, having, places, _lower_edge(trials))
+        known = option in importances
+        axes.set_title(f"{option}\n" + (f"importance {importances[option]:.2f}" if known else f"{len(having)} trials"))
     figure.supylabel(label)
     figure.legend(*legend_entries(grid.flat), loc="outside upper center", ncols=5)
     return figure

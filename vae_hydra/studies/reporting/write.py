@@ -23,6 +23,8 @@ from vae_hydra.studies.reporting.results import Results
 from vae_hydra.studies.reporting.tables import latex, markdown
 
 PAGE = "report.html"
+# The beginnings of the figures' names.
+DRAWN = ("means-", "beta-", "denoising-", "examples-")
 FILES = ("results.csv", "tables.md", "comparisons.csv", "tables", "figures")
 # Starting a process takes as long as drawing so many figures.
 FIGURES_A_PROCESS = 8
@@ -69,12 +71,12 @@ def check_replaceable(output: Path, name: str) -> None:
 
 
 def _drawings(report: Path) -> list[Path]:
-    """The tables and figures of a report, which each have a file."""
-    return [
-        *(report / "tables").glob("*.tex"),
-        *(report / "figures").glob("*.png"),
-        *(report / "figures").glob("*.svg"),
-    ]
+    """The tables and figures of a report, without files of the user's own beside them."""
+    found = [file for kind in ("png", "svg") for file in (report / "figures").glob(f"*.{kind}")]
+    figures_of_reports = [file for file in found if file.name.startswith(DRAWN)]
+    # Each table has a figure.
+    names = {file.stem.removeprefix("means-") for file in figures_of_reports}
+    return [*figures_of_reports, *(file for file in (report / "tables").glob("*.tex") if file.stem in names)]
 
 
 def as_csv(frame: pd.DataFrame) -> str:

@@ -171,8 +171,10 @@ def draw(study: optuna.Study, folder: Path) -> list[Path]:
     label = f"{OBJECTIVE} [{UNIT}]"
     figures = {"history": search_history(trials, label)} if done else {}
     if done >= ENOUGH:
-        importances = optuna.importance.get_param_importances(study)
-        figures["options"] = search_options(trials, importances, _domains(study), label)
+        domains = _domains(study)
+        every = [option for option in domains if all(option in trial.options for trial in trials)]
+        importances = optuna.importance.get_param_importances(study, params=every) if every else {}
+        figures["options"] = search_options(trials, importances, domains, label)
     folder.mkdir(exist_ok=True)
     for name, figure in figures.items():
         write_figure(figure, folder / f"{name}.png", dpi=130)
@@ -180,8 +182,8 @@ def draw(study: optuna.Study, folder: Path) -> list[Path]:
 
 
 def _domains(study: optuna.Study) -> dict[str, Range | Sequence[str]]:
-    """The choices or the range of each option, in the types of the figure."""
-    domains = study.get_trials(deepcopy=False)[0].distributions
+    """The choices or the range of each option that any trial has, in the types of the figure."""
+    domains = {key: domain for trial in study.get_trials(deepcopy=False) for key, domain in trial.distributions.items()}
     return {
         option: list(map(str, domain.choices))
         if isinstance(domain, CategoricalDistribution)

@@ -10,7 +10,7 @@ from optuna import Trial
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from vae_hydra.base import checks
-from vae_hydra.base.command.groups import choices_with
+from vae_hydra.base.command.groups import has_option
 from vae_hydra.base.command.overrides import split
 from vae_hydra.base.command.words import quoted
 from vae_hydra.studies.sweep.names import is_about_runs
@@ -59,8 +59,7 @@ def suggest(trial: Trial, space: Mapping[str, BaseDistribution]) -> list[str]:
     found: dict[str, str] = {}
     for option in sorted(space, key=lambda option: _searched_group(option, space) is not None):
         group = _searched_group(option, space)
-        owners = choices_with(option) if group else []
-        if not owners or found[str(group)] in owners:
+        if group is None or has_option(found[group], option):
             found[option] = _suggested(trial, option, space[option])
     return [f"{option}={value}" for option, value in found.items()]
 

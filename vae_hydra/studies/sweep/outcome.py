@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from vae_hydra.base.durations import duration
-from vae_hydra.studies.sweep.plan import Cell
+from vae_hydra.studies.sweep.plan import CHANGED, Cell
 
 log = logging.getLogger(__name__)
 
@@ -26,17 +26,18 @@ def conclude(folder: Path, cells: Sequence[Cell], seconds: float) -> None:
     summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     log.info("sweep    %s: %s, in %s", folder, summary, duration(seconds))
     for cell, (status, error) in zip(cells, outcomes, strict=True):
-        if status in ("failed", "damaged"):
+        if status in ("failed", "damaged", CHANGED):
             log.error("%-8s %s: %s", status.upper(), cell.folder or " ".join(cell.overrides), error)
     _log_tables(folder, cells)
     runs = shlex.quote(str(folder.parent.parent))
     # Runs of debug=… stand in no report.
     if not any((cell.options or {}).get("debug") for cell in cells):
         log.info("table    python -m vae_hydra.report %s", runs)
-    if any(_lacks_figures(cell.folder) for cell in cells if cell.folder):
-        log.info("figures  python -m vae_hydra.figures run=%s show=default", runs)
+        if any(_lacks_figures(cell.folder) for cell in cells if cell.folder):
+            log.info("figures  python -m vae_hydra.figures run=%s show=default", runs)
+    if left := len(cells) - counts["done"] - counts[CHANGED]:
+        log.warning("start the same command again for the %d that are not done", left)
     if counts["done"] < len(cells):
-        log.warning("start the same command again for the %d that are not done", len(cells) - counts["done"])
         raise SystemExit(1)
 
 

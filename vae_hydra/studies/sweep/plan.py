@@ -21,6 +21,8 @@ PLAN = "plan.json"
 KEPT = ("noise", "test_noises", "classifier", "logger", "dataset")
 # Statuses of a run whose job could not record its error.
 UNFINISHED = ("missing", "running")
+# The status of a finished run whose table or images have changed since: another start does not help.
+CHANGED = "of changed data"
 
 
 @dataclass(slots=True)
@@ -51,7 +53,10 @@ class Cell:
         run = Run(self.folder)
         try:
             if run.is_done:
-                run.check_data(self.config["dataset"])
+                try:
+                    run.check_data(self.config["dataset"])
+                except ValueError as changed:
+                    return CHANGED, str(changed)
                 return ("not tested on every noise" if run.untested(self.config) else "done"), None
             status, error = run.record.get("status", "missing"), run.record.get("error")
             return ("failed", self.raised) if self.raised and status in UNFINISHED else (status, error)
