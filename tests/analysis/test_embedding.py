@@ -11,8 +11,11 @@ import pytest
 import torch
 
 from vae_hydra import embed, load
+from vae_hydra.analysis.embedding import _class_arrays, _write_parquet
 from vae_hydra.runs.build import build_data
 from vae_hydra.runs.folder import Run
+from vae_hydra.runs.posteriors import posteriors
+from vae_hydra.runs.saved import data_of, open_run
 from vae_hydra.runs.train import train
 
 SHORT = ("trainer.max_epochs=1", "dataset.fraction=0.3", "model.latent_dim=4")
@@ -92,3 +95,24 @@ def test_wrong_requests_write_nothing(runs, run_command, configure, tmp_path):
     code, text = run_command(embed, f"run={Run.of(vectors).folder}", "split=validation")
     assert (code, "split=validation is empty" in text) == (2, True)
     assert not (runs[0].folder / "embeddings").exists()
+
+
+def test_outliers_belong_to_no_class(configure):
+    config = configure("dataset.fraction=0.3", "dataset.contamination=0.3", "trainer.max_epochs=1", "test_noises=null")
+    train(config)
+    saved = open_run(Run.of(config).folder)
+    data = data_of(saved)
+    examples = data.prepared("train")
+    assert (examples.y < 0).sum() > 20
+    arrays = _class_arrays(posteriors(saved.module, examples), 10)
+    labelled = posteriors(saved.module, examples[(examples.y >= 0).nonzero()[:, 0]])
+    for label, loc in zip(arrays["y"], arrays["loc"], strict=True):
+        torch.testing.assert_close(loc, labelled.parameters["loc"][labelled.y == label].mean(0))
+
+
+def test_matrices_are_columns_of_a_table(tmp_path):
+    pytest.importorskip("pyarrow")
+    matrices = torch.arange(12.0).reshape(3, 2, 2)
+    table = pd.read_parquet(_write_parquet(tmp_path / "a", {"scale_tril": matrices, "y": torch.arange(3)}))
+    assert list(table.columns) == ["scale_tril_0_0", "scale_tril_0_1", "scale_tril_1_0", "scale_tril_1_1", "y"]
+    assert table["scale_tril_1_0"].tolist() == [2, 6, 10]

@@ -12,6 +12,7 @@ import scipy.stats
 import torch
 
 from vae_hydra.analysis import two_samples
+from vae_hydra.analysis.codes import latent_measures
 from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.analysis.kernel_tests import mmd_permutation_test
 from vae_hydra.analysis.measures import generation
@@ -230,3 +231,15 @@ def test_a_distance_and_its_floor_are_of_samples_of_one_size(configure, quick_re
     evaluate(configure(f"run={Run.of(config).folder}", "accelerator=cpu", *options, name="evaluate"))
     assert len(sizes) == 2
     assert len({size for pair in sizes for size in pair}) == 1
+
+
+def test_outliers_are_no_errors_of_a_classifier_of_codes():
+    codes = torch.cat([torch.randn(60, 2) + centre for centre in (-5.0, 5.0)])
+    y = torch.arange(2).repeat_interleave(60)
+    outliers = torch.cat([codes, torch.randn(40, 2)]), torch.cat([y, torch.full((40,), -1)])
+    pure = latent_measures(codes, y, codes, y)
+    assert pure["knn_accuracy"] == 1
+    found = latent_measures(*outliers, *outliers)
+    assert {name: found[name] for name in pure if name != "active_units"} == {
+        name: value for name, value in pure.items() if name != "active_units"
+    }

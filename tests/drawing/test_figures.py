@@ -19,6 +19,7 @@ from scipy import integrate
 from tests.support.composing import QUICK, composed, options
 from tests.support.slowly import KINDS, rest_slow
 from vae_hydra import figures as command
+from vae_hydra.data.examples import Examples
 from vae_hydra.distributions.tails import hill_statistic
 from vae_hydra.drawing.callback import Figures
 from vae_hydra.drawing.panels import DRAWN_BY_DEFAULT, PANELS, SAMPLES, Subject, chosen, drawn, keep_samples
@@ -414,3 +415,28 @@ def test_the_help_names_every_figure(run_command):
     code, text = run_command(command, "--help")
     assert code == 0
     assert not [name for name in PANELS if name not in text]
+
+
+def test_figures_after_an_epoch_show_that_epoch_too(configure, monkeypatch):
+    """Also where metrics.csv is written later, at most every few seconds."""
+    seen = {}
+
+    def remember(subject, names):
+        seen[len(subject.history)] = [row["epoch"] for row in subject.history]
+        return iter(())
+
+    monkeypatch.setattr("vae_hydra.drawing.panels.drawn", remember)
+    later = "callbacks.checkpoints.every_seconds=100"
+    options = ("callbacks.figures.enabled=true", "callbacks.figures.epochs=[2,3]", later)
+    train(configure(*options, "trainer.max_epochs=4", "dataset.fraction=0.1", "test_noises=null"))
+    assert seen == {2: [0, 1], 3: [0, 1, 2], 4: [0, 1, 2, 3]}
+
+
+def test_interpolations_need_two_examples(configure, tmp_path):
+    subject = untrained("dataset.fraction=0.1")
+    examples = subject.examples(2)
+    few = Examples(examples.x, torch.zeros(2, dtype=torch.long))
+    for count in (2, 1):
+        subject.examples = lambda number, count=count: few[torch.arange(count)]
+        ((_, figure),) = drawn(subject, ["interpolations"])
+        assert isinstance(figure, str) == (count == 1)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -389,3 +390,14 @@ def test_two_processes_share_a_search(tmp_path):
     assert [int(row["trial"]) for row in rows] == list(range(8))
     assert {row["state"] for row in rows} <= {"done", "pruned"}
     assert len({row["optimizer.lr"] for row in rows}) == 8
+
+
+def test_the_check_before_training_is_no_validation_of_a_trial():
+    pruning, told = Pruning(lambda epoch, value: told.append((epoch, value)) or False), []
+    ends = {"max_epochs": 2, "should_stop": False}
+    check = SimpleNamespace(sanity_checking=True, current_epoch=0, callback_metrics={}, **ends)
+    second = SimpleNamespace(sanity_checking=False, current_epoch=1, callback_metrics={"val/elbo": -3.0}, **ends)
+    for trainer, expected in ((check, []), (second, [(2, -3.0)])):
+        pruning.on_validation_end(trainer, None)
+        pruning.on_train_epoch_end(trainer, None)
+        assert told == expected

@@ -23,10 +23,11 @@ SILHOUETTE_EXAMPLES = 5000
 def latent_measures(train: Tensor, train_y: Tensor, test: Tensor, test_y: Tensor) -> dict[str, float]:
     """Active units of test codes [M, L]; with two or more classes also both accuracies and the silhouette.
 
-    The classifiers learn from training codes [N, L] with a label; outliers among them have −1.
+    Measures of classes are of codes with a label; outliers have −1. The classifiers learn from training codes [N, L].
     """
-    train, train_y = train[train_y >= 0], train_y[train_y >= 0]
     measures = {"active_units": float(active_units(test))}
+    train, train_y = train[train_y >= 0], train_y[train_y >= 0]
+    test, test_y = test[test_y >= 0], test_y[test_y >= 0]
     if len(torch.unique(test_y)) < 2:
         return measures
     return measures | {

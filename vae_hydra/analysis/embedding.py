@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -92,12 +93,19 @@ def _other_codes(config: Mapping[str, Any], saved: Saved, data: DataModule) -> t
 
 def _class_arrays(encoded: Posteriors, classes: int) -> Arrays:
     """Class embeddings and the classes ``y`` that they belong to."""
+    # Outliers of a contaminated split have no class.
+    encoded = _rows(encoded, encoded.y >= 0)
     present = torch.tensor(present_labels(encoded.y))
     if len(present) < classes:
         log.warning("only %d of %d classes have examples, and so class embeddings", len(present), classes)
     # class_embeddings wants consecutive labels, and a small split may lack a class.
     numbered = encoded._replace(y=torch.searchsorted(present, encoded.y))
     return {**class_embeddings(numbered, len(present)), "y": present}
+
+
+def _rows(encoded: Posteriors, chosen: Tensor) -> Posteriors:
+    parameters = {name: value[chosen] for name, value in encoded.parameters.items()}
+    return Posteriors(parameters, encoded.codes[chosen], encoded.draws[chosen], encoded.y[chosen])
 
 
 def _writer(form: str) -> Callable[[Path, Arrays], Path]:
@@ -119,13 +127,12 @@ def _write_npz(path: Path, arrays: Arrays) -> Path:
 
 
 def _write_parquet(path: Path, arrays: Arrays) -> Path:
-    """One row per example, one column per number: loc_0, loc_1, …, y."""
+    """One row per example, one column per number: loc_0, loc_1, …, y; of a matrix scale_tril_0_0, scale_tril_0_1, …"""
     columns: dict[str, Any] = {}
     for name, value in arrays.items():
-        if value.dim() == 1:
-            columns[name] = value.numpy()
-        else:
-            columns |= {f"{name}_{i}": column.numpy() for i, column in enumerate(value.mT)}
+        places = itertools.product(*map(range, value.shape[1:]))
+        names = ["_".join([name, *map(str, place)]) for place in places]
+        columns |= zip(names, value.reshape(len(value), -1).mT.numpy(), strict=True)
     target = path.with_name(f"{path.name}.parquet")
     replace_atomically(target, lambda temporary: pd.DataFrame(columns).to_parquet(temporary))
     return target

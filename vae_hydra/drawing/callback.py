@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import Logger
 
 from vae_hydra.base import checks
 from vae_hydra.base.command.configuration import is_sweep
 from vae_hydra.base.files import write_arrays, write_figure
 from vae_hydra.data.datamodule import DataModule
-from vae_hydra.training.callbacks.checkpoints import METRICS
-from vae_hydra.training.history import read_epochs
+from vae_hydra.training.callbacks.checkpoints import METRICS, Checkpoints
+from vae_hydra.training.history import Row, read_epochs
 from vae_hydra.training.loggers import RunLogger
 from vae_hydra.training.module import VAEModule
 
@@ -29,13 +29,13 @@ log = logging.getLogger(__name__)
 EXAMPLES = "examples.npz"
 
 
-class Figures(Callback):
+class Figures(Checkpoint):
     """Draw figures of the model; by default loss curves, reconstructions, samples, and codes by class.
 
     They are written at the end of training and, if asked, after chosen epochs under figures/epoch_NNNN/, with the
     shown examples in examples.npz and the generated ones in samples.npz. Draws have a random state of their own, so
     that figures do not change the training; the noise has yet another, so that runs of one dataset, noise and seed
-    show the same noisy inputs.
+    show the same noisy inputs. A Checkpoint, because Lightning runs those last, when the epoch's metrics are known.
 
     Args:
         every_n_epochs: 0 for the end only.
@@ -86,7 +86,9 @@ class Figures(Callback):
         if trainer.is_global_zero:
             assert isinstance(module, VAEModule)
             data: Any = trainer.datamodule  # type: ignore[attr-defined]
-            self.draw_run(Path(trainer.default_root_dir), module, data, epoch, trainer.loggers, trainer.global_step)
+            run = Path(trainer.default_root_dir)
+            unwritten = [row for one in trainer.callbacks if isinstance(one, Checkpoints) for row in one.unwritten]  # type: ignore[attr-defined]
+            self.draw_run(run, module, data, epoch, trainer.loggers, trainer.global_step, unwritten)
 
     def draw_run(
         self,
@@ -96,8 +98,18 @@ class Figures(Callback):
         epoch: int | None = None,
         loggers: Sequence[Logger] = (),
         step: int = 0,
+        unwritten: Sequence[Row] = (),
     ) -> None:
-        """``draw`` for a run without a trainer; ``run`` is its folder, and ``step`` the optimizer's for ``loggers``."""
+        """``draw`` for a run without a trainer.
+
+        Args:
+            run: its folder.
+            module, data: model and data.
+            epoch: the number of epochs that it has been trained for; None at the end.
+            loggers: that get the figures.
+            step: the optimizer's, for the loggers.
+            unwritten: rows of the latest epochs that are not in metrics.csv yet.
+        """
         if not self.enabled:
             return
         from vae_hydra.drawing.panels import SAMPLES, Subject, drawn, keep_samples
@@ -105,7 +117,7 @@ class Figures(Callback):
         root = run / "figures"
         folder = root if epoch is None else root / f"epoch_{epoch:04d}"
         folder.mkdir(parents=True, exist_ok=True)
-        history = read_epochs(run / METRICS)
+        history = [*read_epochs(run / METRICS), *unwritten]
         subject = Subject(module, data, history, root, module.seed, self.samples)
         _write_shown(subject.shown, folder / EXAMPLES)
         if epoch is not None or any(root.glob("epoch_*")):

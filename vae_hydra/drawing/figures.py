@@ -47,7 +47,9 @@ def figures(config: Mapping[str, Any]) -> list[Path]:
     for run in runs:
         try:
             files += _figures_of_run({**config, "run": str(run)}, names, options)
-        except ValueError as error:
+        except Exception as error:
+            # The other runs are drawn all the same.
+            log.debug("failed", exc_info=True)
             log.error("failed   %s: %s", run, error)
     return files
 

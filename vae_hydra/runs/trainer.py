@@ -72,7 +72,8 @@ def build_callbacks(config: Config, validates: bool) -> list[Callback]:
     """The callbacks of ``config``; ValueError for callbacks that exclude a scored run."""
     callbacks = [make(f"callbacks.{key}", node) for key, node in node_at(config, "callbacks").items() if node]
     _check_callbacks(callbacks, validates)
-    return callbacks
+    # Those that draw come last, after the epoch's metrics are known.
+    return sorted(callbacks, key=lambda callback: hasattr(callback, "draw_run"))
 
 
 def build_evaluation_trainer(accelerator: str) -> L.Trainer:

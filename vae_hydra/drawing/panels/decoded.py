@@ -103,8 +103,10 @@ def _pairs(subject: Subject) -> tuple[Examples, Examples]:
     """Pairs of test examples, the classes in random order two by two; any examples where there is one class."""
     examples = subject.examples(CANDIDATES)
     labels = examples.y.unique()
+    if len(examples) < 2:
+        raise DoesNotApply("it needs two test examples, this run has one")
     if len(labels) < 2:
-        chosen = torch.arange(2 * PAIRS)
+        chosen = torch.arange(min(2 * PAIRS, len(examples) // 2 * 2))
     else:
         labels = labels[torch.randperm(len(labels), generator=subject.generator)]
         one_of_each = torch.stack([(examples.y == label).nonzero()[0, 0] for label in labels])

@@ -72,8 +72,8 @@ class Checkpoints(Checkpoint):
             # Before the first epoch, so that a damaged file costs no time.
             self._history = History(_folder(trainer) / METRICS)
 
-    def on_validation_end(self, *args: Any) -> None:
-        self._validated = True
+    def on_validation_end(self, trainer: L.Trainer, *args: Any) -> None:
+        self._validated = not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, VAEModule)
@@ -91,6 +91,11 @@ class Checkpoints(Checkpoint):
             self._write(trainer, improved)
         elif improved:
             self._best = copy.deepcopy(trainer._checkpoint_connector.dump_checkpoint())
+
+    @property
+    def unwritten(self) -> list[Row]:
+        """The rows of the latest epochs, which metrics.csv does not have yet."""
+        return [{"epoch": float(epoch), **row} for epoch, row in self._rows]
 
     def is_due(self, epoch: int, is_last: bool) -> bool:
         """Whether there are checkpoints after this epoch, counted from 0; there are after the last one."""

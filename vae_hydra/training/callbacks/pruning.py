@@ -32,8 +32,9 @@ class Pruning(Checkpoint):
         self.is_hopeless = is_hopeless
         self._validated = False
 
-    def on_validation_end(self, *args: Any) -> None:
-        self._validated = True
+    def on_validation_end(self, trainer: L.Trainer, *args: Any) -> None:
+        # Lightning forgets the metrics of the check before training.
+        self._validated = not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self._validated:
