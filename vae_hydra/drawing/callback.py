@@ -117,7 +117,9 @@ class Figures(Checkpoint):
         root = run / "figures"
         folder = root if epoch is None else root / f"epoch_{epoch:04d}"
         folder.mkdir(parents=True, exist_ok=True)
-        history = [*read_epochs(run / METRICS), *unwritten]
+        # A run that goes on trains the last epochs of the file again.
+        written = [row for row in read_epochs(run / METRICS) if not unwritten or row["epoch"] < unwritten[0]["epoch"]]
+        history = [*written, *unwritten]
         subject = Subject(module, data, history, root, module.seed, self.samples)
         _write_shown(subject.shown, folder / EXAMPLES)
         if epoch is not None or any(root.glob("epoch_*")):
