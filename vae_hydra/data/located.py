@@ -19,7 +19,7 @@ class MissingFiles(ValueError):
     """Files of a dataset that are not there.
 
     Args:
-        problem: what is missing where.
+        problem: the files that are missing, and where.
         wanted: what the folder must hold that ``dataset.root`` names.
         remedy: what else training can do.
     """

@@ -9,14 +9,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch.distributions import Distribution
-
 from vae_hydra.base.command.process import prepare_torch, processes_side_by_side
 from vae_hydra.base.draws import CannotStack
 from vae_hydra.base.memory import free_memory
-from vae_hydra.distributions import Mixture
-from vae_hydra.model.priors import VampPrior
-from vae_hydra.runs.anatomy import layers
 from vae_hydra.runs.build import build_data, build_experiment
 from vae_hydra.runs.checkpoint import read_checkpoint
 from vae_hydra.runs.compatibility import warn_of_slow_options
@@ -25,6 +20,7 @@ from vae_hydra.runs.nodes import Config
 from vae_hydra.runs.saved import check_same_files
 from vae_hydra.runs.scores import warn_of_infinite
 from vae_hydra.runs.stack_member import Member
+from vae_hydra.runs.stack_memory import memory_of
 from vae_hydra.runs.train import train
 from vae_hydra.runs.trainer import choose_device
 from vae_hydra.training.callbacks import InterruptGuard, NonFiniteLossError
@@ -157,39 +153,6 @@ def _that_fit(members: Sequence[Member]) -> list[list[Member]]:
     if parts > 1:
         log.info("stack    %d runs in %d parts, because memory holds %d at a time", len(members), parts, most)
     return [list(members[part::parts]) for part in range(parts)]
-
-
-def memory_of(member: Member) -> int:
-    """Bytes that a run takes in a stack, roughly.
-
-    A weight takes eight numbers: the model that it was built in, the stack, gradient, two averages of Adam, and these
-    three again in the best checkpoint. A value of a layer takes four in training: itself, its gradient, and copies on
-    the way. Evaluation has no gradients, but larger batches. The encoder sees an example once, and the pseudo-inputs of
-    a VampPrior; the decoder sees an example in each pass of the objective.
-    """
-    module, data = member.module, member.data
-    weights = sum(parameter.numel() for parameter in module.vae.parameters())
-    values = {"encoder": 0, "decoder": 0, "classifier": 0}
-    for layer in layers(module):
-        values[layer.name.partition(".")[0]] += math.prod(layer.shape_out)
-    prior = module.vae.prior
-    pseudo_inputs = prior.components if isinstance(prior, VampPrior) else 0
-    of_prior = _numbers_of(module.vae.prior_distribution())
-
-    def numbers(examples: int, copies: int, copies_of_prior: int) -> int:
-        encoded = examples + pseudo_inputs
-        drawn = examples * module.objective.passes
-        of_layers = encoded * values["encoder"] + drawn * (values["decoder"] + values["classifier"])
-        return copies * of_layers + copies_of_prior * drawn * of_prior
-
-    largest = max(len(data.splits[name]) for name in ("validation", "test"))
-    evaluation = numbers(min(data.eval_batch_size, largest), 2, 3)
-    return 4 * (8 * weights + max(numbers(data.batch_size, 4, 7), evaluation))
-
-
-def _numbers_of(prior: Distribution) -> int:
-    """Numbers in an array of the density of one draw from a mixture; other densities take next to nothing."""
-    return prior.numbers_per_value if isinstance(prior, Mixture) else 0
 
 
 class _Training:

@@ -182,7 +182,7 @@ class EarlyStop(EarlyStopping):
         checks.one_of("callbacks.early_stopping.monitor", monitor, ("val/loss", "train/loss"))
         checks.positive_integer("callbacks.early_stopping.patience", patience)
         checks.non_negative("callbacks.early_stopping.min_delta", min_delta)
-        # A loss that is not finite is no improvement; training itself stops at one of its own.
+        # A loss that is not finite is no improvement. FiniteLoss stops training where its own loss is not.
         check_at_epoch_end = monitor == "train/loss"
         super().__init__(monitor, min_delta, patience, check_finite=False, check_on_train_epoch_end=check_at_epoch_end)
 
