@@ -9,6 +9,7 @@ from typing import Any
 
 from vae_hydra.base import checks
 from vae_hydra.base.command.process import MOST_THREADS
+from vae_hydra.data.own_files import present_digest
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.partial import is_trial
 from vae_hydra.runs.score_table import table
@@ -25,12 +26,27 @@ def finished_scores(config: Mapping[str, Any]) -> dict[str, float] | None:
     run = Run.of(config)
     if is_trial(config) or not run.is_done:
         return None
-    run.check_data(config["dataset"])
+    check_same_data(run, config["dataset"])
     if run.untested(config):
         return None
     log.info("%s is done already; its test scores\n%s", run.folder, table(run.metrics))
     warn_if_partial(run)
     return run.metrics
+
+
+def check_same_data(run: Run, dataset: Mapping[str, Any]) -> None:
+    """Refuse a table, or a folder of images, that has changed since the run was trained.
+
+    Raises:
+        ValueError: if the table has changed, or the names and sizes of the images.
+    """
+    known = run.record.get("data_digest")
+    found = present_digest(dataset) if known else None
+    if found and found != known:
+        raise ValueError(
+            f"dataset.path={dataset['path']} has changed since {run.folder} was trained; train a new run with another "
+            "dataset.name, or name the folder of the old data with dataset.root"
+        )
 
 
 def warn_if_partial(run: Run) -> None:

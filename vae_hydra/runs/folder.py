@@ -22,7 +22,6 @@ import yaml
 from vae_hydra.base import checks
 from vae_hydra.base.files import json_text, remove_leftovers, write_json, write_text
 from vae_hydra.data.noise_nodes import nodes_to_test
-from vae_hydra.data.own_files import present_digest
 from vae_hydra.runs import scoring
 from vae_hydra.runs.identity import run_name
 from vae_hydra.runs.ownership import LOCK_WAIT, explaining_a_full_disk, locked, logging_to, overwrite
@@ -128,20 +127,6 @@ class Run:
         now, then = (nodes_to_test(c["noise"], c.get("test_noises")) for c in (config, self.config))
         changed = [f"{DENOISE}/{name}" for name, node in now.items() if then.get(name, node) != node]
         return [*missing_protocols(config, self.metrics), *changed]
-
-    def check_data(self, dataset: Mapping[str, Any]) -> None:
-        """Refuse a table, or a folder of images, that has changed since the run was trained.
-
-        Raises:
-            ValueError: if the table has changed, or the names and sizes of the images.
-        """
-        known = self.record.get("data_digest")
-        found = present_digest(dataset) if known else None
-        if found and found != known:
-            raise ValueError(
-                f"dataset.path={dataset['path']} has changed since {self.folder} was trained; train a new run with "
-                "another dataset.name, or name the folder of the old data with dataset.root"
-            )
 
     def checkpoint_path(self, which: str | None = None) -> Path:
         """best.ckpt or last.ckpt; by default the best if validation chose one.

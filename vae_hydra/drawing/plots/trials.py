@@ -76,12 +76,14 @@ def search_options(
         domains: option → its range, or its choices.
         label: of the value, with its unit.
     """
+    # One edge for all panels, which share their axis: the trials of one may all be pruned.
+    low = _lower_edge(trials)
     options = [*importances, *(option for option in domains if option not in importances)]
     figure, grid = axes_grid(len(options), 4, (3.1, 2.9), sharey=True)
     for axes, option in zip(grid.flat, options, strict=False):
         having = [trial for trial in trials if option in trial.options]
         places = _places(axes, [trial.options[option] for trial in having], domains[option])
-        _scatter(axes, having, places, _lower_edge(trials))
+        _scatter(axes, having, places, low)
         known = option in importances
         axes.set_title(f"{option}\n" + (f"importance {importances[option]:.2f}" if known else f"{len(having)} trials"))
     figure.supylabel(label)

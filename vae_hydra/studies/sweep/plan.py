@@ -14,6 +14,7 @@ from typing import Any
 
 from vae_hydra.base import nested
 from vae_hydra.base.files import remove_leftovers, replace_atomically
+from vae_hydra.runs.finished import check_same_data
 from vae_hydra.runs.folder import Run
 
 PLAN = "plan.json"
@@ -54,7 +55,7 @@ class Cell:
         try:
             if run.is_done:
                 try:
-                    run.check_data(self.config["dataset"])
+                    check_same_data(run, self.config["dataset"])
                 except ValueError as changed:
                     return CHANGED, str(changed)
                 return ("not tested on every noise" if run.untested(self.config) else "done"), None
