@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: help setup train test lint test-slow test-slurm test-newest test-lowest bench notebooks docs dist clean
+.PHONY: help setup train test lint test-slow test-gpu test-slurm test-newest test-lowest bench notebooks docs dist clean
 
 help:          ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -31,6 +31,9 @@ test: lint     ## lint, types and tests, on up to four cores
 test-slow: setup  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
+test-gpu: setup  ## on a machine with a GPU: its mathematics, runs, stacks and commands against those of the CPU
+	VAE_HYDRA_TEST_DEVICE=gpu OMP_NUM_THREADS=1 $(BIN)/$(PYTEST) -m "slow or not slow" tests/gpu tests/runs/test_stack.py
+
 test-slurm: setup  ## disturbed sweeps on a SLURM of one node; as root, with the packages slurm-wlm and munge
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[slurm]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow tests/slurm
@@ -48,6 +51,7 @@ test-lowest:   ## the tests with the lowest versions that it allows
 
 bench: setup   ## an MNIST epoch against a bare torch loop; a sweep run by run, under joblib and in stacks
 	$(BIN)/python benchmarks/epoch.py
+	$(BIN)/python benchmarks/stacks.py
 	$(BIN)/python benchmarks/sweep.py
 
 notebooks: setup  ## train what the notebooks look at, a few minutes, and run them with their outputs

@@ -1,6 +1,6 @@
 """What does the framework cost? An MNIST epoch of the reference MLP, three ways.
 
-    make bench            (or: python benchmarks/epoch.py [rounds])
+    make bench            (or: python benchmarks/epoch.py [rounds [cpu|gpu]])
 
 1. bare: a plain torch loop of the same mathematics, on tensors in memory, with fused Adam;
 2. products: the loop's matrix products alone, forward and backward, on random matrices;
@@ -52,12 +52,12 @@ def network(widths: tuple[int, ...]) -> nn.Sequential:
 
 
 def bare_epoch(pixels: Tensor) -> Callable[[], None]:
-    """A closure that trains one epoch with nothing but torch."""
-    encoder, decoder = network(ENCODER), network(DECODER)
+    """A closure that trains one epoch with nothing but torch, on the device of the pixels."""
+    encoder, decoder = (network(widths).to(pixels.device) for widths in (ENCODER, DECODER))
     optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=3e-4, fused=True)
 
     def epoch() -> None:
-        order = torch.randperm(EXAMPLES)
+        order = torch.randperm(EXAMPLES, device=pixels.device)
         for start in range(0, EXAMPLES, BATCH):
             x = pixels[order[start : start + BATCH]].float() / 255
             mean, log_variance = encoder(x).chunk(2, dim=-1)
@@ -72,10 +72,11 @@ def bare_epoch(pixels: Tensor) -> Callable[[], None]:
     return epoch
 
 
-def products_epoch() -> None:
+def products_epoch(device: torch.device) -> None:
     """The matrix products of an epoch: output, weight gradient, and input gradient but for the first layer."""
     layers = [*pairwise(ENCODER), *pairwise(DECODER)]
-    matrices = [(torch.randn(BATCH, a), torch.randn(a, b), torch.randn(BATCH, b)) for a, b in layers]
+    shapes = [((BATCH, a), (a, b), (BATCH, b)) for a, b in layers]
+    matrices = [[torch.randn(shape, device=device) for shape in one] for one in shapes]
     for _ in range(0, EXAMPLES, BATCH):
         for number, (x, weight, gradient) in enumerate(matrices):
             x @ weight
@@ -84,23 +85,30 @@ def products_epoch() -> None:
                 gradient @ weight.T
 
 
-def our_epochs(seed: int, *overrides: str) -> list[float]:
+def our_epochs(seed: int, accelerator: str, *overrides: str) -> list[float]:
     """Seconds of each epoch that ``train`` records."""
     with (
         tempfile.TemporaryDirectory() as folder,
         initialized(str(config_folder())),
     ):
         options = ["experiment=heavy_tailed/mnist", f"trainer.max_epochs={EPOCHS_OF_OURS}", f"output_dir={folder}"]
-        config = plain(compose("train", [*options, "trainer.accelerator=cpu", f"seed={seed}", *overrides]))
+        config = plain(compose("train", [*options, f"trainer.accelerator={accelerator}", f"seed={seed}", *overrides]))
         train(config)
         rows = read_epochs(Run.of(config).folder / "metrics.csv")
     return [row["train/seconds_per_epoch"] for row in rows]
 
 
 def timed(function: Callable[[], None]) -> float:
+    wait_for_gpu()
     start = time.perf_counter()
     function()
+    wait_for_gpu()
     return time.perf_counter() - start
+
+
+def wait_for_gpu() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def real_pixels() -> Tensor:
@@ -109,20 +117,20 @@ def real_pixels() -> Tensor:
     return build_data(config).splits["train"].x.flatten(1)
 
 
-def main(rounds: int = 5) -> None:
+def main(rounds: str = "5", accelerator: str = "cpu") -> None:
     cli.prepare()
     prepare_torch(None)
-    bare = bare_epoch(real_pixels())
+    device = torch.device("cuda" if accelerator == "gpu" else accelerator)
+    bare = bare_epoch(real_pixels().to(device))
     seconds: dict[str, list[float]] = {"products": [], "bare": [], "ours": []}
-    timed(bare), timed(products_epoch), our_epochs(seed=rounds)  # warm up
-    for seed in range(rounds):
-        seconds["products"] += [timed(products_epoch)]
+    timed(bare), products_epoch(device), our_epochs(int(rounds), accelerator)  # warm up
+    for seed in range(int(rounds)):
+        seconds["products"] += [timed(lambda: products_epoch(device))]
         seconds["bare"] += [timed(bare) for _ in range(EPOCHS_OF_OURS)]
-        seconds["ours"] += our_epochs(seed)
+        seconds["ours"] += our_epochs(seed, accelerator)
     base = statistics.median(seconds["bare"])
-    print(
-        f"seconds an epoch of {EXAMPLES:,} examples, batch {BATCH}, {torch.get_num_threads()} threads, {rounds} rounds"
-    )
+    where = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    print(f"seconds an epoch of {EXAMPLES:,} examples, batch {BATCH}, {where}, {rounds} rounds")
     for name, values in seconds.items():
         median = statistics.median(values)
         print(f"{name:<9} {median:6.3f}  ({min(values):.3f}–{max(values):.3f})  {median / base:5.2f} × bare")
@@ -131,4 +139,4 @@ def main(rounds: int = 5) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(*sys.argv[1:])

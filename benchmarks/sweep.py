@@ -28,6 +28,7 @@ import subprocess
 
 import torch
 from hydra import compose
+from stacks import stacked_epoch
 
 from vae_hydra.base.command import cli
 from vae_hydra.base.command.configuration import config_folder, plain
@@ -35,7 +36,6 @@ from vae_hydra.base.command.process import prepare_torch
 from vae_hydra.base.hydra_versions import initialized
 from vae_hydra.runs.build import build_experiment
 from vae_hydra.runs.train import train
-from vae_hydra.training.stack import Stack
 
 GRID = ("-m", "sampler=normal,lognormal,laplace,weibull", "noise=glob(*)", "seed=0,1")
 COMMON = ("threads=1", "trainer.accelerator=cpu")
@@ -74,20 +74,6 @@ def run_alone(epochs: int) -> float:
             times.append(time.perf_counter() - start)
     # The first one imports what the others find imported.
     return min(times[1:])
-
-
-def stacked_epoch(size: int, epochs: int = 5) -> float:
-    """Seconds of an epoch of training, a run, in a stack of a size."""
-    configs = [configured(f"seed={seed}") for seed in range(size)]
-    first = build_experiment(configs[0])
-    experiments = [build_experiment(config, first.data.with_order(config["seed"])) for config in configs]
-    orders = [experiment.data.order_seed for experiment in experiments]
-    stack = Stack([experiment.module for experiment in experiments], first.data, orders, epochs + 1)
-    stack.train_epoch()
-    start = time.perf_counter()
-    for _ in range(epochs):
-        stack.train_epoch()
-    return (time.perf_counter() - start) / epochs / size
 
 
 def bare_epoch(epochs: int = 5) -> float:
@@ -130,7 +116,7 @@ def main(epochs: int = 50) -> None:
     print(f"a run alone, {epochs} epochs: {alone:.2f} s, {alone / epochs / bare:.2f} × the bare loop")
     print(f"milliseconds of an epoch of training, a run; a bare loop: {1000 * bare:.1f}")
     for size in SIZES:
-        seconds = stacked_epoch(size)
+        seconds = stacked_epoch([configured(f"seed={seed}") for seed in range(size)])
         print(f"stack of {size:<4}{1000 * seconds:16.1f}{seconds / bare:8.2f} × bare", flush=True)
 
 

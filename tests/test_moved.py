@@ -12,6 +12,7 @@ import yaml
 
 import vae_hydra
 from tests.support.composing import REPOSITORY, composed
+from tests.support.device import OPENED_ON
 from vae_hydra._moved import MODULES, NAMES, TAKEN, new_name, old_name
 from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.runs.folder import Run
@@ -107,7 +108,7 @@ def test_old_runs_are_loaded_and_score_what_they_scored(name, old_run, configure
     vae = vae_hydra.load(folder)
     assert vae.latent_dim == 2
     assert vae.sample(3).shape == (3, *vae.x_shape)
-    scores = evaluate(configure(f"run={folder}", "accelerator=cpu", name="evaluate"))
+    scores = evaluate(configure(f"run={folder}", OPENED_ON, name="evaluate"))
     assert scores == pytest.approx(json.loads((folder / "metrics.json").read_text()), rel=1e-5)
 
 

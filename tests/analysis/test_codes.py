@@ -36,3 +36,12 @@ def test_data_without_classes_have_active_units_alone():
     codes = torch.randn(50, 2)
     y = torch.zeros(50, dtype=torch.long)
     assert latent_measures(codes, y, codes, y) == {"active_units": 2.0}
+
+
+def test_infinite_codes_are_far_away():
+    train, y = torch.randn(40, 2, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 2
+    train[y == 1, 0] = torch.inf
+    measures = latent_measures(train, y, train, y)
+    assert measures["active_units"] == 2
+    assert measures["knn_accuracy"] == measures["linear_accuracy"] == 1
+    assert measures["silhouette"] == pytest.approx(1)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.support.device import OPENED_ON
 from vae_hydra import embed, load
 from vae_hydra.analysis.embedding import _class_arrays, _write_parquet
 from vae_hydra.runs.build import build_data
@@ -42,7 +43,7 @@ def test_posteriors_class_embeddings_and_correlations(runs, run_command, tmp_pat
     one, other = runs
     moved = tmp_path / "moved"
     one.folder.rename(moved)
-    code, text = run_command(embed, f"run={moved}", f"against={other.folder}", "accelerator=cpu")
+    code, text = run_command(embed, f"run={moved}", f"against={other.folder}", OPENED_ON)
     assert code == 0, text
     arrays = np.load(moved / "embeddings" / "best-test.npz")
     data = build_data(one.__class__(moved).config)

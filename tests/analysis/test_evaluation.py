@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.support.device import OPENED_ON
 from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.base.command.configuration import config_folder
 from vae_hydra.runs.folder import Run
@@ -20,7 +21,7 @@ def trained(configure):
 
 
 def again(configure, run, *overrides):
-    return evaluate(configure(f"run={run.folder}", "accelerator=cpu", *overrides, name="evaluate"))
+    return evaluate(configure(f"run={run.folder}", OPENED_ON, *overrides, name="evaluate"))
 
 
 def test_scores_are_those_of_training_to_the_bit(configure, trained):
@@ -111,5 +112,5 @@ def test_a_noise_that_a_later_test_has_changed_is_the_one_that_is_scored(configu
     again = configure("noise=none", "test_noises.normal.distribution.scale=3")
     scores = train(again)
     assert scores["denoise/normal/half_sse"] != 0
-    found = evaluate(configure(f"run={Run.of(config).folder}", "accelerator=cpu", name="evaluate"))
+    found = evaluate(configure(f"run={Run.of(config).folder}", OPENED_ON, name="evaluate"))
     assert found == pytest.approx(scores)

@@ -12,6 +12,7 @@ import scipy.linalg
 import torch
 from torch.distributions import Independent, Normal
 
+from tests.support.device import OPENED_ON
 from vae_hydra.analysis import image_classifier, two_samples
 from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.analysis.image_classifier import (
@@ -225,7 +226,7 @@ def test_evaluate_measures_features_and_records_the_classifier(quick_recipe, con
     run = Run.of(config)
 
     def again(*overrides):
-        options = ("accelerator=cpu", "generation.samples=200", "generation.permutations=10", *overrides)
+        options = (OPENED_ON, "generation.samples=200", "generation.permutations=10", *overrides)
         return evaluate(configure(f"run={run.folder}", *options, name="evaluate"))
 
     scores = again()
@@ -255,7 +256,7 @@ def test_evaluate_measures_features_and_records_the_classifier(quick_recipe, con
 def test_vectors_have_no_features(configure, tmp_path):
     config = configure("dataset=lognormal_2d", "+trainer.limit_train_batches=2", "trainer.max_epochs=1")
     train(config)
-    options = ("accelerator=cpu", "generation.samples=200", "generation.permutations=5")
+    options = (OPENED_ON, "generation.samples=200", "generation.permutations=5")
     scores = evaluate(configure(f"run={Run.of(config).folder}", *options, name="evaluate"))
     assert not any("fid" in name for name in scores)
     assert not (tmp_path / "outputs" / "classifiers").exists()

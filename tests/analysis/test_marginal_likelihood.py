@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.distributions import LogNormal, MultivariateNormal
 
+from tests.support.device import OPENED_ON
 from tests.support.linear_model import COLUMNS, OFFSET, SCALE, D, L, exact_log_density, linear_model
 from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.analysis.marginal_likelihood import importance_weighted_bound
@@ -50,7 +51,7 @@ BRIEF = ("trainer.max_epochs=1", "dataset.fraction=0.1", "test_noises=null")
 def nll(configure, *overrides, samples=50):
     config = configure(*overrides)
     train(config)
-    request = (f"run={Run.of(config).folder}", "accelerator=cpu", f"nll.samples={samples}")
+    request = (f"run={Run.of(config).folder}", OPENED_ON, f"nll.samples={samples}")
     return evaluate(configure(*request, name="evaluate"))
 
 

@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from torch.distributions import Normal, kl_divergence
 
 from tests.support.composing import QUICK, composed, options
+from tests.support.device import OPENED_ON
 from tests.support.linear_model import SCALE, D, exact_log_density, linear_model
 from vae_hydra import ood as door
 from vae_hydra.analysis.outliers import command
@@ -171,7 +172,7 @@ def ask(configure, monkeypatch):
 
     def make(run: Run, *overrides: str) -> tuple[dict[str, float], dict]:
         before = set((run.folder / "evaluations").glob("ood-*.json"))
-        scores = ood(configure(f"run={run.folder}", "accelerator=cpu", *overrides, name="ood"))
+        scores = ood(configure(f"run={run.folder}", OPENED_ON, *overrides, name="ood"))
         written = {path: path.stat().st_mtime_ns for path in (run.folder / "evaluations").glob("ood-*.json")}
         target = max(written, key=lambda path: written[path])
         assert len(written) - len(before) in (0, 1)
@@ -335,7 +336,7 @@ def test_bad_requests_are_refused(overrides, asked, message, trained, ask):
 
 def test_on_the_command_line(trained, run_command):
     run = trained(*DIGITS)
-    code, text = run_command(door, f"run={run.folder}", "against=[pixels]", "limit=30", "accelerator=cpu")
+    code, text = run_command(door, f"run={run.folder}", "against=[pixels]", "limit=30", OPENED_ON)
     assert code == 0
     assert "half-SSE" in text
     assert "0.5 is chance" in text

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from torchvision.datasets import ImageFolder
 
+from tests.support.device import OPENED_ON
 from vae_hydra import generate
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
@@ -24,7 +25,7 @@ def test_a_picture_a_dataset_and_arrays(run, run_command, tmp_path, quick_recipe
     moved = tmp_path / "elsewhere" / "renamed"
     moved.parent.mkdir()
     run.folder.rename(moved)
-    wanted = ("n=25", "images=true", "arrays=true", "recognise=true", "accelerator=cpu")
+    wanted = ("n=25", "images=true", "arrays=true", "recognise=true", OPENED_ON)
     code, text = run_command(generate, f"run={moved}", *wanted)
     assert code == 0, text
     folder = moved / "generated" / "prior-n25-s0"

@@ -11,6 +11,7 @@ import scipy.integrate
 import scipy.stats
 import torch
 
+from tests.support.device import OPENED_ON
 from vae_hydra.analysis import measures
 from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.analysis.tail_measures import ratio_interval, tail_measures
@@ -209,7 +210,7 @@ def test_options_of_the_tail_are_in_the_name_and_in_the_record(configure):
     config = configure("dataset=student_t_mixture", "dataset.dimensions=1", *sizes)
     train(config)
     folder = Run.of(config).folder
-    request = (f"run={folder}", "accelerator=cpu", "generation.samples=300", "generation.permutations=9")
+    request = (f"run={folder}", OPENED_ON, "generation.samples=300", "generation.permutations=9")
     by_level = evaluate(configure(*request, name="evaluate"))
     by_threshold = evaluate(configure(*request, "generation.tail_threshold=2", name="evaluate"))
     evaluate(configure(*request, "generation.tail_level=0.9", "generation.kernel_examples=50", name="evaluate"))

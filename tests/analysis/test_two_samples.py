@@ -11,6 +11,7 @@ import scipy.integrate
 import scipy.stats
 import torch
 
+from tests.support.device import OPENED_ON
 from vae_hydra.analysis import two_samples
 from vae_hydra.analysis.codes import latent_measures
 from vae_hydra.analysis.evaluation import evaluate
@@ -152,7 +153,7 @@ def test_a_sample_without_a_tail():
 def test_evaluate_measures_generation_and_codes(overrides, configure, quick_recipe):
     config = configure(*overrides)
     train(config)
-    request = (f"run={Run.of(config).folder}", "accelerator=cpu", "generation.samples=300", "latents=true")
+    request = (f"run={Run.of(config).folder}", OPENED_ON, "generation.samples=300", "latents=true")
     options = (*request, "generation.permutations=20")
     scores = evaluate(configure(*options, name="evaluate"))
     # After two epochs, generated examples are further from the data than other real examples are.
@@ -208,7 +209,7 @@ def test_vectors_are_compared_before_their_transform(configure):
 def test_bad_requests_are_refused(request_, message, configure):
     config = configure("trainer.max_epochs=1")
     train(config)
-    options = configure(f"run={Run.of(config).folder}", "accelerator=cpu", name="evaluate")
+    options = configure(f"run={Run.of(config).folder}", OPENED_ON, name="evaluate")
     key, value = request_.split("=")
     *parent, leaf = key.split(".")
     (options[parent[0]] if parent else options)[leaf] = int(value)
@@ -228,7 +229,7 @@ def test_a_distance_and_its_floor_are_of_samples_of_one_size(configure, quick_re
     config = configure("dataset.fraction=0.1", "trainer.max_epochs=1", "test_noises=null")
     train(config)
     options = ("generation.samples=400", "generation.permutations=20", "generation.features=false")
-    evaluate(configure(f"run={Run.of(config).folder}", "accelerator=cpu", *options, name="evaluate"))
+    evaluate(configure(f"run={Run.of(config).folder}", OPENED_ON, *options, name="evaluate"))
     assert len(sizes) == 2
     assert len({size for pair in sizes for size in pair}) == 1
 

@@ -13,6 +13,7 @@ import torch.distributed as dist
 import torch.multiprocessing
 
 from tests.support.composing import composed, options
+from tests.support.device import TRAINED_ON
 from vae_hydra.base.shares import DrawsOfShare, Share
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.runs.build import build_data, build_experiment
@@ -71,7 +72,7 @@ def device(rank: int, ranks: int, folder: str, configs: dict[str, dict]) -> None
 
 @pytest.fixture(scope="module")
 def configs() -> dict[str, dict]:
-    return {case: composed(*options, *SMALL, "trainer.accelerator=cpu") for case, options in CASES.items()}
+    return {case: composed(*options, *SMALL, TRAINED_ON) for case, options in CASES.items()}
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from tests.support.composing import composed
+from tests.support.device import OPENED_ON, TRAINED_ON
 from vae_hydra.base import files
 from vae_hydra.base.command import cli
 from vae_hydra.base.command.output import is_taken
@@ -42,7 +43,7 @@ def place():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
-        options = ("trainer.max_epochs=1", "trainer.accelerator=cpu", "callbacks.figures.enabled=false")
+        options = ("trainer.max_epochs=1", TRAINED_ON, "callbacks.figures.enabled=false")
         config = composed(*options, "dataset.fraction=0.1", f"output_dir={folder / 'outputs'}")
         train(config)
         yield folder, Run.of(config).folder
@@ -61,7 +62,7 @@ def command(run_command, place):
             with context():
                 module.main()
 
-        given = () if name == "report" else (f"run={run}", "accelerator=cpu")
+        given = () if name == "report" else (f"run={run}", OPENED_ON)
         # Hydra wants its flags first.
         return run_command(SimpleNamespace(__name__=name, main=main), *arguments, *given)
 

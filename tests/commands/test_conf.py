@@ -10,6 +10,8 @@ import yaml
 
 from tests.support.composing import QUICK, cases, composed, options
 from tests.support.covering import covering, pairs
+from tests.support.device import OPENED_ON, TORCH_DEVICE
+from tests.support.needs import POSITIVE, TOGETHER
 from tests.support.outcomes import assert_scores_agree
 from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.base.command.configuration import config_folder
@@ -26,16 +28,8 @@ ON_DISK = ("mnist", "mnist_exp", "fashion_mnist")
 # Datasets whose files the tests write.
 WRITTEN = ("kmnist", "emnist", "svhn", "cifar10", "celeba")
 LOGGING = ("logger", "callbacks", "trainer")
-# Options that need others beside them.
-TOGETHER = {
-    "objective=gamma_power": ("sampler=multivariate_t", "likelihood=multivariate_t"),
-    "model=mlp_radial": ("sampler=radius_angle",),
-    "likelihood=radius_angle": ("sampler=radius_angle", "model=mlp_radial", "dataset=lognormal_2d"),
-}
 # Trainers of several processes, of devices that this machine may lack, and a logger of an extra with tests of its own.
 ELSEWHERE = ("trainer=gpu", "trainer=mps", "trainer=ddp", "logger=mlflow", "logger=trackio")
-# Likelihoods of positive data, which digits are not.
-POSITIVE = ("gamma", "lognormal", "radius_angle")
 # Options that take the first latent as a radius > 0, and samplers of such latents.
 RADIAL = ("mlp_radial", "radius_angle")
 POSITIVE_SAMPLERS = ("lognormal", "inverse_gaussian", "gamma", "weibull", "beta", "kumaraswamy", "radius_angle")
@@ -50,8 +44,9 @@ def assert_takes_a_step(config: dict) -> None:
     """A step of training on sixteen examples: losses and gradients are finite, and the encoder has learnt something."""
     module, data = build_experiment(config)
     batch = data.prepared("train", 16)
-    module.to(torch.float64 if config["trainer"]["precision"] == "64-true" else torch.float32)
-    terms, output = module._step(module.noise(batch.x), batch.x, 0.5, batch.y)
+    module.to(TORCH_DEVICE, torch.float64 if config["trainer"]["precision"] == "64-true" else torch.float32)
+    x, y = batch.x.to(TORCH_DEVICE), batch.y.to(TORCH_DEVICE)
+    terms, output = module._step(module.noise(x), x, 0.5, y)
     assert output.z.shape == (16, config["model"]["latent_dim"])
     assert all(value.isfinite().all() for value in terms.values()), terms
     terms["loss"].mean().backward()
@@ -126,7 +121,7 @@ def test_bernoulli_trains_on_rescaled_vectors(case, configure):
 def test_options_of_the_data_train_and_are_scored_again(options, configure):
     config = configure(*options, *TWO_STEPS)
     metrics = train(config)
-    scored = evaluate(configure(f"run={Run.of(config).folder}", "accelerator=cpu", name="evaluate"))
+    scored = evaluate(configure(f"run={Run.of(config).folder}", OPENED_ON, name="evaluate"))
     assert scored == metrics
 
 
@@ -279,7 +274,7 @@ def test_other_precisions(precision, configure):
     config = configure(*options, "callbacks.figures.enabled=true", *TWO_STEPS)
     metrics = train(config)
     assert metrics["denoise/uniform/elbo"] < 0
-    scored = evaluate(configure(f"run={Run.of(config).folder}", "accelerator=cpu", name="evaluate"))
+    scored = evaluate(configure(f"run={Run.of(config).folder}", OPENED_ON, name="evaluate"))
     # Mixed precision is a matter of training; what is scored again is scored in full.
     assert scored == (metrics if precision == "64-true" else pytest.approx(metrics, rel=0.05))
 

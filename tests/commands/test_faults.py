@@ -23,6 +23,7 @@ from lightning.pytorch.callbacks import Callback
 
 import vae_hydra
 from tests.support.composing import CONF, composed
+from tests.support.device import OPENED_ON, TRAINED_ON
 from tests.support.outcomes import assert_same_outcome
 from vae_hydra import evaluate, info, train
 from vae_hydra.base.command.configuration import plain
@@ -37,7 +38,7 @@ from vae_hydra.training.callbacks import Interrupted
 from vae_hydra.training.history import History, read_epochs
 
 SMALL = ("model.encoder.widths=[8]", "model.decoder.widths=[8]")
-SHORT = ("trainer.accelerator=cpu", "callbacks.figures.enabled=false", "trainer.max_epochs=4", "threads=1")
+SHORT = (TRAINED_ON, "callbacks.figures.enabled=false", "trainer.max_epochs=4", "threads=1")
 PLACES = 20
 
 
@@ -204,7 +205,7 @@ def test_a_damaged_best_checkpoint_is_refused_before_it_costs_an_epoch(cut, monk
 
 def test_commands_name_a_damaged_checkpoint(copied, run_command):
     flip_a_weight(copied.folder / "best.ckpt")
-    for module, arguments in ((evaluate, ["accelerator=cpu"]), (train, ["init_from", "seed=1", *SHORT])):
+    for module, arguments in ((evaluate, [OPENED_ON]), (train, ["init_from", "seed=1", *SHORT])):
         source = f"init_from={copied.folder}" if "init_from" in arguments else f"run={copied.folder}"
         code, text = run_command(module, source, *[a for a in arguments if a != "init_from"])
         assert code == 2
@@ -416,7 +417,7 @@ def test_a_damaged_record_is_named_with_the_remedy(name, content, copied):
 def test_no_command_breaks_on_a_damaged_record_and_the_remedy_mends_it(name, copied, run_command):
     before = copied.metrics
     (copied.folder / name).write_bytes(b"[]")
-    for module, arguments in ((evaluate, ["accelerator=cpu"]), (info, ["layers=false"])):
+    for module, arguments in ((evaluate, [OPENED_ON]), (info, ["layers=false"])):
         assert "Traceback" not in run_command(module, f"run={copied.folder}", *arguments)[1]
     copied.record_path.unlink()
     assert run_command(train, *SHORT, *SMALL)[0] == 0

@@ -14,6 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from tests.support.composing import CONF, composed
+from tests.support.device import TRAINED_ON
 from vae_hydra.base.command.configuration import config_folder
 from vae_hydra.base.hydra_versions import initialized
 from vae_hydra.runs.folder import Run
@@ -21,7 +22,7 @@ from vae_hydra.runs.train import train
 
 # What a mutation must not undo: it is typed last, where the last value counts.
 BUDGET = (
-    *("trainer.max_epochs=1", "trainer.accelerator=cpu", "trainer.devices=1", "callbacks.figures.enabled=false"),
+    *("trainer.max_epochs=1", TRAINED_ON, "trainer.devices=1", "callbacks.figures.enabled=false"),
     *("dataset.fraction=0.05", "dataset.batch_size=64", "output_dir=outputs"),
 )
 TYPED = {

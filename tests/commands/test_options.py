@@ -11,6 +11,7 @@ import pytest
 from hydra import compose
 
 from tests.support.composing import CONF, composed
+from tests.support.device import DEVICE, TRAINED_ON
 from vae_hydra import search, train
 from vae_hydra.base.command.words import flags_first
 from vae_hydra.base.hydra_versions import initialized
@@ -201,7 +202,7 @@ def test_search_files_that_are_wrong(name, run_command, tmp_path):
 def folder(tmp_path_factory):
     """A run to ask things of; its data are digits."""
     place = tmp_path_factory.mktemp("runs")
-    overrides = ["trainer.max_epochs=1", "trainer.accelerator=cpu", "callbacks.figures.enabled=false"]
+    overrides = ["trainer.max_epochs=1", TRAINED_ON, "callbacks.figures.enabled=false"]
     config = composed(*overrides, "dataset.fraction=0.1", f"output_dir={place}")
     train.train(config)
     (found,) = place.glob("digits-*")
@@ -229,7 +230,7 @@ def test_values_that_a_saved_run_cannot_be_asked_for(name, arguments, message, f
 
 def test_data_that_need_no_folder_are_opened_with_a_warning(folder, caplog):
     with caplog.at_level(logging.WARNING):
-        data_of(open_run(folder, accelerator="cpu"), "/nonexistent")
+        data_of(open_run(folder, accelerator=DEVICE), "/nonexistent")
     assert "dataset_root=/nonexistent is no existing folder" in caplog.text
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 from torchvision.transforms.functional import center_crop, pil_to_tensor, resize, to_pil_image
 
 from tests.support.composing import REPOSITORY
+from tests.support.device import OPENED_ON
 from tests.support.image_files import write_celeba, write_pictures
 from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.analysis.outliers.command import ood
@@ -265,13 +266,13 @@ def test_a_mapped_run_is_named_trained_and_scored_like_one_in_memory(picture_fol
         )
         scores.append(train(config))
         names.append(run_name(config))
-        scored = evaluate(configure(f"run={Run.of(config).folder}", "accelerator=cpu", name="evaluate"))
+        scored = evaluate(configure(f"run={Run.of(config).folder}", OPENED_ON, name="evaluate"))
         assert scored == scores[-1]
     assert scores[0] == scores[1]
     assert names[0] == names[1]
     (picture_folder / "cats" / "000.png").unlink()
     with pytest.raises(ValueError, match="dataset.path: the folder of images has changed since this run was trained"):
-        evaluate(configure(f"run={Run.of(config).folder}", "accelerator=cpu", "split=train", name="evaluate"))
+        evaluate(configure(f"run={Run.of(config).folder}", OPENED_ON, "split=train", name="evaluate"))
 
 
 def test_a_mapped_run_is_explored_and_told_from_outliers(picture_folder, image_files, configure):
@@ -285,7 +286,7 @@ def test_a_mapped_run_is_explored_and_told_from_outliers(picture_folder, image_f
     data = data_of(saved)
     trip = TrainedModel(saved.module, data).round_trip(3)
     torch.testing.assert_close(trip.original, data.splits["test"].x[3].float() / 255)
-    options = (f"run={run}", f"dataset_root={image_files}", "against=[celeba,shuffled]", "accelerator=cpu")
+    options = (f"run={run}", f"dataset_root={image_files}", "against=[celeba,shuffled]", OPENED_ON)
     with pytest.raises(ValueError, match="dataset.path"):
         # Its own images are not under that folder.
         ood(configure(*options, name="ood"))

@@ -11,6 +11,7 @@ import torch
 from matplotlib.figure import Figure
 
 from tests.support.composing import QUICK
+from tests.support.device import OPENED_ON
 from vae_hydra import evaluate as evaluate_command
 from vae_hydra import generate as generate_command
 from vae_hydra import train as train_command
@@ -351,7 +352,7 @@ def test_a_saved_run_says_where_it_misses_its_table(table, configure, run_comman
     train(config)
     (tmp_path / "elsewhere").mkdir()
     moved = (tmp_path / "rain.csv").rename(tmp_path / "elsewhere" / "rain.csv")
-    ask = (f"run={Run.of(config).folder}", "accelerator=cpu")
+    ask = (f"run={Run.of(config).folder}", OPENED_ON)
     code, text = run_command(evaluate_command, *ask)
     assert code == 2
     assert f"there is no file {tmp_path / 'rain.csv'}; name the folder that holds rain.csv with dataset_root=" in text

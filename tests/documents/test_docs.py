@@ -54,7 +54,7 @@ def test_readme_stays_short():
 
 
 TESTS = sorted((REPOSITORY / "tests").rglob("*.py"))
-NOT_OF_THE_PACKAGE = {"support", "commands", "documents", "slurm"}
+NOT_OF_THE_PACKAGE = {"support", "commands", "documents", "gpu", "slurm"}
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda p: p.relative_to(REPOSITORY / "tests").as_posix())

@@ -17,6 +17,7 @@ import torch
 from scipy import integrate
 
 from tests.support.composing import QUICK, composed, options
+from tests.support.device import OPENED_ON
 from tests.support.slowly import KINDS, rest_slow
 from vae_hydra import figures as command
 from vae_hydra.data.examples import Examples
@@ -365,7 +366,7 @@ def test_the_command_draws_what_is_asked_and_says_what_does_not_apply(run, run_c
     # A run is known by its folder, wherever that was moved.
     moved = shutil.copytree(run.folder, tmp_path / "moved")
     asked = "show=[samples_by_epoch,quantile_grid,tails,latent_plane]"
-    code, text = run_command(command, f"run={moved}", "accelerator=cpu", asked, f"output={tmp_path / 'out'}")
+    code, text = run_command(command, f"run={moved}", OPENED_ON, asked, f"output={tmp_path / 'out'}")
     assert code == 0, text
     names = {"samples_by_epoch.png", "quantile_grid.png", "latent_plane.png"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
@@ -373,14 +374,12 @@ def test_the_command_draws_what_is_asked_and_says_what_does_not_apply(run, run_c
     before = set(moved.glob("figures/*"))
     drawn_in_training = {path: path.read_bytes() for path in moved.glob("figures/*.png")}
     others = ["show=[latent_plane,prior_samples]", "plane=tsne", "samples=9", "seed=1", "checkpoint=last"]
-    code, text = run_command(command, f"run={moved}", "accelerator=cpu", *others)
+    code, text = run_command(command, f"run={moved}", OPENED_ON, *others)
     assert code == 0, text
     new = {"latent_plane-last-s1-tsne.png", "prior_samples-last-s1-n9.png"}
     assert {path.name for path in set(moved.glob("figures/*")) - before} == new
     assert all(path.read_bytes() == content for path, content in drawn_in_training.items())
-    code, text = run_command(
-        command, f"run={moved}", "accelerator=cpu", "show=[kl_over_time]", f"seed={run.config['seed']}"
-    )
+    code, text = run_command(command, f"run={moved}", OPENED_ON, "show=[kl_over_time]", f"seed={run.config['seed']}")
     assert code == 0, text
     assert (moved / "figures" / "kl_over_time.png").is_file()
 
@@ -404,7 +403,7 @@ def test_the_command_refuses_what_it_cannot_do(arguments, message, run, run_comm
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "kl_per_latent.png").write_text("mine")
     where = [] if any(argument.startswith("run=") for argument in arguments) else [f"run={run.folder}"]
-    code, text = run_command(command, *where, "accelerator=cpu", *arguments)
+    code, text = run_command(command, *where, OPENED_ON, *arguments)
     assert code == 2
     assert message in text
     assert "Traceback" not in text

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.composing import QUICK, composed
+from tests.support.device import DEVICE, OPENED_ON
 from vae_hydra.analysis.embedding import embed
 from vae_hydra.drawing.page.example import ExamplePane
 from vae_hydra.drawing.page.latents import PlanePane, TraversalPane
@@ -36,7 +37,7 @@ def run(request, tmp_path_factory):
 def arrays(run, tmp_path_factory):
     """The arrays that ``embed`` writes of the test examples."""
     output = tmp_path_factory.mktemp("embedded") / "new"
-    options = (f"run={run.folder}", "split=test", "accelerator=cpu", f"output={output}")
+    options = (f"run={run.folder}", "split=test", OPENED_ON, f"output={output}")
     folder = embed(composed(*options, name="embed"))
     (path,) = (path for path in folder.glob("*.npz") if "classes" not in path.name)
     with np.load(path) as found:
@@ -48,7 +49,7 @@ def drawn_as(number: int) -> str:
 
 
 def test_figures_and_page_name_and_order_latents_as_the_columns_of_embed(run, arrays):
-    saved = open_run(run.folder, accelerator="cpu")
+    saved = open_run(run.folder, accelerator=DEVICE)
     data = data_of(saved)
     # A figure's own seed chooses other examples, not other latents.
     subject = Subject(saved.module, data, [], run.folder / "figures", seed=5)
@@ -80,7 +81,7 @@ def test_figures_and_page_name_and_order_latents_as_the_columns_of_embed(run, ar
 
 
 def test_the_code_of_an_example_is_its_row_of_embed(run, arrays):
-    saved = open_run(run.folder, accelerator="cpu")
+    saved = open_run(run.folder, accelerator=DEVICE)
     model = TrainedModel(saved.module, data_of(saved))
     np.testing.assert_allclose(model.round_trip(7).code, arrays["code"][7], rtol=1e-4, atol=1e-5)
 

@@ -16,6 +16,7 @@ from scipy.special import gammaln
 
 import vae_hydra
 from tests.support.composing import composed, options
+from tests.support.device import OPENED_ON
 from tests.support.slowly import KINDS
 from tests.support.untrained_runs import TINY, untrained
 from vae_hydra import export as command
@@ -53,7 +54,7 @@ UNSEEN_BATCH = 5
 
 
 def exported(run: Run, *overrides: str) -> Path:
-    return export(composed(f"run={run.folder}", "accelerator=cpu", *overrides, name="export"))
+    return export(composed(f"run={run.folder}", OPENED_ON, *overrides, name="export"))
 
 
 @pytest.fixture(scope="module")
@@ -387,7 +388,7 @@ def test_damaged_weights_are_refused(shared, tmp_path):
 
 
 def test_the_command_says_what_it_wrote_and_what_is_wrong(run, run_command, tmp_path):
-    code, said = run_command(command, f"run={run.folder}", "accelerator=cpu", "formats=safetensors", "output=here")
+    code, said = run_command(command, f"run={run.folder}", OPENED_ON, "formats=safetensors", "output=here")
     assert code == 0
     assert re.search(r"model.safetensors +[\d,]+ bytes\n", said)
     assert str(tmp_path / "here") in said

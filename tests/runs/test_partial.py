@@ -6,13 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.support.device import TRAINED_ON
 from vae_hydra import train
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.partial import partial_options
 from vae_hydra.runs.scoring import CURRENT, standing
 from vae_hydra.training.callbacks import EarlyStop
 
-SMALL = ("dataset.fraction=0.1", "test_noises=null", "callbacks.figures.enabled=false", "trainer.accelerator=cpu")
+SMALL = ("dataset.fraction=0.1", "test_noises=null", "callbacks.figures.enabled=false", TRAINED_ON)
 
 
 @pytest.mark.parametrize(

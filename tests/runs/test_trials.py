@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import made
+from tests.support.device import TRAINED_ON
 from vae_hydra import report, sweep, train
 from vae_hydra.runs import train as training
 from vae_hydra.runs.finished import finished_scores
@@ -32,7 +33,7 @@ def steps(monkeypatch):
 @pytest.mark.parametrize("option", ["debug=one_step", "+trainer.fast_dev_run=true"])
 def test_a_trial_is_trained_anew_each_time(option, run_command, steps, tmp_path):
     for count in (1, 2):
-        code, text = run_command(train, *SMALL, "trainer.accelerator=cpu", option, "tags=[first,second]")
+        code, text = run_command(train, *SMALL, TRAINED_ON, option, "tags=[first,second]")
         assert code == 0, text
         assert len(steps) == count
         assert "cut this run short" in text

@@ -10,6 +10,7 @@ import torch
 from hydra import compose
 
 from tests.support.composing import CONF, composed
+from tests.support.device import TRAINED_ON
 from tests.support.outcomes import assert_same_outcome
 from vae_hydra import train
 from vae_hydra.base.hydra_versions import initialized
@@ -21,7 +22,7 @@ from vae_hydra.training.module import VAEModule
 
 SHORT = (
     "trainer.max_epochs=1",
-    "trainer.accelerator=cpu",
+    TRAINED_ON,
     "callbacks.figures.enabled=false",
     "dataset.fraction=0.1",
 )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.device import TRAINED_ON
 from vae_hydra.runs.folder import Run
 
 pytestmark = [
@@ -24,7 +25,7 @@ pytestmark = [
     ),
 ]
 CELLS = ("sampler=normal,lognormal,student_t", "seed=0,1,2,3")
-QUICK = (*("trainer.max_epochs=3", "trainer.accelerator=cpu", "callbacks.figures.enabled=false", "threads=1"),)
+QUICK = (*("trainer.max_epochs=3", TRAINED_ON, "callbacks.figures.enabled=false", "threads=1"),)
 RAY = ("hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2")
 
 

@@ -21,6 +21,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from tests.support.composing import CONF, REPOSITORY
+from tests.support.device import TRAINED_ON
 from tests.support.outcomes import assert_same_outcome
 from vae_hydra import search, train
 from vae_hydra.base.command.configuration import config_folder, plain
@@ -41,7 +42,7 @@ from vae_hydra.training.module import VAEModule
 
 FIXED = (
     "trainer.max_epochs=3",
-    "trainer.accelerator=cpu",
+    TRAINED_ON,
     "callbacks.figures.enabled=false",
     "dataset.fraction=0.2",
     "test_noises=null",

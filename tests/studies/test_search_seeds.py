@@ -11,6 +11,7 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
+from tests.support.device import TRAINED_ON
 from vae_hydra import search
 from vae_hydra.runs.folder import Run
 from vae_hydra.studies.reporting import collect
@@ -20,7 +21,7 @@ from vae_hydra.training.module import VAEModule
 
 COMMAND = (
     "trainer.max_epochs=2",
-    "trainer.accelerator=cpu",
+    TRAINED_ON,
     "callbacks.figures.enabled=false",
     "dataset.fraction=0.1",
     "test_noises=null",

@@ -17,6 +17,7 @@ import pytest
 from optuna.storages import JournalStorage, RDBStorage
 
 from tests.support.composing import REPOSITORY
+from tests.support.device import TRAINED_ON
 from vae_hydra.runs.folder import Run
 from vae_hydra.studies.search.study import DATABASE, JOURNAL, JournalLock, open_study
 
@@ -28,7 +29,7 @@ COMMAND = (
     "search.pruning=none",
     "+search.space.optimizer.lr={low:1e-5,high:1e-2,log:true}",
     "trainer.max_epochs=5",
-    "trainer.accelerator=cpu",
+    TRAINED_ON,
     "threads=1",
     "dataset.fraction=0.2",
     "callbacks.figures.enabled=false",

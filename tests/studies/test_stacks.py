@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from tests.support.composing import REPOSITORY, options
+from tests.support.device import TRAINED_ON
 from tests.support.processes import command
 from vae_hydra import train
 from vae_hydra.base.command.process import launched_together
@@ -98,7 +99,7 @@ def test_groups_are_even_and_what_is_alone_has_a_reason(configure):
 
 
 SWEEP = (
-    *("-m", "sampler=normal,gamma", "seed=0,1", "stack=8", "trainer.max_epochs=1", "trainer.accelerator=cpu"),
+    *("-m", "sampler=normal,gamma", "seed=0,1", "stack=8", "trainer.max_epochs=1", TRAINED_ON),
     *("dataset.fraction=0.1", "callbacks.figures.enabled=false", "test_noises=null"),
 )
 

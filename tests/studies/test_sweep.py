@@ -15,6 +15,7 @@ from hydra.core.plugins import Plugins
 from joblib import cpu_count
 
 from tests.support.composing import REPOSITORY
+from tests.support.device import TRAINED_ON
 from tests.support.processes import wait_for
 from vae_hydra import train
 from vae_hydra.base.command.configuration import config_folder
@@ -24,7 +25,7 @@ from vae_hydra.studies.sweep.sweeper import GridSweeper
 
 SHORT = (
     "trainer.max_epochs=1",
-    "trainer.accelerator=cpu",
+    TRAINED_ON,
     "callbacks.figures.enabled=false",
     "dataset.fraction=0.1",
 )
@@ -344,7 +345,7 @@ def test_a_forced_seed_is_planned_as_it_is_trained(planned):
 @pytest.mark.slow
 def test_sigterm_ends_the_workers_of_joblib_and_the_sweep_goes_on_later(tmp_path):
     launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "threads=1")
-    long = ("trainer.max_epochs=100000", "callbacks.figures.enabled=false", "trainer.accelerator=cpu")
+    long = ("trainer.max_epochs=100000", "callbacks.figures.enabled=false", TRAINED_ON)
     command = [sys.executable, "-m", "vae_hydra.train", "-m", *long, "seed=0,1", *launcher]
     process = subprocess.Popen(command, cwd=tmp_path, env=_environment(), stdout=subprocess.DEVNULL)
     wait_for(lambda: len(list(tmp_path.glob("outputs/digits-*/last.ckpt"))) == 2, process)

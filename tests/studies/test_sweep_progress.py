@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.support.device import TRAINED_ON
 from vae_hydra import figures as figures_command
 from vae_hydra import train
 from vae_hydra.base.files import write_json
@@ -42,7 +43,7 @@ def test_a_sweep_says_how_many_runs_are_done(tmp_path, monkeypatch, caplog):
 
 
 SWEEP = (
-    *("-m", "seed=0,1", "trainer.max_epochs=1", "trainer.accelerator=cpu", "dataset.fraction=0.1"),
+    *("-m", "seed=0,1", "trainer.max_epochs=1", TRAINED_ON, "dataset.fraction=0.1"),
     *("test_noises=null", "callbacks.figures.show=[reconstructions]", "callbacks.figures.samples=4"),
 )
 

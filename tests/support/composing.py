@@ -14,6 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
+from tests.support.device import TRAINED_ON
 from vae_hydra.base.command import cli
 from vae_hydra.base.command.configuration import config_folder, plain
 from vae_hydra.base.hydra_versions import initialized
@@ -23,7 +24,7 @@ from vae_hydra.studies.sweep.register import register
 
 # Small enough for a test, large enough to exercise everything.
 QUICK = (
-    *("trainer.max_epochs=2", "trainer.accelerator=cpu", "callbacks.figures.enabled=false"),
+    *("trainer.max_epochs=2", TRAINED_ON, "callbacks.figures.enabled=false"),
     "callbacks.checkpoints.every_seconds=0",
 )
 CONF = cli.prepare()

@@ -7,9 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+from tests.support.device import TRAINED_ON
+
 
 def command(folder: Path, *overrides: str) -> list[str]:
-    options = ["trainer.accelerator=cpu", "threads=1", "callbacks.figures.enabled=false", f"output_dir={folder}"]
+    options = [TRAINED_ON, "threads=1", "callbacks.figures.enabled=false", f"output_dir={folder}"]
     options += ["callbacks.checkpoints.every_seconds=0"]
     return [sys.executable, "-m", "vae_hydra.train", *options, *overrides]
 

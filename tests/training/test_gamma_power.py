@@ -12,6 +12,7 @@ from torch.distributions import Normal, kl_divergence
 
 import vae_hydra
 from tests.support.composing import composed
+from tests.support.device import OPENED_ON
 from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.model.multivariate_t import MultivariateTLikelihood, MultivariateTSampler, alternative_prior
 from vae_hydra.model.stacking import stack_models
@@ -239,7 +240,7 @@ def test_a_run_is_trained_scored_loaded_and_generates(overrides, configure):
         metrics["reconstruct/clean/log_likelihood"] - metrics["reconstruct/clean/kl"]
     )
     folder = Run.of(config).folder
-    again = evaluate(configure(f"run={folder}", "accelerator=cpu", "nll.samples=4", name="evaluate"))
+    again = evaluate(configure(f"run={folder}", OPENED_ON, "nll.samples=4", name="evaluate"))
     assert again["reconstruct/clean/elbo"] == metrics["reconstruct/clean/elbo"]
     vae = vae_hydra.load(folder)
     assert vae.sample(5).shape == (5, 1)

@@ -18,6 +18,8 @@ from torch import Tensor
 ACTIVE_VARIANCE = 0.01
 # The silhouette compares every pair of examples, so it uses only this many.
 SILHOUETTE_EXAMPLES = 5000
+# Codes beyond it, such as infinite means of a heavy-tailed posterior, count as being there: their squares are finite.
+FARTHEST = 1e30
 
 
 def latent_measures(train: Tensor, train_y: Tensor, test: Tensor, test_y: Tensor) -> dict[str, float]:
@@ -25,6 +27,7 @@ def latent_measures(train: Tensor, train_y: Tensor, test: Tensor, test_y: Tensor
 
     Measures of classes are of codes with a label; outliers have −1. The classifiers learn from training codes [N, L].
     """
+    train, test = (codes.double().clamp(-FARTHEST, FARTHEST) for codes in (train, test))
     measures = {"active_units": float(active_units(test))}
     train, train_y = train[train_y >= 0], train_y[train_y >= 0]
     test, test_y = test[test_y >= 0], test_y[test_y >= 0]

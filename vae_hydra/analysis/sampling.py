@@ -14,7 +14,7 @@ from vae_hydra.base import checks
 from vae_hydra.base.memory import free_memory
 from vae_hydra.base.randomness import seeded
 from vae_hydra.data.datamodule import DataModule
-from vae_hydra.distributions import is_joint, quantile
+from vae_hydra.distributions import is_joint, marginals, quantile
 from vae_hydra.model.vae import VAE
 from vae_hydra.runs.posteriors import (
     BATCH,
@@ -118,7 +118,19 @@ def generate_examples(module: VAEModule, data: DataModule | None, request: Reque
 
 
 def tempered(distribution: Distribution, shape: torch.Size, temperature: float) -> Tensor:
-    """F⁻¹(Φ(τ·ε)) with ε ~ N(0, 1), of shape shape + batch_shape: draws whose normal scores are scaled by τ."""
+    """F⁻¹(Φ(τ·ε)) with ε ~ N(0, 1), of shape shape + batch_shape: draws whose normal scores are scaled by τ.
+
+    They are made on the CPU, from its generator.
+
+    Raises:
+        ValueError: for a distribution of vectors.
+    """
+    if is_joint(distribution):
+        raise ValueError(
+            "temperature needs quantiles of each latent, and this run draws from a density of all latents together; "
+            "use temperature=1"
+        )
+    distribution = marginals(distribution)
     scores = temperature * torch.randn(shape + distribution.batch_shape, dtype=torch.float64)
     smallest = torch.finfo(torch.float64).eps
     return quantile(distribution, torch.special.ndtr(scores).clamp(smallest, 1 - smallest))
@@ -183,8 +195,6 @@ def _prior_draws(vae: VAE, n: int, temperature: float) -> Tensor:
     if temperature == 1:
         return vae.prior_sample(n)
     prior, like = vae.prior_distribution(), next(vae.parameters())
-    if is_joint(prior):
-        raise ValueError("temperature needs quantiles of each latent, and this run's prior is of all latents together")
     shape = [n] if prior.batch_shape else [n, vae.latent_dim]
     return tempered(prior, torch.Size(shape), temperature).to(like)
 

@@ -54,8 +54,8 @@ def posteriors(module: VAEModule, examples: Examples, seed: int = 0) -> Posterio
 def mean_kl(module: VAEModule, encoded: Posteriors) -> Tensor:
     """Mean KL(q‖p) of each latent over the examples [nats], of shape [L]; [1] where only that of all exists."""
     vae, like = module.vae, next(module.vae.parameters())
-    values = {name: value.to(like) for name, value in encoded.parameters.items()}
-    return vae.kl_divergence(vae.sampler.posterior(values), encoded.draws.to(like)).mean(0).float().cpu()
+    q = vae.sampler.posterior(encoded.parameters)
+    return vae.kl_divergence(q, encoded.draws.to(like)).mean(0).float().cpu()
 
 
 def batches(examples: Examples, size: int = BATCH) -> Iterator[Examples]:

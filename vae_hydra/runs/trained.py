@@ -15,7 +15,7 @@ from vae_hydra.base.randomness import seeded
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.examples import Examples
 from vae_hydra.data.noise import Noise
-from vae_hydra.distributions import Drawn, drawn_marginals, is_joint, parameters, quantile, with_parameters
+from vae_hydra.distributions import Drawn, marginals, parameters, quantile, with_parameters
 from vae_hydra.runs.posteriors import Posteriors, mean_kl, posteriors
 from vae_hydra.training.module import VAEModule
 
@@ -26,13 +26,13 @@ KL_DRAWS = 1000
 
 
 class RoundTrip(NamedTuple):
-    """One example through the model, on the CPU.
+    """One example through the model, on the CPU but for ``q``.
 
     Attributes:
         original: the clean example, [*x_shape].
         fed: the encoder's input; of stacked noise, one of its channels [1, H, W].
         reconstruction: the mean of p(x|z) at the code.
-        q: q(z|x), of batch_shape [L].
+        q: q(z|x), of batch_shape [L] or event_shape [L], on the model's device.
         kl: KL(q‖p) of each latent [nats], [L]; [1] where only that of all together exists.
         code: the point that stands for q(z|x), [L].
         label: the example's class.
@@ -92,10 +92,10 @@ class TrainedModel:
         """
         vae = self.module.vae
         with seeded(self.module.seed, self.module.device), torch.no_grad():
-            prior = vae.prior_distribution()
-            if is_joint(prior):
-                return drawn_marginals(prior)
-        values = {name: value.detach().cpu().expand(self.latent_dim) for name, value in parameters(prior).items()}
+            prior = marginals(vae.prior_distribution())
+        if isinstance(prior, Drawn):
+            return prior
+        values = {name: value.expand(self.latent_dim) for name, value in parameters(prior).items()}
         return with_parameters(prior, values)
 
     def prior_of(self, latent: int) -> Distribution:
@@ -174,7 +174,7 @@ class TrainedModel:
             draws = q.sample(torch.Size([KL_DRAWS]))
             kl = vae.kl_divergence(q, draws).expand(*draws.shape[:-1], vae.kl_terms).mean((0, 1))
         code = vae.sampler.code(q)
-        first = with_parameters(q, {name: value[0].cpu() for name, value in parameters(q).items()})
+        first = with_parameters(q, {name: value[0] for name, value in parameters(q).items()})
         shown = (taken.x, visible_input(fed, taken.x), self.decode(code, taken.y))
         original, seen, reconstruction = (batch[0].cpu() for batch in shown)
         return RoundTrip(original, seen, reconstruction, first, kl.cpu(), code[0].cpu(), int(taken.y))

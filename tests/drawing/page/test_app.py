@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.support.browser import chromium
+from tests.support.device import OPENED_ON
 from vae_hydra import explore
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
@@ -45,7 +46,7 @@ def run(configure):
 def served(run, configure):
     """The address of a page of a quickly trained run, served as the command does."""
     port = free_port()
-    options = (f"run={run.folder}", f"port={port}", "open_browser=false", "accelerator=cpu")
+    options = (f"run={run.folder}", f"port={port}", "open_browser=false", OPENED_ON)
     thread = explore.explore(configure(*options, name="explore"), threaded=True)
     yield f"http://127.0.0.1:{port}/"
     thread.stop()

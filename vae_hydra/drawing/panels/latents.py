@@ -55,7 +55,7 @@ def posterior_parameters(subject: Subject) -> Figure:
     fixed = {name: value.flatten()[0].item() for name, value in values.items() if value.min() == value.max()}
     rows = {name: value for name, value in values.items() if name not in fixed}
     prior = subject.prior
-    same_family = subject.module.vae.prior is None and type(prior) is type(subject.posterior(subject.encoded, 0, 0))
+    same_family = subject.module.vae.prior is None and type(prior) is subject.family
     marks = {name: value[0].item() for name, value in parameters(prior).items() if same_family and name in rows}
     heading = f"parameters of q(z|x) over {len(subject.encoded.y):,} test examples"
     constants = [f"{name} = {value:g} everywhere" for name, value in fixed.items()]
@@ -105,8 +105,7 @@ def draws_over_density(subject: Subject) -> Figure:
         with seeded(subject.seed, torch.device("cpu")):
             panels[title] = _over(distribution, distribution.sample(torch.Size([DRAWS])))
     names = (f"{DRAWS:,} draws", "density", "")
-    family = type(subject.posterior(encoded, 0, latent)).__name__
-    title = f"q: {family}, p: {_family_and_parameters(subject.prior_of(latent))}"
+    title = f"q: {subject.family.__name__}, p: {_family_and_parameters(subject.prior_of(latent))}"
     return plots.draws_over_densities(panels, names, "z", title, a_row=3)
 
 

@@ -16,7 +16,7 @@ from torch.distributions import Distribution
 
 from vae_hydra.base.randomness import seeded
 from vae_hydra.data.examples import Examples
-from vae_hydra.distributions import drawn_marginals
+from vae_hydra.distributions import drawn_marginals, marginals
 from vae_hydra.drawing.plots.names import latent_name
 from vae_hydra.runs.posteriors import Posteriors
 from vae_hydra.runs.trained import TrainedModel, visible_input
@@ -92,13 +92,20 @@ class Subject(TrainedModel):
         """Test examples in an order of the seed."""
         return self.data.shuffled("test", self.generator, limit)
 
+    @property
+    def family(self) -> type[Distribution]:
+        """The family of q(z|x)."""
+        one = {name: value[:1] for name, value in self.encoded.parameters.items()}
+        return type(self.module.vae.sampler.posterior(one))
+
     def posterior(self, encoded: Posteriors, example: int, latent: int) -> Distribution:
         """q(z|x) of one latent of an encoded example, on the CPU; where latents depend on one another, its marginal."""
         sampler = self.module.vae.sampler
         if sampler.is_joint:
             values = {name: value[example] for name, value in encoded.parameters.items()}
             return drawn_marginals(sampler.posterior(values)).of(latent)
-        return sampler.posterior({name: value[example, latent] for name, value in encoded.parameters.items()})
+        values = {name: value[example, latent] for name, value in encoded.parameters.items()}
+        return marginals(sampler.posterior(values))
 
     def latent_title(self, latent: int) -> str:
         """Name and KL of a latent."""

@@ -105,10 +105,11 @@ class Sampler(nn.Module, ABC):
         return self.parameters_per_latent * latent_dim
 
     def posterior(self, parameters: Mapping[str, Tensor]) -> Distribution:
-        """Build a distribution of the family of q(z|x) from its parameters by name, without an encoder."""
-        features = torch.zeros(self.feature_count(2)).to(next(self.prior.buffers()))
+        """Build q(z|x) from its parameters by name, without an encoder, on the sampler's device, in its precision."""
+        like = next(self.prior.buffers())
         with torch.no_grad():
-            return with_parameters(self(features), parameters)
+            family = self(torch.zeros(self.feature_count(2)).to(like))
+        return with_parameters(family, {name: value.to(like) for name, value in parameters.items()})
 
     def code(self, q: Distribution) -> Tensor:
         """The point that represents q(z|x), of shape [..., L]: its mean, or another point if that may not exist."""
