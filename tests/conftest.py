@@ -1,4 +1,7 @@
-"""Fixtures that several test modules share."""
+"""Fixtures that several test modules share.
+
+Large libraries are imported where they are used: the process that hands tests out to others needs none of them.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,15 @@ import signal
 import sys
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
-import torch
-import torchvision
 from hydra._internal import config_loader_impl as loading
 from hydra._internal import defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra.core.default_element import ConfigDefault, GroupDefault
 from omegaconf import OmegaConf
-from sklearn import datasets
 
 from tests.support.composing import CONF, QUICK, REPOSITORY, composed
-from tests.support.image_files import write_all, write_pictures
 from vae_hydra.base.hydra_versions import HAS_WHITELIST
 
 
@@ -45,6 +42,8 @@ def pytest_sessionfinish(session):
 
 @pytest.fixture(scope="session", autouse=True)
 def _threads():
+    import torch
+
     torch.set_num_threads(1)
 
 
@@ -141,6 +140,8 @@ def _files_need_not_outlive_a_power_cut():
 @pytest.fixture(scope="session", autouse=True)
 def _digits_are_read_once():
     """scikit-learn reads them from text each time, a third of what it takes to build a model and its data."""
+    from sklearn import datasets
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets, "load_digits", functools.cache(datasets.load_digits))
         yield
@@ -148,6 +149,8 @@ def _digits_are_read_once():
 
 @pytest.fixture(autouse=True)
 def _seed():
+    import torch
+
     torch.manual_seed(0)
 
 
@@ -155,6 +158,8 @@ def _seed():
 def _distributions_check_arguments():
     """torch.compile and torch.export switch that off for all later tests of a process."""
     yield
+    import torch
+
     torch.distributions.Distribution.set_default_validate_args(True)
 
 
@@ -172,6 +177,10 @@ def configure(tmp_path):
 @pytest.fixture
 def image_files(tmp_path, monkeypatch) -> str:
     """A root with small files of KMNIST, EMNIST, SVHN, CIFAR-10 and CelebA."""
+    import torchvision
+
+    from tests.support.image_files import write_all
+
     monkeypatch.setenv("VAE_HYDRA_CACHE", str(tmp_path / "cache"))
     # torchvision compares their checksums with those of the real files.
     monkeypatch.setattr(torchvision.datasets.SVHN, "_check_integrity", lambda self: True)
@@ -186,6 +195,8 @@ def image_files(tmp_path, monkeypatch) -> str:
 @pytest.fixture
 def picture_folder(tmp_path, monkeypatch) -> Path:
     """A folder of 30 colour images of each of two classes."""
+    from tests.support.image_files import write_pictures
+
     monkeypatch.setenv("VAE_HYDRA_CACHE", str(tmp_path / "cache"))
     for seed, name in enumerate(("cats", "dogs")):
         write_pictures(tmp_path / "pictures" / name, 30, 20, 24, 3, seed=seed)
@@ -195,6 +206,9 @@ def picture_folder(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def table_file(tmp_path):
     """A table of 200 rows of three positive columns."""
+    import numpy as np
+    import pandas as pd
+
     generator = np.random.default_rng(0)
     path = tmp_path / "table.csv"
     rows = pd.DataFrame(generator.lognormal(size=(200, 3)), columns=["rain", "wind", "flow"])

@@ -9,6 +9,7 @@ from scipy import stats
 from torch.distributions import Gamma, LogNormal, Normal
 
 from tests.support.samplers import SAMPLERS
+from tests.support.slowly import rest_slow
 from vae_hydra.analysis.sampling import WAYS, Request, generate_examples, tempered
 from vae_hydra.distributions import InverseGaussian, StudentT
 from vae_hydra.runs.build import build_experiment
@@ -27,7 +28,7 @@ def built(configure):
     return build
 
 
-@pytest.mark.parametrize("sampler", FAMILIES)
+@pytest.mark.parametrize("sampler", rest_slow(FAMILIES))
 @pytest.mark.parametrize("by", WAYS)
 def test_every_sampler_generates_every_way(sampler, by, built):
     module, data = built(f"sampler={sampler}")

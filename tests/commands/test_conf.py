@@ -13,6 +13,7 @@ from tests.support.covering import covering, pairs
 from tests.support.device import OPENED_ON, TORCH_DEVICE
 from tests.support.needs import POSITIVE, TOGETHER
 from tests.support.outcomes import assert_scores_agree
+from tests.support.slowly import rest_slow
 from vae_hydra.analysis.evaluation import evaluate
 from vae_hydra.base.command.configuration import config_folder
 from vae_hydra.runs import build
@@ -67,7 +68,13 @@ def example_size(config: dict) -> int:
     return dataset.get("dimensions") or SIZES.get(dataset["name"], side * side)
 
 
-@pytest.mark.parametrize("case", cases("dataset", "experiment", "objective"))
+# A preset of each published system; test_presets_build_their_model_without_their_data has all.
+EXPERIMENTS = dict((case.split("/")[0], case) for case in cases("experiment")).values()
+
+
+@pytest.mark.parametrize(
+    "case", rest_slow(cases("dataset", "experiment", "objective"), {*cases("dataset", "objective"), *EXPERIMENTS})
+)
 def test_option_trains_and_its_scores_agree(case, configure, request):
     overrides = [case, *TOGETHER.get(case, ()), *BRIEF]
     if configure(case)["dataset"]["name"] in ON_DISK:
@@ -153,6 +160,7 @@ def refusal(chosen: dict[str, str]) -> str | None:
     return None
 
 
+ROWS_AT_ONCE = 60
 TOGETHER_ROWS = covering(COMBINED, lambda chosen: refusal(chosen) is None)
 REFUSED_PAIRS = [pair for pair in pairs(COMBINED) if refusal(pair) is not None]
 
@@ -194,7 +202,15 @@ def test_every_two_options_that_fit_are_in_a_row():
 
 
 @pytest.mark.usefixtures("digits_are_built_once")
-@pytest.mark.parametrize("row", TOGETHER_ROWS, ids=lambda row: "-".join(row.values()))
+@pytest.mark.parametrize(
+    "row",
+    # Each row has been chosen to contain the most pairs that those before it lack.
+    [
+        row if place < ROWS_AT_ONCE else pytest.param(row, marks=pytest.mark.slow)
+        for place, row in enumerate(TOGETHER_ROWS)
+    ],
+    ids=lambda row: "-".join(row.values()),
+)
 def test_every_two_options_go_together(row, combined):
     """A model takes a training step on images; every two options that fit are in one of the rows."""
     assert_takes_a_step(combined(row))

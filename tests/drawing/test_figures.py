@@ -123,11 +123,11 @@ def test_every_figure_of_vectors_draws_or_says_why_not(sampler):
     ("overrides", "left_out"),
     [
         (("condition=both", "noise=normal", "noise.mode=stacked"), {"latent_plane"}),
-        (("condition=encoder",), {"denoised", "latent_plane"}),
+        pytest.param(("condition=encoder",), {"denoised", "latent_plane"}, marks=pytest.mark.slow),
         (("classifier=mlp", "model.latent_dim=40"), {"denoised", "quantile_grid"}),
         (("model.latent_dim=1", "test_noises=null"), {"denoised", "quantile_grid", "latent_plane", "noise_pixels"}),
         (("dataset=lognormal_2d", "noise=normal"), OF_IMAGES),
-        (("sampler=student_t", "sampler.learn_df=true"), {"denoised"}),
+        pytest.param(("sampler=student_t", "sampler.learn_df=true"), {"denoised"}, marks=pytest.mark.slow),
     ],
 )
 def test_every_figure_of_other_models_draws_or_says_why_not(overrides, left_out):

@@ -12,12 +12,14 @@ from vae_hydra.runs.finished import finished_scores, refuse_early
 from vae_hydra.runs.folder import Run
 from vae_hydra.runs.train import train
 
+# An installation for the CPU may lack torchvision, on which the last one depends.
+REQUESTED = {"wandb", "tensorboard", "vae_hydra.drawing.plots", "vae_hydra.data.sources.torchvision_images"}
 SLIM = (
-    "import sys; from vae_hydra.train import main\n"
+    f"import sys; REQUESTED = {REQUESTED}; from vae_hydra.train import main\n"
     "try: main()\n"
     "finally:\n"
     "    print('slow imports:', sorted({'torch', 'lightning', 'scipy', 'matplotlib'} & sys.modules.keys()))\n"
-    "    print('on request:', sorted({'wandb', 'tensorboard', 'vae_hydra.drawing.plots'} & sys.modules.keys()))"
+    "    print('on request:', sorted(REQUESTED & sys.modules.keys()))"
 )
 
 

@@ -197,9 +197,8 @@ def test_sigkill_within_an_epoch_loses_nothing_but_that_epoch(tmp_path):
     assert_same_outcome(killed, whole)
 
 
-@pytest.mark.parametrize(
-    ("signum", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signals_end_a_sweep_with_their_exit_code(signum, code, tmp_path):
     sweep = [*command(tmp_path, "trainer.max_epochs=10000", "seed=0,1"), "-m"]
     process = subprocess.Popen(sweep, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-import torch
-
 DEVICE = os.environ.get("VAE_HYDRA_TEST_DEVICE", "cpu")
 TRAINED_ON, OPENED_ON = f"trainer.accelerator={DEVICE}", f"accelerator={DEVICE}"
-TORCH_DEVICE = torch.device("cuda" if DEVICE == "gpu" else DEVICE)
+TORCH_DEVICE = "cuda" if DEVICE == "gpu" else DEVICE

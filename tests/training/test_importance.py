@@ -214,6 +214,7 @@ def signal_to_noise(draws: int, doubly: bool, groups: int = 1) -> float:
     return (values.mean().abs() / values.std()).item()
 
 
+@pytest.mark.slow
 def test_the_doubly_reparameterised_gradient_gets_clearer_with_draws_and_the_other_does_not():
     single = [signal_to_noise(draws, doubly=False) for draws in (1, 64)]
     double = [signal_to_noise(draws, doubly=True) for draws in (1, 64)]
