@@ -69,7 +69,7 @@ def example_size(config: dict) -> int:
 
 
 # A preset of each published system; test_presets_build_their_model_without_their_data has all.
-EXPERIMENTS = dict((case.split("/")[0], case) for case in cases("experiment")).values()
+EXPERIMENTS = {case.split("/")[0]: case for case in cases("experiment")}.values()
 
 
 @pytest.mark.parametrize(
