@@ -68,7 +68,10 @@ def wait_until_written(path: Path) -> None:
 
 
 def offline_runs(run: Run) -> list[Path]:
-    return sorted(run.folder.glob("wandb/offline-run-*/*.wandb"))
+    paths = sorted(run.folder.glob("wandb/offline-run-*/*.wandb"))
+    for path in paths:
+        wait_until_written(path)
+    return paths
 
 
 def test_wandb_offline_holds_metrics_config_figures_and_a_good_end(configure):
@@ -171,6 +174,7 @@ def test_the_table_of_a_sweep_is_logged_beside_its_runs(run_command, tmp_path):
     started = next(r.run for r in wandb_records(path) if r.HasField("run"))
     assert (started.run_group, started.display_name) == (sweep.name, f"{sweep.name}-table")
     for run in tmp_path.glob("outputs/digits-*/wandb/offline-run-*/*.wandb"):
+        wait_until_written(run)
         assert next(r.run for r in wandb_records(run) if r.HasField("run")).run_group == sweep.name
 
     values = logged_values(path)
