@@ -63,6 +63,8 @@ def main(config: DictConfig) -> None:
             refuse_early(plain(config))
         options = resolve(config, hydra_config.overrides.task, hydra_config.runtime.choices)
         if not is_sweep():
+            if options["stack"] != 1 and options["cells"] is None:
+                log.warning("stack=%s is for the runs of a sweep: add -m; this run is trained alone", options["stack"])
             if finished_scores(options) is not None:
                 return
             log.info("loading  torch and Lightning")

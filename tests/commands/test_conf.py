@@ -333,7 +333,9 @@ def test_a_missing_device_is_named(accelerator, available, configure, monkeypatc
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     config = configure("debug=one_step")
     config["trainer"] = {**config["trainer"], **composed(f"trainer={accelerator}")["trainer"]}
-    with pytest.raises(ValueError, match=rf"trainer.accelerator={accelerator} needs .*{available}.*trainer=cpu"):
+    with pytest.raises(
+        ValueError, match=rf"trainer.accelerator={accelerator} needs .*{available}.*trainer.accelerator=cpu"
+    ):
         train(config)
     assert not Run.of(config).folder.exists()
 

@@ -10,8 +10,9 @@ from importlib import import_module
 import pytest
 from hydra import compose
 
-from tests.support.composing import CONF, composed
+from tests.support.composing import CONF, QUICK, composed
 from tests.support.device import DEVICE, TRAINED_ON
+from tests.support.untrained_runs import untrained
 from vae_hydra import search, train
 from vae_hydra.base.command.words import flags_first
 from vae_hydra.base.hydra_versions import initialized
@@ -60,7 +61,10 @@ REFUSED = {
     "no length": (["scheduler=step", "scheduler.step_size=0"], "scheduler.step_size must be a number > 0, but got 0"),
     "one example": (["dataset.fraction=0.000001"], "leave 1 for training, but at least 10 examples are needed"),
     "many threads": (["threads=100000"], "threads must be an integer from 1 to 1024, but got 100000"),
-    "no such processor": (["trainer.accelerator=tpu"], "trainer: "),
+    "no such processor": (
+        ["trainer.accelerator=tpu"],
+        "trainer.accelerator must be one of auto, cpu, gpu, cuda, mps, but got 'tpu'",
+    ),
     "two sweeps": (
         ["sweep=coffee_break", "sweep=heavy_tailed/table"],
         "one command runs one sweep, but got sweep=coffee_break and sweep=heavy_tailed/table",
@@ -215,7 +219,7 @@ def folder(tmp_path_factory):
         ("generate", ["n=1000000000000"], "n=1,000,000,000,000 examples need 592,000.0 GB of memory"),
         ("generate", ["components=100000"], "components must be an integer from 1 to 2000, but got 100000"),
         ("generate", ["trust=5"], "trust must be a list of packages, as in trust=[my_samplers], but got 5"),
-        ("generate", ["accelerator=tpu"], "accelerator: "),
+        ("generate", ["accelerator=tpu"], "accelerator must be one of auto, cpu, gpu"),
         ("evaluate", ["dataset_root=5"], "dataset_root must be a folder, but got 5"),
     ],
 )
@@ -231,7 +235,21 @@ def test_values_that_a_saved_run_cannot_be_asked_for(name, arguments, message, f
 def test_data_that_need_no_folder_are_opened_with_a_warning(folder, caplog):
     with caplog.at_level(logging.WARNING):
         data_of(open_run(folder, accelerator=DEVICE), "/nonexistent")
+    assert "dataset_root=/nonexistent is not used: dataset=digits reads no files" in caplog.text
+
+
+def test_a_folder_of_data_that_does_not_exist_is_named(table_file, tmp_path, caplog):
+    run = untrained(tmp_path / "runs", "dataset=table", f"dataset.path={table_file}")
+    table_file.unlink()
+    with pytest.raises(ValueError, match="table"):
+        data_of(open_run(run.folder, accelerator=DEVICE), "/nonexistent")
     assert "dataset_root=/nonexistent is no existing folder" in caplog.text
+
+
+def test_a_stack_without_a_sweep_is_warned_of(run_command, tmp_path):
+    code, text = run_command(import_module("vae_hydra.train"), *QUICK, "debug=one_step", "stack=32")
+    assert code == 0
+    assert "stack=32 is for the runs of a sweep: add -m; this run is trained alone" in text
 
 
 def test_a_report_of_no_metrics(folder, run_command):

@@ -7,6 +7,9 @@ from typing import Any
 
 import torch
 
+from vae_hydra.base import checks
+
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 # Accelerator → what it needs.
 NEEDS = {
     "gpu": "a GPU that torch can use; torch.cuda.is_available() is false",
@@ -15,15 +18,19 @@ NEEDS = {
 }
 
 
-def check_devices(options: Mapping[str, Any]) -> None:
-    """Raise ValueError if this machine lacks the devices that a trainer's options ask for."""
-    accelerator, devices = options.get("accelerator"), options.get("devices")
+def check_devices(options: Mapping[str, Any], group: str = "trainer.") -> None:
+    """Raise ValueError for an unknown accelerator, or if this machine lacks the devices that options ask for.
+
+    ``group`` is what the names of the options begin with.
+    """
+    accelerator, devices = options.get("accelerator", "auto"), options.get("devices")
+    checks.one_of(f"{group}accelerator", accelerator, ACCELERATORS)
     if accelerator not in NEEDS:
         return
     has_mps = torch.backends.mps.is_available()
     available = {"cuda": torch.cuda.device_count(), "mps": int(has_mps)}
     count = max(available.values()) if accelerator == "gpu" else available[accelerator]
     if count == 0:
-        raise ValueError(f"trainer.accelerator={accelerator} needs {NEEDS[accelerator]}. Use trainer=cpu")
+        raise ValueError(f"{group}accelerator={accelerator} needs {NEEDS[accelerator]}. Use {group}accelerator=cpu")
     if isinstance(devices, int) and devices > count:
         raise ValueError(f"trainer.devices={devices}, but this machine has {count}; use trainer.devices={count}")

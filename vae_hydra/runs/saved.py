@@ -87,8 +87,10 @@ def data_of(saved: Saved, root: str | None = None) -> DataModule:
     """The data that the run was trained on; ``root`` is the folder of their files, None for that of training."""
     if root is not None and not isinstance(root, str):
         raise ValueError(f"dataset_root must be a folder, but got {root!r}")
-    if root is not None and not Path(root).expanduser().is_dir():
-        # Not an error: some datasets need no files.
+    dataset = saved.module.description["config"]["dataset"]
+    if root is not None and "root" not in dataset["source"]:
+        log.warning("dataset_root=%s is not used: dataset=%s reads no files", root, dataset.get("name"))
+    elif root is not None and not Path(root).expanduser().is_dir():
         log.warning("dataset_root=%s is no existing folder", root)
     # A stranger's checkpoint must not start a download.
     location = {"download": False} if root is None else {"download": False, "root": root}

@@ -91,11 +91,9 @@ def build_evaluation_trainer(accelerator: str) -> L.Trainer:
 
 def choose_device(accelerator: str) -> torch.device:
     """The device that Lightning chooses for ``accelerator``; ValueError if there is none."""
+    check_devices({"accelerator": accelerator}, group="")
     with naming("accelerator"):
-        try:
-            return Fabric(accelerator=accelerator, devices=1).device
-        except RuntimeError as error:
-            raise ValueError(f"accelerator={accelerator}: {error}") from error
+        return Fabric(accelerator=accelerator, devices=1).device
 
 
 def _check_callbacks(callbacks: Sequence[Callback], validates: bool) -> None:
