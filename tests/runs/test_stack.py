@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import weakref
@@ -474,6 +475,9 @@ class LiveBytes(TorchDispatchMode):
     [
         (),
         ("dataset.batch_size=1000", "dataset.eval_batch_size=10"),
+        # Images that are large against the network: the measures of the test take most.
+        ("dataset.resize=64", "model.encoder.widths=[64]", "model.decoder.widths=[64]"),
+        ("dataset.resize=32", "likelihood=student_t", "model.encoder.widths=[64]", "model.decoder.widths=[64]"),
         ("objective=iwae", "objective.draws=16"),
         ("prior=vamp", "prior.components=200"),
         ("prior=vamp", "prior.components=200", "objective=iwae", "objective.draws=4"),
@@ -495,6 +499,22 @@ def test_the_memory_of_a_run_is_estimated_from_above(options, configure):
     # What the optimizer and the gradients hold is part of the weights' eight numbers.
     found = live.most - 16 * weights_of_run
     assert found < estimate < 10 * found
+
+
+def test_a_stack_that_has_ended_leaves_the_memory_at_once(configure, monkeypatch):
+    """Python's search for rings of objects may come late, and lack of memory on a GPU does not start it."""
+    made, build = [], stack._stack
+    monkeypatch.setattr(stack, "_stack", lambda members: made.append(weakref.ref(s := build(members))) or s)
+    # One run at a time: two parts, each of which is trained and tested.
+    monkeypatch.setattr(stack, "free_memory", lambda device: 2)
+    monkeypatch.setattr(stack, "memory_of", lambda member: 1)
+    gc.disable()
+    try:
+        train_together([configure(f"seed={seed}", *SMALL, "trainer.max_epochs=1") for seed in range(2)])
+        assert len(made) == 4
+        assert not [one for one in made if one() is not None]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.slow

@@ -15,7 +15,9 @@ _GROUP = Path("/sys/fs/cgroup")
 def free_memory(device: torch.device) -> int:
     """Free memory of a device [bytes]; of the CPU at most what the limit of a container or a job leaves."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        # What torch keeps of tensors that are gone is free for those to come.
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
     free = psutil.virtual_memory().available
     if granted := os.environ.get("SLURM_MEM_PER_NODE"):
         # In MB. A job's own group is not where a container's is, and not every cluster has one.

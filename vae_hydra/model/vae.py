@@ -122,8 +122,12 @@ class VAE(nn.Module):
 
         In training, latents beyond the precision must stop the run: clamped ones would have no gradient.
         """
-        limit = torch.finfo(z.dtype).max ** _LARGEST_POWER
-        return z if self.training else z.clamp(-limit, limit)
+        if self.training:
+            return z
+        kind = z.device.type
+        computes_in = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else z.dtype
+        limit = torch.finfo(computes_in).max ** _LARGEST_POWER
+        return z.clamp(-limit, limit)
 
     def prior_distribution(self) -> Distribution:
         """p(z): of one latent, of batch_shape [L], or of event_shape [L] where latents depend on one another."""

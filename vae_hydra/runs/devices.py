@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -16,6 +17,20 @@ NEEDS = {
     "cuda": "a GPU that torch can use; torch.cuda.is_available() is false",
     "mps": "the GPU of an Apple computer; torch.backends.mps.is_available() is false",
 }
+
+
+def uses_gpu(configs: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether one of the runs trains on a GPU of this machine."""
+    wanted = {config["trainer"].get("accelerator", "auto") for config in configs}
+    return bool(wanted & {"gpu", "cuda", "mps"}) or ("auto" in wanted and torch.cuda.is_available())
+
+
+def visible_gpus() -> list[int]:
+    """Numbers of the NVIDIA GPUs that this process may use, among those of the machine."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    if all(name.strip().isdigit() for name in named):
+        return [int(name) for name in named]
+    return list(range(torch.cuda.device_count()))
 
 
 def check_devices(options: Mapping[str, Any], group: str = "trainer.") -> None:

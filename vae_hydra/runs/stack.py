@@ -180,12 +180,12 @@ class _Training:
 
     def train(self) -> None:
         """Train to the last epoch, then test and finish every run."""
-        stack = self.stack
-        log.info("stack    %d runs as one, from epoch %d of %d", len(self.members), stack.epoch, stack.max_epochs)
+        epoch, epochs = self.stack.epoch, self.stack.max_epochs
+        log.info("stack    %d runs as one, from epoch %d of %d", len(self.members), epoch, epochs)
         for member in self.members:
             if remark := member.module.beta_schedule.remark():
                 member.log(logging.INFO, "%s", remark)
-        while self.members and stack.epoch < stack.max_epochs:
+        while self.members and self.stack.epoch < epochs:
             self._epoch()
         self.trained += self.members
         if self.trained:
@@ -255,12 +255,16 @@ class _Training:
         """Test each run with the weights that it is tested with alone, and finish it."""
         chosen = [member.run.checkpoint_path() for member in self.trained]
         weights = [vae_weights(read_checkpoint(path)) for path in chosen]
+        device = self.stack.device
+        # Its weights and averages would lie beside those that are tested.
+        del self.stack
         every = _stack(self.trained).test(weights)
         for member, path, own, scores in zip(self.trained, chosen, weights, every, strict=True):
             self.guard.stop_if_interrupted()
             warn_of_infinite(scores)
-            member.module.to(self.stack.device).vae.load_state_dict(own)
+            member.module.to(device).vae.load_state_dict(own)
             member.finish(scores, path.stem)
+            member.module.cpu()
 
 
 def _stack(members: Sequence[Member]) -> Stack:

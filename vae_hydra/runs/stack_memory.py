@@ -11,14 +11,18 @@ from vae_hydra.model.priors import VampPrior
 from vae_hydra.runs.anatomy import layers
 from vae_hydra.runs.stack_member import Member
 
+# Of an example and its reconstruction, which the measures of an image make.
+COPIES_IN_SCORES = 12
+
 
 def memory_of(member: Member) -> int:
     """Bytes that a run takes in a stack, roughly.
 
     A weight takes eight numbers: the model that it was built in, the stack, gradient, two averages of Adam, and these
     three again in the best checkpoint. A value of a layer takes four in training: itself, its gradient, and copies on
-    the way. Evaluation has no gradients, but larger batches. The encoder sees an example once, and the pseudo-inputs of
-    a VampPrior; the decoder sees an example in each pass of the objective.
+    the way. Evaluation has no gradients, but larger batches, and the measures of images take copies of them. The
+    encoder sees an example once, and the pseudo-inputs of a VampPrior; the decoder sees an example in each pass of the
+    objective.
     """
     module, data = member.module, member.data
     weights = sum(parameter.numel() for parameter in module.vae.parameters())
@@ -36,7 +40,8 @@ def memory_of(member: Member) -> int:
         return copies * of_layers + copies_of_prior * drawn * of_prior
 
     largest = max(len(data.splits[name]) for name in ("validation", "test"))
-    evaluation = numbers(min(data.eval_batch_size, largest), 2, 3)
+    scored = min(data.eval_batch_size, largest)
+    evaluation = numbers(scored, 2, 3) + COPIES_IN_SCORES * scored * math.prod(data.x_shape)
     return 4 * (8 * weights + max(numbers(data.batch_size, 4, 7), evaluation))
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -85,7 +86,9 @@ class Stack:
         self.modules, self.orders = modules, orders
         first = modules[0]
         vae = stack_models([module.vae for module in modules]).to(self.device)
-        vae.draw = self._draw_latents  # type: ignore[method-assign]
+        self._generators = [torch.Generator(self.device) for _ in modules]
+        # A method would tie the stack to its model, and keep both in memory until Python looks for such rings.
+        vae.draw = partial(_draw_latents, self._generators)  # type: ignore[method-assign]
         self._module = VAEModule(
             vae,
             first.noise,
@@ -96,7 +99,6 @@ class Stack:
             validation_labelled=first.validation_labelled,
         )
         self.optimizer = StackedOptimizer(modules, dict(vae.named_parameters()), self.clip)
-        self._generators = [torch.Generator(self.device) for _ in modules]
         for module in modules:
             module.noise.to(self.device)
             module.test_noises.to(self.device)
@@ -164,10 +166,6 @@ class Stack:
         with DrawsOfRuns([self._generators[run] for run in shared.runs]):
             return shared.noise(x)
 
-    def _draw_latents(self, q: Distribution, draws: int | None = None) -> Tensor:
-        with DrawsOfRuns(self._generators):
-            return (q if draws is None else with_axis(q, 1, draws)).rsample()
-
     @torch.no_grad()
     def validate(self) -> list[Scores]:
         """``val/…`` of each run, at its final β."""
@@ -184,14 +182,12 @@ class Stack:
         """Whether the run's β has reached its final value, as its module would report after the latest epoch."""
         return self.modules[run].beta_schedule.is_final(self.epoch * self.steps_per_epoch, self.epoch - 1)
 
-    def _batches(self, examples: Examples) -> list[tuple[Tensor, Tensor]]:
+    def _batches(self, examples: Examples) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches in stored order, the same for every run: [M, B, …]."""
         size = self.data.eval_batch_size
-        batches = []
         for x, y in zip(examples.x.split(size), examples.y.split(size), strict=True):
             prepared = self.data.prepare(x.to(self.device)).to(self._module.dtype)
-            batches.append((prepared.expand(len(self), *x.shape), y.to(self.device).expand(len(self), *y.shape)))
-        return batches
+            yield prepared.expand(len(self), *x.shape), y.to(self.device).expand(len(self), *y.shape)
 
     @torch.no_grad()
     def test(self, weights: Sequence[Mapping[str, Tensor]]) -> list[Scores]:
@@ -200,10 +196,10 @@ class Stack:
         self._module.eval()
         low, high = self.data.value_range()
         found: list[Scores] = [{} for _ in self.modules]
-        batches, betas = self._batches(self.data.splits["test"]), self._final_betas()
+        betas = self._final_betas()
         for protocol in dict.fromkeys(name for module in self.modules for name in module.protocols):
             means, noises = MeansOfRuns(), self._test_noises(protocol)
-            for number, (x, y) in enumerate(batches):
+            for number, (x, y) in enumerate(self._batches(self.data.splits["test"])):
                 self._seed(TEST, zlib.crc32(protocol.encode()), number)
                 inputs = self._noisy(x, noises) if noises else self.modules[0].noise.clean(x)
                 with self._precision():
@@ -279,6 +275,11 @@ class Stack:
         self.optimizer.load([checkpoint["optimizer_states"][0] for checkpoint in checkpoints])
         for rate, checkpoint in zip(self.optimizer.rates, checkpoints, strict=True):
             rate.resume(checkpoint)
+
+
+def _draw_latents(generators: Sequence[torch.Generator], q: Distribution, draws: int | None = None) -> Tensor:
+    with DrawsOfRuns(generators):
+        return (q if draws is None else with_axis(q, 1, draws)).rsample()
 
 
 def shared_noises(noises: Sequence[Noise]) -> list[SharedNoise]:

@@ -178,6 +178,14 @@ class LocalLauncher(SubmititLauncher):
 
     kind, interval = "local", POLL
 
+    def _executor(self) -> Any:
+        from vae_hydra.runs.devices import visible_gpus  # help does not wait for torch
+
+        # Without a number submitit hides every GPU from the processes.
+        if "gpus_per_node" not in self.parameters and (gpus := visible_gpus()):
+            self.parameters |= {"gpus_per_node": len(gpus), "visible_gpus": gpus}
+        return super()._executor()
+
     def _submitted(self, job: Resumable, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         # The terminal sends Ctrl-C to every process, and submitit would kill a run a second later.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)

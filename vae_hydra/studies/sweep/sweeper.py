@@ -117,9 +117,12 @@ class GridSweeper(Sweeper):
         """Overrides and cells of each job: a run alone, or a stack of runs."""
         if self.most_together == 1:
             return [(cell.overrides, [cell]) for cell in missing]
-        # Smaller stacks, where otherwise a process would have none.
-        share = -(-len(missing) // launched_together(self.config.hydra.launcher))
-        found = stacks([cell.config for cell in missing], min(self.most_together, max(1, share)))
+        from vae_hydra.runs.devices import uses_gpu  # help does not wait for torch
+
+        configs, together = [cell.config for cell in missing], launched_together(self.config.hydra.launcher)
+        # Smaller stacks, where otherwise a process would have none. Processes that share a GPU gain nothing from that.
+        share = -(-len(missing) // together) if together > 1 and not uses_gpu(configs) else self.most_together
+        found = stacks(configs, min(self.most_together, max(1, share)))
         for reason, numbers in found.reasons().items():
             log.info("sweep    %d runs are trained alone: %s", len(numbers), reason)
         jobs = []

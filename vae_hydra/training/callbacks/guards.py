@@ -29,11 +29,13 @@ class NonFiniteLossError(FloatingPointError):
     """The training loss is NaN or infinite."""
 
     @classmethod
-    def of(cls, epoch: int, loss: float) -> NonFiniteLossError:
+    def of(cls, epoch: int, loss: float, precision: str = "32-true") -> NonFiniteLossError:
         """The error for the mean loss of an epoch."""
+        half = "trainer.precision=bf16-mixed or 32-true, since 16-mixed holds no number above 65,504; or "
         return cls(
             f"the training loss of epoch {epoch} is {loss}; there is no checkpoint of this epoch. "
-            "Try a smaller optimizer.lr, trainer.gradient_clip_val=1, or another sampler.positive"
+            f"Try {half if precision == '16-mixed' else ''}a smaller optimizer.lr, trainer.gradient_clip_val=1, or "
+            "another sampler.positive"
         )
 
 
@@ -48,7 +50,7 @@ class FiniteLoss(Callback):
         assert isinstance(pl_module, VAEModule)
         loss = pl_module.train_means.compute()["loss"]
         if not torch.isfinite(loss):
-            raise NonFiniteLossError.of(trainer.current_epoch, loss.item())
+            raise NonFiniteLossError.of(trainer.current_epoch, loss.item(), str(trainer.precision))
 
 
 class CollapseWarning(Callback):
