@@ -226,6 +226,19 @@ def elapsed(*arguments: str) -> float:
     return time.perf_counter() - start
 
 
+@pytest.mark.parametrize("words", [("seed=5",), ("-m", "seed=5,6")])
+def test_ctrl_c_before_training_is_one_line(words, run_command, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vae_hydra.train.resolve", interrupted)
+    monkeypatch.setattr("vae_hydra.studies.sweep.sweeper.resolve", interrupted)
+    code, text = run_command(train, *words)
+    assert code == 130
+    assert text.splitlines()[-1] == "stopped by SIGINT; start the same command again to go on"
+    assert "Traceback" not in text
+
+
 def test_help_is_quick():
     assert min(elapsed("vae_hydra.train", "--help") for _ in range(2)) < 3
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import shutil
 from pathlib import Path
 
@@ -274,6 +275,14 @@ def test_a_new_file_of_a_group_is_another_run(new_conf):
     new_conf("trainer/fast.yaml", {"max_epochs": 100, "benchmark": True})
     config = composed()
     assert identity(with_options(config, trainer__benchmark=True)) != identity(config)
+
+
+def test_numbers_of_more_than_64_bits_stay_readable():
+    """A plan of a sweep is JSON, which is refused with such integers."""
+    config = composed()
+    names = {identity(with_options(config, optimizer__lr=value)) for value in (1e30, 10**30)}
+    assert len(names) == 1
+    assert json.dumps(identifying_options(with_options(config, optimizer__lr=1e30))["optimizer"]["lr"]) == "1e+30"
 
 
 def test_equal_numbers_make_one_name_and_lists_hold_classes_too():

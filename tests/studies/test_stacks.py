@@ -146,6 +146,14 @@ def test_every_process_of_joblib_gets_its_share_of_a_stack(tmp_path):
     assert [record["stacked"] for record in records] == [2] * 4
 
 
+def test_no_processes_are_refused(run_command, tmp_path):
+    code, text = run_command(train, *SWEEP, "hydra/launcher=joblib", "hydra.launcher.n_jobs=0")
+    assert code == 2
+    assert "hydra.launcher.n_jobs must be an integer ≥ 1, or −1 for all cores, but got 0" in text
+    assert "Traceback" not in text
+    assert not list(tmp_path.glob("outputs/digits-*"))
+
+
 @pytest.mark.parametrize("value", ["0", "many", "1.5"])
 def test_a_wrong_size_is_refused(value, run_command):
     code, text = run_command(train, *SWEEP, f"stack={value}")

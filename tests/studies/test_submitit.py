@@ -58,6 +58,11 @@ def test_our_options_stand_in_for_those_of_the_plugin():
         ("timeout_min=1.5", "hydra.launcher.timeout_min must be an integer ≥ 1, but got 1.5"),
         ("max_num_timeout=-1", "hydra.launcher.max_num_timeout must be an integer ≥ 0, but got -1"),
         ("timeout_min=2", "signal_delay_s must be less than the 120 s of hydra.launcher.timeout_min, but is 120"),
+        ("timeout_min=null", "hydra.launcher.timeout_min must be an integer ≥ 1, but got None"),
+        ("cpus_per_task=0", "hydra.launcher.cpus_per_task must be an integer ≥ 1, but got 0"),
+        ("array_parallelism=a", "hydra.launcher.array_parallelism must be an integer ≥ 1, but got 'a'"),
+        ("gpus_per_node=a", "hydra.launcher.gpus_per_node must be an integer ≥ 0, but got 'a'"),
+        ("setup=foo", "hydra.launcher.setup must be a list of words"),
         ("partitions=a", "hydra.launcher.partitions: there is no such option"),
     ],
 )
@@ -67,6 +72,13 @@ def test_values_that_cannot_work_are_refused_before_the_sweep(option, message, r
     assert message in text
     assert "Traceback" not in text
     assert not list(tmp_path.glob("outputs/digits-*"))
+
+
+def test_a_folder_that_submitit_would_rename_is_refused(run_command, tmp_path):
+    code, text = run_command(train, "-m", "seed=0,1", SLURM, "output_dir='runs %j'")
+    assert code != 0
+    assert "output_dir: submitit writes a job's files below it and replaces what follows a %" in text
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 @pytest.mark.slow

@@ -126,6 +126,34 @@ def test_offline_must_be_true_or_false(configure):
     assert not Run.of(config).folder.exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("logger.wandb.project=a/b", "logger.wandb.project must be a name without any of /"),
+        ("logger.wandb.tags=foo", "logger.wandb.tags must be a list of words"),
+        ("logger.wandb.tags=null", "logger.wandb.tags must be a list of words"),
+        (f"tags=[{'x' * 65}]", "tags of W&B have at most 64 characters"),
+    ],
+)
+def test_names_that_wandb_does_not_take_are_refused(option, message, configure):
+    config = configure("logger=wandb", option)
+    with pytest.raises(ValueError, match=message):
+        train(config)
+    assert not Run.of(config).folder.exists()
+
+
+def test_commands_that_loggers_print_can_be_pasted_and_digits_are_names(configure, tmp_path, caplog):
+    options = ("logger=[wandb,tensorboard]", "logger.wandb.group=5", "logger.wandb.tags=[a,a]", "tags=[a]")
+    config = configure(*options, f"output_dir={tmp_path / 'two words'}")
+    train(config)
+    run = Run.of(config)
+    (path,) = offline_runs(run)
+    assert f"wandb sync '{path.parent}'" in caplog.text
+    assert f"tensorboard --logdir '{run.folder / 'tensorboard'}'" in caplog.text
+    started = next(r.run for r in wandb_records(path) if r.HasField("run"))
+    assert (started.run_group, [*started.tags]) == ("5", ["a"])
+
+
 def logged_values(path: Path) -> dict[str, dict]:
     """The last value of every key of an offline run that is more than a number."""
     values: dict[str, dict] = {}

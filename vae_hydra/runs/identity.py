@@ -15,6 +15,7 @@ from vae_hydra.runs.first_options import FIRST, FIRST_GROUPS
 from vae_hydra.runs.later_options import later_defaults
 from vae_hydra.runs.objective_options import first_objective
 
+LARGEST_INT = 2**63
 # Options for where and how a run is done; all others determine what is trained, and are part of its name.
 NOT_IDENTITY = (
     "output_dir",
@@ -102,7 +103,14 @@ def _canonical(value: Any, key: Any = None) -> Any:
         return [_canonical(entry) for entry in value]
     if key == "_target_" and isinstance(value, str):
         return old_name(value)
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    return plain_number(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+def plain_number(value: float) -> float:
+    """A whole number as an int; one of more than 64 bits, which JSON files of runs do not hold, as a float."""
+    if isinstance(value, float) and not value.is_integer():
+        return value
+    return int(value) if abs(value) < LARGEST_INT else float(value)
 
 
 def _name(config: Mapping[str, Any], group: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -64,7 +65,10 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
 
 
 def typed_in_any_order(main: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator of a command: Hydra's flags may follow options, a second sweep is refused, --version is ours."""
+    """Decorator of a command: Hydra's flags may follow options, a second sweep is refused, --version is ours.
+
+    Ctrl-C before a run trains, or between two runs, ends it with a line and the shell's code for that.
+    """
 
     @functools.wraps(main)
     def ordered() -> Any:
@@ -74,7 +78,11 @@ def typed_in_any_order(main: Callable[..., Any]) -> Callable[..., Any]:
                 return None
             with user_errors():
                 sys.argv = [sys.argv[0], *flags_first(sys.argv[1:])]
-            return main()
+            try:
+                return main()
+            except KeyboardInterrupt:
+                print("stopped by SIGINT; start the same command again to go on", file=sys.stderr)
+                raise SystemExit(128 + signal.SIGINT) from None
 
     return ordered
 

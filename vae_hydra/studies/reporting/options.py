@@ -7,7 +7,7 @@ import json
 from collections.abc import Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from vae_hydra.runs.identity import Leaves
+from vae_hydra.runs.identity import Leaves, plain_number
 from vae_hydra.runs.later_options import later_defaults
 
 # Options of rows, columns and replicates in every report.
@@ -48,7 +48,7 @@ def value_text(options: Leaves, path: str) -> str:
     if found is None or found == {}:
         return "none"
     if isinstance(found, float) and found.is_integer():
-        return str(int(found))
+        found = plain_number(found)
     return json.dumps(found, ensure_ascii=False, sort_keys=True)
 
 

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 # Seconds between two looks for the results of jobs, and for which a result may reach a shared disk late.
 POLL, LATE = 1.0, 45.0
 # Options of every kind of job; submitit wants others with the kind before their name.
+# Options that are numbers ≥ 1.
+COUNTS = {"cpus_per_task", "nodes", "tasks_per_node", "array_parallelism"}
 SHARED = (
     *("name", "timeout_min", "mem_gb", "nodes", "cpus_per_task", "gpus_per_node", "tasks_per_node"),
     "stderr_to_stdout",
@@ -73,7 +75,18 @@ class SubmititLauncher(Launcher):
 
     def _check(self) -> None:
         checks.non_negative_integer("hydra.launcher.max_num_timeout", self.max_num_timeout)
-        seconds = 60 * checks.positive_integer("hydra.launcher.timeout_min", self.parameters["timeout_min"])
+        seconds = 60 * checks.positive_integer("hydra.launcher.timeout_min", self.parameters.get("timeout_min"))
+        for name in COUNTS & self.parameters.keys():
+            checks.positive_integer(f"hydra.launcher.{name}", self.parameters[name])
+        if "gpus_per_node" in self.parameters:
+            checks.non_negative_integer("hydra.launcher.gpus_per_node", self.parameters["gpus_per_node"])
+        if "setup" in self.parameters:
+            checks.texts("hydra.launcher.setup", self.parameters["setup"])
+        if "%" in str(Path(self.folder).parent):
+            raise ValueError(
+                f"output_dir: submitit writes a job's files below it and replaces what follows a %, but got "
+                f"{str(Path(self.folder).parent)!r}; use a folder without %"
+            )
         if "mem_gb" in self.parameters:
             checks.positive("hydra.launcher.mem_gb", self.parameters["mem_gb"])
         if "signal_delay_s" in self.parameters:

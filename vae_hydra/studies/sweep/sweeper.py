@@ -79,6 +79,8 @@ class GridSweeper(Sweeper):
             checks.positive_integer("hydra.sweeper.max_batch_size", max_batch_size)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        if config.hydra.launcher.get("n_jobs") == 0:
+            raise ValueError("hydra.launcher.n_jobs must be an integer ≥ 1, or −1 for all cores, but got 0")
         self.config, self.config_loader = config, hydra_context.config_loader
         self._assembled = Assembler(self._with_choices, self.config_loader)
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(

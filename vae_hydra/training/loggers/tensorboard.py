@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class TensorBoardRun(RunLogger, TensorBoardLogger):
 
     @property
     def place(self) -> str:
-        return f"tensorboard --logdir {self.log_dir}"
+        return f"tensorboard --logdir {shlex.quote(str(self.log_dir))}"
 
     @property
     def destination(self) -> str:

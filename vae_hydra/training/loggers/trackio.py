@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import io
 import os
+import shlex
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -95,7 +96,8 @@ class TrackioRun(RunLogger):
         if server := self._options["server_url"] or os.environ.get("TRACKIO_SERVER_URL"):
             # Its address may contain the token.
             return f"project {self.name} of {str(server).partition('?')[0]}"
-        return f"{FOLDER_VARIABLE}={os.environ[FOLDER_VARIABLE]} trackio show --project {self.name}"
+        folder, project = (shlex.quote(str(text)) for text in (os.environ[FOLDER_VARIABLE], self.name))
+        return f"{FOLDER_VARIABLE}={folder} trackio show --project {project}"
 
     @property
     def destination(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from torch import Tensor
 
 from vae_hydra.base import checks
 from vae_hydra.training.loggers.run_logger import BINS, RunLogger, exit_code
+
+NOT_IN_PROJECTS = "/\\#?%:"
+LONGEST_TAG = 64
 
 
 def wandb_logger(
@@ -32,17 +36,34 @@ def wandb_logger(
         project, entity, group, tags: options of W&B.
         offline: whether to keep everything on disk until ``wandb sync``.
         run_tags: the option ``tags`` of the run, added to ``tags``.
+
+    Raises:
+        ValueError: for a name that W&B does not take.
     """
+    checks.boolean("logger.wandb.offline", offline)
+    if set(str(project)) & set(NOT_IN_PROJECTS):
+        raise ValueError(f"logger.wandb.project must be a name without any of {NOT_IN_PROJECTS}, but got {project!r}")
+    every = dict.fromkeys(
+        [*checks.texts("logger.wandb.tags", list(tags) if isinstance(tags, tuple) else tags), *run_tags]
+    )
+    for tag in every:
+        if len(tag) > LONGEST_TAG:
+            raise ValueError(f"tags of W&B have at most {LONGEST_TAG} characters, but got {tag!r}")
     return WandbRun(
         folder,
-        checks.boolean("logger.wandb.offline", offline),
+        offline,
         name=folder.name,
         id=f"{folder.name}-{run_id}",
-        project=project,
-        group=group,
-        tags=[*tags, *run_tags],
-        entity=entity,
+        project=_text(project),
+        group=_text(group),
+        tags=[*every],
+        entity=_text(entity),
     )
+
+
+def _text(value: Any) -> str | None:
+    """A name as a text: one of digits alone is a number on the command line."""
+    return None if value is None else str(value)
 
 
 class WandbRun(RunLogger, WandbLogger):
@@ -68,7 +89,7 @@ class WandbRun(RunLogger, WandbLogger):
     def place(self) -> str:
         if not self._is_offline:
             return str(self.experiment.url)
-        return f"offline; send it with: wandb sync {Path(self.experiment.dir).parent}"
+        return f"offline; send it with: wandb sync {shlex.quote(str(Path(self.experiment.dir).parent))}"
 
     @property
     def destination(self) -> str:
