@@ -18,7 +18,7 @@ from yaml import YAMLError
 
 from vae_hydra.base.command.errors import UnknownOption, in_words, is_called, one_line
 from vae_hydra.base.command.pipes import EXIT_CODE
-from vae_hydra.base.command.plain_words import plain_words
+from vae_hydra.base.command.plain_words import of_an_option_not_chosen, plain_words
 from vae_hydra.base.command.unread import is_named, suggestion
 
 
@@ -34,6 +34,8 @@ def explain_unknown_options() -> None:
                 missing = getattr(error.__cause__, "full_key", None)
                 if advice not in str(error) or not isinstance(missing, str):
                     raise
+                if of_another := of_an_option_not_chosen(missing):
+                    raise UnknownOption(of_another) from error.__cause__
                 raw: Any = OmegaConf.to_container(cfg, resolve=False)
                 if is_named(missing, raw):
                     raise

@@ -18,6 +18,16 @@ def plain_words(message: str) -> str:
     return message
 
 
+def of_an_option_not_chosen(path: str) -> str | None:
+    """A message about ``logger.wandb.offline`` without ``logger=wandb``; None for other paths.
+
+    Hydra's advice to add it would leave it without a logger.
+    """
+    group, _, rest = path.partition(".")
+    choice = rest.partition(".")[0]
+    return f"{path}: there is no such option; it belongs to {group}={choice}" if choice in _choices(group) else None
+
+
 def _no_such_choice(found: re.Match[str], message: str) -> str:
     # Groups of Hydra's own lie in one another.
     group, _, choice = found[1].rpartition("/") if found[1].startswith("hydra/") else found[1].partition("/")
@@ -39,6 +49,12 @@ def _choices(group: str) -> list[str]:
     return [file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("[!_]*.yaml")]
 
 
+def _no_choice_of_a_group(found: re.Match[str], message: str) -> str:
+    return (
+        "a group of options is given a name or a list of names, as in logger=csv or 'logger=[csv,wandb]', but got null"
+    )
+
+
 def _not_of_this_command(found: re.Match[str], message: str) -> str:
     return f"{found[1]}: this command has no such option. (A saved run keeps the options that it was trained with.)"
 
@@ -57,6 +73,8 @@ def _missing(found: re.Match[str], message: str) -> str:
 
 _EXPLAINED: dict[str, Callable[[re.Match[str], str], str]] = {
     r"Could not find '([\w-]+/[^']+)'": _no_such_choice,
+    r"Could not load '([\w-]+/[^']+)'": _no_such_choice,
+    r"Config group override must be a string or a list. Got NoneType": _no_choice_of_a_group,
     r"Could not override '([^']+)'\. No match in the defaults list": _not_of_this_command,
     r"Error parsing override '([^='+~]+)'\n": _not_a_pair,
     r"^Missing mandatory value: (\S+)": _missing,
