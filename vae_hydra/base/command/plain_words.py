@@ -50,9 +50,7 @@ def _choices(group: str) -> list[str]:
 
 
 def _no_choice_of_a_group(found: re.Match[str], message: str) -> str:
-    return (
-        "a group of options is given a name or a list of names, as in logger=csv or 'logger=[csv,wandb]', but got null"
-    )
+    return "a group of options takes a name, or a list of them, as in logger=csv and 'logger=[csv,wandb]', but got null"
 
 
 def _not_of_this_command(found: re.Match[str], message: str) -> str:
