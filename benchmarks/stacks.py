@@ -24,7 +24,7 @@ from vae_hydra.runs.trainer import choose_device
 from vae_hydra.training.stack import Stack
 
 EPOCHS = 3
-SIZES = {"cpu": (1, 4, 16), "gpu": (1, 4, 16, 64, 256)}
+SIZES = {"cpu": (1, 4), "gpu": (1, 4, 16, 64, 256)}
 CASES = {"digits": (), "MNIST": ("experiment=heavy_tailed/mnist",)}
 
 
