@@ -18,7 +18,6 @@ import os
 import sys
 import tempfile
 import time
-from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -27,13 +26,10 @@ import resource
 import subprocess
 
 import torch
-from hydra import compose
-from stacks import stacked_epoch
+from stacks import configured, stacked_epoch
 
 from vae_hydra.base.command import cli
-from vae_hydra.base.command.configuration import config_folder, plain
 from vae_hydra.base.command.process import prepare_torch
-from vae_hydra.base.hydra_versions import initialized
 from vae_hydra.runs.build import build_experiment
 from vae_hydra.runs.train import train
 
@@ -43,12 +39,6 @@ RUNS = 40
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 WAYS = {"basic": (), "joblib": JOBLIB, "stacked": ("stack=32",), "stacked under joblib": ("stack=32", *JOBLIB)}
 SIZES = (1, 4, 16, 64)
-
-
-def configured(*overrides: str) -> dict[str, Any]:
-    """The configuration of a run."""
-    with initialized(str(config_folder())):
-        return plain(compose("train", [*COMMON, *overrides]))
 
 
 def swept(epochs: int, *options: str) -> tuple[float, float]:
@@ -68,7 +58,7 @@ def run_alone(epochs: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         for seed in (0, 1, 2):
             own = (f"seed={seed}", f"trainer.max_epochs={epochs}", f"output_dir={folder}")
-            config = configured(*own, "callbacks.figures.enabled=false")
+            config = configured(*COMMON, *own, "callbacks.figures.enabled=false")
             start = time.perf_counter()
             train(config, quiet=True)
             times.append(time.perf_counter() - start)
@@ -78,7 +68,7 @@ def run_alone(epochs: int) -> float:
 
 def bare_epoch(epochs: int = 5) -> float:
     """Seconds of an epoch of the same mathematics in a plain torch loop."""
-    module, data = build_experiment(configured())
+    module, data = build_experiment(configured(*COMMON))
     vae = module.vae
     optimizer = torch.optim.Adam(vae.parameters(), lr=1e-3, fused=True)
     x = data.prepare(data.splits["train"].x)
@@ -116,7 +106,7 @@ def main(epochs: int = 50) -> None:
     print(f"a run alone, {epochs} epochs: {alone:.2f} s, {alone / epochs / bare:.2f} × the bare loop")
     print(f"milliseconds of an epoch of training, a run; a bare loop: {1000 * bare:.1f}")
     for size in SIZES:
-        seconds = stacked_epoch([configured(f"seed={seed}") for seed in range(size)])
+        seconds = stacked_epoch([configured(*COMMON, f"seed={seed}") for seed in range(size)])
         print(f"stack of {size:<4}{1000 * seconds:16.1f}{seconds / bare:8.2f} × bare", flush=True)
 
 

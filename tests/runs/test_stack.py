@@ -24,7 +24,8 @@ from vae_hydra.runs.train import train
 from vae_hydra.studies.sweep.stacks import shape_of
 from vae_hydra.training.callbacks import Interrupted
 from vae_hydra.training.history import read_epochs
-from vae_hydra.training.stack import Stack, shared_noises
+from vae_hydra.training.shared_noise import shared_noises
+from vae_hydra.training.stack import Stack
 
 SMALL = ("dataset.fraction=0.2", "test_noises=null", "model.encoder.widths=[16]", "model.decoder.widths=[16]")
 # What the two runs of a stack differ in.

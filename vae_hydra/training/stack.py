@@ -11,7 +11,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning as L
 import torch
@@ -21,7 +21,6 @@ from torch.distributions import Distribution
 from vae_hydra.base.draws import DrawsOfRuns
 from vae_hydra.data.datamodule import DataModule
 from vae_hydra.data.examples import Examples
-from vae_hydra.data.noise import Noise
 from vae_hydra.distributions import with_axis
 from vae_hydra.model.stacking import member_state, stack_models
 from vae_hydra.training.batch_seeds import TEST, TRAIN, VALIDATION, batch_seed
@@ -29,16 +28,10 @@ from vae_hydra.training.lightning_progress import progress_record
 from vae_hydra.training.metrics import MeansOfRuns, defined, image_measures, with_totals
 from vae_hydra.training.module import CHECKPOINT_KEY, VAEModule, vae_weights
 from vae_hydra.training.protocols import image_measure_names, in_order
+from vae_hydra.training.shared_noise import SharedNoise, shared_noises
 from vae_hydra.training.stacked_optimizer import StackedOptimizer
 
 Scores = dict[str, float]
-
-
-class SharedNoise(NamedTuple):
-    """A noise and the numbers of the runs that have it."""
-
-    noise: Noise
-    runs: list[int]
 
 
 class Stack:
@@ -280,17 +273,6 @@ class Stack:
 def _draw_latents(generators: Sequence[torch.Generator], q: Distribution, draws: int | None = None) -> Tensor:
     with DrawsOfRuns(generators):
         return (q if draws is None else with_axis(q, 1, draws)).rsample()
-
-
-def shared_noises(noises: Sequence[Noise]) -> list[SharedNoise]:
-    """The different noises among those of the runs; equal ones are drawn together."""
-    groups: dict[Any, SharedNoise] = {}
-    for run, noise in enumerate(noises):
-        distribution = noise.distribution
-        family = None if distribution is None else distribution.family
-        values = () if distribution is None else [getattr(distribution, name).tolist() for name in distribution.names]
-        groups.setdefault((noise.mode, family, str(values)), SharedNoise(noise, [])).runs.append(run)
-    return list(groups.values())
 
 
 def _of_images(reconstruction: Tensor, x: Tensor, span: float) -> dict[str, Tensor]:

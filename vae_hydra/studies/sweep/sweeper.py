@@ -119,12 +119,8 @@ class GridSweeper(Sweeper):
         """Overrides and cells of each job: a run alone, or a stack of runs."""
         if self.most_together == 1:
             return [(cell.overrides, [cell]) for cell in missing]
-        from vae_hydra.runs.devices import uses_gpu  # help does not wait for torch
-
-        configs, together = [cell.config for cell in missing], launched_together(self.config.hydra.launcher)
-        # Smaller stacks, where otherwise a process would have none. Processes that share a GPU gain nothing from that.
-        share = -(-len(missing) // together) if together > 1 and not uses_gpu(configs) else self.most_together
-        found = stacks(configs, min(self.most_together, max(1, share)))
+        configs = [cell.config for cell in missing]
+        found = stacks(configs, min(self.most_together, self._share(configs)))
         for reason, numbers in found.reasons().items():
             log.info("sweep    %d runs are trained alone: %s", len(numbers), reason)
         jobs = []
@@ -135,6 +131,16 @@ class GridSweeper(Sweeper):
             write_text(path, json.dumps([cell.config for cell in cells], ensure_ascii=False))
             jobs.append(([*cells[0].overrides, f"cells={quoted(str(path))}"], cells))
         return [*jobs, *((missing[number].overrides, [missing[number]]) for number in found.alone)]
+
+    def _share(self, configs: Sequence[Mapping[str, Any]]) -> int:
+        """The most runs of a stack, so that every process has one. Processes that share a GPU gain nothing by it."""
+        together = launched_together(self.config.hydra.launcher)
+        if together > 1:
+            from vae_hydra.runs.devices import uses_gpu  # other launchers do not wait for torch
+
+            if not uses_gpu(configs):
+                return max(1, -(-len(configs) // together))
+        return self.most_together
 
     def _configure_log(self) -> None:
         # Hydra's launchers set up logging of their own.
